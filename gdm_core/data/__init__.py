@@ -1,0 +1,42 @@
+"""Everything the course learns from: `load(name)`.
+
+    toy targets      exact density, sampler and score          data.toy
+    digits           1,797 real 8x8 digits, in scikit-learn    data.digits
+    strokes          drawn 28x28 handwriting, known style      data.strokes
+    scenes           rendered 64x64x3 rooms, six factors       data.scenes
+    mnist, fashion   the real sets, downloaded once            data.idx
+"""
+
+from gdm_core.data import digits, idx, scenes, strokes, toy
+from gdm_core.data.dataset import Dataset
+from gdm_core.validate import choice, integer
+
+PICTURES = {"digits": digits.load, "strokes": strokes.load, "scenes": scenes.load, "mnist": idx.mnist, "fashion": idx.fashion}
+NAMES = (*toy.NAMES, *PICTURES)
+SPLITS = ("train", "validation", "test")
+
+
+def load(name: str, split: str = "train", *, n: int | None = None, seed: int = 0, device="cpu") -> Dataset:
+    """Load or make a data set.
+
+    Args:
+        name: one of `data.NAMES`.
+        split: "train", "validation" or "test".  Made sets draw each split from its own random stream.
+        n: how many examples; None for the whole split (made sets: 10,000).  Real sets give their first `n`.
+        seed: of made sets.
+        device: where the tensors live; made sets are made there.
+
+    Raises:
+        ValueError: unknown name or split, or more examples than there are.
+        OSError: MNIST or Fashion-MNIST neither found under `$GDM_DATA` nor to be downloaded.
+    """
+    choice("data set", name, NAMES)
+    choice("split", split, SPLITS)
+    if n is not None:
+        integer("n", n)
+    if name in toy.NAMES:
+        return toy.load(name, split, n=n, seed=seed, device=device)
+    return PICTURES[name](split, n=n, seed=seed, device=device)
+
+
+__all__ = ["Dataset", "NAMES", "SPLITS", "load", "toy", "digits", "strokes", "scenes", "idx"]

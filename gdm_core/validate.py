@@ -1,0 +1,96 @@
+"""Bad input, said in words: what was needed, what came, what to try."""
+
+import difflib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def bad(needed: str, got, try_: str) -> ValueError:
+    """The one form of the course's errors.
+
+    >>> raise bad("a positive learning rate", -1.0, "lr=1e-3")
+    Traceback (most recent call last):
+        ...
+    ValueError: needed a positive learning rate, got -1.0; try lr=1e-3
+    """
+    return ValueError(f"needed {needed}, got {got}; try {try_}")
+
+
+def choice(name: str, value, options: Iterable):
+    """Return `value` if it is one of `options`; the error names the nearest one.
+
+    >>> choice("profile", "fasst", ["fast", "full"])
+    Traceback (most recent call last):
+        ...
+    ValueError: needed profile to be one of 'fast', 'full', got 'fasst'; try 'fast'
+    """
+    options = list(options)
+    if value in options:
+        return value
+    near = difflib.get_close_matches(str(value), [str(o) for o in options], n=1, cutoff=0.3)
+    listed = ", ".join(map(repr, options))
+    raise bad(f"{name} to be one of {listed}", repr(value), repr(near[0] if near else options[0]))
+
+
+def integer(name: str, value, low: int = 1, high: int | None = None) -> int:
+    """Return `value` as an int in `[low, high]`.
+
+    >>> integer("components", 0)
+    Traceback (most recent call last):
+        ...
+    ValueError: needed an integer components >= 1, got 0; try components=1
+    """
+    whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, Tensor))
+    if isinstance(value, bool) or not whole or value < low or (high is not None and value > high):
+        span = f">= {low}" if high is None else f"from {low} to {high}"
+        raise bad(f"an integer {name} {span}", repr(value), f"{name}={low}")
+    return int(value)
+
+
+def positive(name: str, value, suggestion: float = 1.0) -> float:
+    """Return `value` as a finite float above zero."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise bad(f"a positive number {name}", repr(value), f"{name}={suggestion}") from None
+    if not 0 < number < float("inf"):
+        raise bad(f"a positive, finite {name}", repr(value), f"{name}={suggestion}")
+    return number
+
+
+def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None = None, minimum: int = 1) -> Tensor:
+    """Return `x` if it is a finite floating batch `(B, *event_shape)` with `B >= minimum`.
+
+    Args:
+        x: what the caller passed.
+        event_shape: shape of one example.
+        name: how the error calls it.
+        like: a tensor (a parameter, say) whose dtype and device `x` must share.
+        minimum: least number of examples.
+
+    Raises:
+        ValueError: no tensor, wrong shape, too few examples, integers, another dtype or device, NaN or infinity.
+    """
+    event = tuple(event_shape)
+    spelled = f"({', '.join(['B', *map(str, event)])})"
+    if not isinstance(x, Tensor):
+        raise bad(f"{name} as a torch.Tensor {spelled}", type(x).__name__, f"torch.as_tensor({name})")
+    if tuple(x.shape[1:]) != event or x.ndim == 0:
+        one = tuple(x.shape) == event
+        hint = f"{name}[None] for one example" if one else f"{name}.reshape(-1, {', '.join(map(str, event))})"
+        raise bad(f"{name} of shape {spelled}", tuple(x.shape), hint)
+    if len(x) < minimum:
+        plural = "example" if minimum == 1 else "examples"
+        raise bad(f"{name} with at least {minimum} {plural}", len(x), "a larger batch")
+    if not x.is_floating_point():
+        raise bad(f"{name} in a floating dtype", x.dtype, f"{name}.float()")
+    if like is not None and x.dtype != like.dtype:
+        raise bad(f"{name} in the model's dtype {like.dtype}", x.dtype, f"{name}.to({like.dtype}) or model.to({x.dtype})")
+    if like is not None and x.device != like.device:
+        raise bad(f"{name} on the model's device {like.device}", x.device, f"{name}.to('{like.device}')")
+    if not torch.isfinite(x).all():
+        count = int((~torch.isfinite(x)).sum())
+        raise bad(f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]")
+    return x
