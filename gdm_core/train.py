@@ -229,7 +229,12 @@ def _save(path: Path, model, optimizer, order: _Batches, history: History) -> No
     tensors |= {"order.rng": order.generator.get_state(), "order.left": order.left, "rng": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    meta = {"history": vars(history), "groups": state["param_groups"], "scalars": scalars, "model": type(model).__name__}
+    meta = {
+        "history": vars(history),
+        "groups": state["param_groups"],
+        "scalars": scalars,
+        "model": type(model).__name__,
+    }
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     payload = safetensors.torch.save(tensors, {"gdm": json.dumps(meta)})
     atomic_write(path, payload)

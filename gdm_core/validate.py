@@ -87,10 +87,14 @@ def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None
     if not x.is_floating_point():
         raise bad(f"{name} in a floating dtype", x.dtype, f"{name}.float()")
     if like is not None and x.dtype != like.dtype:
-        raise bad(f"{name} in the model's dtype {like.dtype}", x.dtype, f"{name}.to({like.dtype}) or model.to({x.dtype})")
+        raise bad(
+            f"{name} in the model's dtype {like.dtype}", x.dtype, f"{name}.to({like.dtype}) or model.to({x.dtype})"
+        )
     if like is not None and x.device != like.device:
         raise bad(f"{name} on the model's device {like.device}", x.device, f"{name}.to('{like.device}')")
     if not torch.isfinite(x).all():
         count = int((~torch.isfinite(x)).sum())
-        raise bad(f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]")
+        raise bad(
+            f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]"
+        )
     return x

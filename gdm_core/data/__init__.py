@@ -1,17 +1,23 @@
 """Everything the course learns from: `load(name)`.
 
-    toy targets      exact density, sampler and score          data.toy
-    digits           1,797 real 8x8 digits, in scikit-learn    data.digits
-    strokes          drawn 28x28 handwriting, known style      data.strokes
-    scenes           rendered 64x64x3 rooms, six factors       data.scenes
-    mnist, fashion   the real sets, downloaded once            data.idx
+toy targets      exact density, sampler and score          data.toy
+digits           1,797 real 8x8 digits, in scikit-learn    data.digits
+strokes          drawn 28x28 handwriting, known style      data.strokes
+scenes           rendered 64x64x3 rooms, six factors       data.scenes
+mnist, fashion   the real sets, downloaded once            data.idx
 """
 
 from gdm_core.data import digits, idx, scenes, strokes, toy
 from gdm_core.data.dataset import Dataset
 from gdm_core.validate import choice, integer
 
-PICTURES = {"digits": digits.load, "strokes": strokes.load, "scenes": scenes.load, "mnist": idx.mnist, "fashion": idx.fashion}
+PICTURES = {
+    "digits": digits.load,
+    "strokes": strokes.load,
+    "scenes": scenes.load,
+    "mnist": idx.mnist,
+    "fashion": idx.fashion,
+}
 NAMES = (*toy.NAMES, *PICTURES)
 SPLITS = ("train", "validation", "test")
 

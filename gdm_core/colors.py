@@ -1,0 +1,14 @@
+"""One color for one thing in the whole course (Okabe & Ito, 2008: safe for color-blind readers)."""
+
+DATA = "#3c4654"  # slate: what is observed
+LATENT = "#0072B2"  # blue: z
+MODEL = "#D55E00"  # vermilion: what was learned
+EXACT = "#009E73"  # green: the truth
+NOISE = "#8a8f98"  # gray: epsilon
+PARAMETERS = "#CC79A7"  # purple: theta, phi, nu
+ACCENT = "#E69F00"  # orange: what to look at
+SKY = "#56B4E9"
+
+CYCLE = (LATENT, MODEL, EXACT, PARAMETERS, ACCENT, SKY, DATA, NOISE)
+FIELD = "cividis"  # densities and other scalar fields
+DIVERGING = "PuOr"  # signed fields
