@@ -68,7 +68,7 @@ def images(x: Tensor, ax: Axes, *, columns: int | None = None, titles: Sequence[
     for i, picture in enumerate(x):
         top, left = i // columns * (height + pad), i % columns * (width + pad)
         sheet[:, top : top + height, left : left + width] = picture
-    ax.imshow(sheet.permute(1, 2, 0).squeeze(-1), vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(sheet.permute(1, 2, 0).squeeze(-1).numpy(), vmin=0, vmax=1, interpolation="nearest")
     if pad and channels == 1:  # hairlines: a picture's edge is visible although paper and background are white
         for i in range(1, columns):
             ax.axvline(i * (width + pad) - pad / 2 - 0.5, color="#d5dae0", lw=0.8)
@@ -101,7 +101,7 @@ def field(
     """A scalar function of the plane, `(B, 2) -> (B,)`, as a colored picture."""
     with torch.no_grad():
         z = f(grid(extent, side)).reshape(side, side)
-    ax.imshow(z, origin="lower", extent=extent, cmap=cmap, aspect="equal", interpolation="bilinear", **options)
+    ax.imshow(z.cpu().numpy(), origin="lower", extent=extent, cmap=cmap, aspect="equal", interpolation="bilinear", **options)
     return ax
 
 
