@@ -1,0 +1,101 @@
+"""Where the course lies on disk, and what its chapters are.
+
+A chapter is a source `lectures/src/NN_name.py` and the notebook `lectures/NN_name.ipynb` built from it; a lab is the
+same under `labs`.  Nothing else lists the chapters.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from gdm_core.validate import bad, choice
+
+FOLDERS = ("lectures", "labs")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One source file.  Title, question and minutes are read from its first cell, which is Markdown."""
+
+    source: Path
+
+    @property
+    def name(self) -> str:
+        """Such as "01_mixtures"."""
+        return self.source.stem
+
+    @property
+    def number(self) -> str:
+        return self.name.split("_")[0]
+
+    @property
+    def notebook(self) -> Path:
+        """What `gdm build` writes."""
+        return self.source.parent.parent / f"{self.name}.ipynb"
+
+    @cached_property
+    def opening(self) -> str:
+        """The first cell, without the marks of comments and emphasis."""
+        lines = []
+        for line in self.source.read_text(encoding="utf-8").split("# %% [markdown]", 1)[-1].splitlines()[1:]:
+            if line.startswith("# %%") or not line.startswith("#"):
+                break
+            lines.append(line.removeprefix("#").removeprefix(" "))
+        return "\n".join(lines).replace("**", "")
+
+    @property
+    def title(self) -> str:
+        """The heading, without its number."""
+        heading = re.search(r"^# +(?:\d+[ .:·–-]*)?(.+)$", self.opening, re.MULTILINE)
+        return heading[1].strip() if heading else self.name
+
+    @property
+    def question(self) -> str:
+        """The first sentence that ends in a question mark, or nothing."""
+        body = re.sub(r"^#.*$", "", self.opening, flags=re.MULTILINE)
+        found = re.search(r"(?:^|[.!:|]\s|\n\s*\n)\s*((?:[^.!?:|\n]|\n(?!\s*\n))+\?)", body)
+        return " ".join(found[1].split()) if found else ""
+
+    @property
+    def minutes(self) -> int | None:
+        """How long a reader needs, where the opening says so."""
+        found = re.search(r"(\d+)\s*min", self.opening)
+        return int(found[1]) if found else None
+
+
+def root() -> Path:
+    """The folder of the course: the one above that has a `pyproject.toml` of gdm-core, else the clone of the package.
+
+    Raises:
+        ValueError: the package was installed without the course around it.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        project = folder / "pyproject.toml"
+        if project.is_file() and 'name = "gdm-core"' in project.read_text(encoding="utf-8"):
+            return folder
+    raise bad("the folder of the course", str(here), "running gdm inside a clone of the course")
+
+
+def chapters(folder: str = "lectures", home: Path | None = None) -> list[Chapter]:
+    """All chapters (or, with folder="labs", all labs) in order."""
+    sources = ((home or root()) / folder / "src").glob("[0-9][0-9]_*.py")
+    return sorted((Chapter(source) for source in sources), key=lambda c: c.name)
+
+
+def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
+    """The chapters called `names`, each by number ("1", "01") or name; all of them when there are no names.
+
+    Raises:
+        ValueError: an unknown name; the error lists what there is.
+    """
+    if not among:
+        raise bad("at least one chapter", "none", "adding lectures/src/01_name.py")
+    by_name = {c.name: c for c in among}
+    by_number = {int(c.number): c for c in among}
+    picked = []
+    for name in names:
+        numbered = by_number.get(int(name)) if name.isdecimal() else None
+        picked.append(numbered or by_name[choice("chapter", Path(name).stem, by_name)])
+    return list(dict.fromkeys(picked)) or among

@@ -1,0 +1,126 @@
+"""A claim is a sentence, a measured number and what the number must satisfy: the only way a number gets into prose.
+
+The line that a claim prints is part of the committed notebook, and `gdm lint` looks every number of a read-out
+paragraph up in such lines; so prose and run cannot drift apart.
+"""
+
+import math
+import numbers
+
+from gdm_core.validate import bad, integer
+
+MARK = "✓"
+
+
+class ClaimFailed(AssertionError):
+    """What the text says is not what the run measured."""
+
+    def _render_traceback_(self, *_) -> list[str]:
+        """One line in a notebook, in place of a stack of library frames."""
+        return [f"✗ {self}"]
+
+
+def claim(text: str, measured, *, below=None, above=None, near=None, within=None, digits: int = 3, unit: str = ""):
+    """Print one line if `measured` is as needed, raise otherwise.
+
+    Args:
+        text: what is claimed, in words, on one line.
+        measured: a number, a 0-dimensional tensor or array, or a bool (which needs no criterion).
+        below, above: bounds, which the number may touch.
+        near, within: the number lies at most `within` from `near`.
+        digits: significant digits printed; three are the same on every machine, more may not be.
+        unit: printed after the number.
+
+    Returns:
+        `measured` as a Python number.
+
+    Raises:
+        ClaimFailed: the claim is false, the number is not finite, or a number came without a criterion.
+        ValueError: `measured` is no single number, or the criterion makes no sense.
+
+    >>> claim("EM never lowers the likelihood: smallest step", 1.234e-9, above=0, unit="nats")
+    ✓ EM never lowers the likelihood: smallest step 1.23e-09 nats (needed ≥ 0)
+    1.234e-09
+    >>> claim("the two losses agree", 0.25, near=0.3, within=0.01)
+    Traceback (most recent call last):
+        ...
+    gdm_core.course.claims.ClaimFailed: the two losses agree: needed 0.3 ± 0.01, got 0.25
+    """
+    if not isinstance(text, str) or not text.strip() or "\n" in text:
+        raise bad("a claim in words, on one line", repr(text), 'claim("the loss falls", first - last, above=0)')
+    integer("digits", digits, 1, 15)
+    value = _number(measured)
+    needed = _criteria(below, above, near, within)
+    if isinstance(value, bool):
+        if needed:
+            raise bad("no criterion beside a bool", " and ".join(needed), "claiming the number itself")
+        if not value:
+            raise ClaimFailed(f"{text}: needed True, got False")
+        print(f"{MARK} {text}")
+        return value
+
+    suffix = unit if unit == "%" else f" {unit}" if unit else ""
+    if not math.isfinite(value):
+        raise ClaimFailed(f"{text}: needed a finite number, got {value}")
+    if not needed:
+        got = f"{spell(value, digits)}{suffix}"
+        raise ClaimFailed(f"{text}: needed a criterion for {got}, got none; try above=, below= or near= with within=")
+    wanted = " and ".join(needed)
+    if not _all(needed, value):  # with as many digits as it takes to see it
+        shown = next((d for d in range(digits, 17) if not _all(needed, float(spell(value, d)))), 17)
+        raise ClaimFailed(f"{text}: needed {wanted}, got {spell(value, shown)}{suffix}")
+    colon = "" if ":" in text else ":"
+    print(f"{MARK} {text}{colon} {spell(value, digits)}{suffix} (needed {wanted})")
+    return value
+
+
+def spell(number: float, digits: int = 3) -> str:
+    """`number` to `digits` significant digits, without an exponent from 0.0001 to a million; integers in full.
+
+    >>> spell(1234.5), spell(0.00012345), spell(2.5e-7), spell(1797), spell(-0.0)
+    ('1230', '0.000123', '2.5e-07', '1797', '0')
+    """
+    if isinstance(number, numbers.Integral):
+        return str(int(number))
+    text = f"{number + 0.0:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(number) < 1e6 else text
+
+
+def _number(measured):
+    shape = tuple(getattr(measured, "shape", ()))
+    if shape:
+        raise bad(
+            "one number to claim", f"a {type(measured).__name__} of shape {shape}", "its .mean(), .min() or .max()"
+        )
+    value = measured.item() if hasattr(measured, "item") else measured
+    if not isinstance(value, numbers.Real):
+        raise bad("a real number or a bool to claim", repr(value), "float(...)")
+    return value if isinstance(value, (bool, int)) else float(value)
+
+
+def _criteria(below, above, near, within) -> dict:
+    """The criteria as words, each with its predicate."""
+    if (near is None) != (within is None):
+        raise bad("near and within together", f"near={near}, within={within}", "near=0.5, within=0.01")
+    bounds = {"below": below, "above": above, "near": near, "within": within}
+    bounds = {name: _number(bound) for name, bound in bounds.items() if bound is not None}
+    for name, bound in bounds.items():
+        if isinstance(bound, bool) or not math.isfinite(bound) or (name == "within" and bound < 0):
+            raise bad(f"a finite {name}" + (" >= 0" if name == "within" else ""), bound, f"{name}=0.01")
+    needed = {}
+    if "above" in bounds:
+        needed[f"≥ {_threshold(bounds['above'])}"] = lambda v: v >= bounds["above"]
+    if "below" in bounds:
+        needed[f"≤ {_threshold(bounds['below'])}"] = lambda v: v <= bounds["below"]
+    if "near" in bounds:
+        words = f"{_threshold(bounds['near'])} ± {_threshold(bounds['within'])}" if bounds["within"] else ""
+        needed[words or f"= {_threshold(bounds['near'])}"] = lambda v: abs(v - bounds["near"]) <= bounds["within"]
+    return needed
+
+
+def _all(needed: dict, value: float) -> bool:
+    return all(holds(value) for holds in needed.values())
+
+
+def _threshold(bound) -> str:
+    return spell(bound, 6)

@@ -1,0 +1,161 @@
+"""What a committed notebook must be before its outputs are worth comparing.
+
+A cell without execution count and output is compared with nothing, so a stripped notebook would pass every replay.
+Each rule is a function from notebook to complaints; a complaint says needed, got, try.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from gdm_core.course.chapters import Chapter
+from gdm_core.course.notebooks import SOLUTION, fingerprint, read_source
+from gdm_core.course.readouts import unclaimed
+
+PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
+LARGEST = 1_500_000
+IGNORED = "nbval-ignore-output"
+IGNORED_SHARE = 0.2
+MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", "application/vnd.plotly.v1+json"}
+
+
+def lint(chapter: Chapter) -> list[str]:
+    """Complaints about `chapter.notebook`, each on one line; none when it is fit to be committed."""
+    path = chapter.notebook
+    build = f"try gdm build {chapter.number}"
+    if not path.is_file():
+        return [f"needed {path.name} built from {chapter.source.name}, got no file; {build}"]
+    try:
+        nb = nbformat.read(path, 4)
+        nbformat.validate(nb)
+    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        return [f"needed a notebook, got {type(error).__name__}: {str(error).splitlines()[0]}; {build}"]
+    source = read_source(chapter.source)
+    for_students = any(SOLUTION.search(cell.source) for cell in source.cells)
+    complaints = [*_fresh(nb, source, for_students, build), *_small(path), *_links(nb, path)]
+    if for_students:
+        return complaints
+    return [
+        *complaints,
+        *_opening(chapter),
+        *_parameters(nb),
+        *_counts(nb, build),
+        *_outputs(nb),
+        *_ignored(nb),
+        *_readouts(nb),
+    ]
+
+
+def _fresh(nb: NotebookNode, source: NotebookNode, for_students: bool, build: str) -> Iterator[str]:
+    """The notebook was built from the source as it is, and not edited since."""
+    stamp, now = nb.metadata.get("gdm", {}).get("source"), fingerprint(source)
+    if stamp != now:
+        yield f"needed outputs of the source as it is ({now}), got those of {stamp or 'no stamped build'}; {build}"
+    elif not for_students and fingerprint(nb) != now:
+        yield f"needed the cells of the source, got cells edited after the build; edit the source and {build}"
+
+
+def _small(path: Path) -> Iterator[str]:
+    size = path.stat().st_size
+    if size > LARGEST:
+        yield f"needed at most {LARGEST / 1e6} MB, got {size / 1e6:.2f} MB; try fewer or smaller figures"
+
+
+def _links(nb: NotebookNode, path: Path) -> Iterator[str]:
+    """Every relative link leads to a file."""
+    for number, cell in enumerate(nb.cells, 1):
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$", "", cell.source, flags=re.DOTALL)
+            for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", prose):
+                if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists():
+                    yield f"cell {number}: needed a link that leads somewhere, got {target}; try the file's name"
+
+
+def _opening(chapter: Chapter) -> Iterator[str]:
+    """The start page takes title, question and minutes from the first cell."""
+    found = {
+        "a heading `# N Title`": chapter.title != chapter.name,
+        "a question that ends in `?`": chapter.question,
+        "how long it takes, such as `40 minutes`": chapter.minutes,
+    }
+    for what, there in found.items():
+        if not there:
+            yield f"cell 1: needed {what}, got none; try adding it to the first Markdown cell"
+
+
+def _parameters(nb: NotebookNode) -> Iterator[str]:
+    """The first code cell is tagged, sets the four parameters to literals, and is committed as the fast profile."""
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    tagged = [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", ())]
+    if tagged != [0]:
+        where = f"in code cells {[i + 1 for i in tagged]}" if tagged else "nowhere"
+        yield f'needed the tag "parameters" on the first code cell alone, got it {where}; try # %% tags=["parameters"]'
+        return
+    values = {}
+    for line in ast.parse(code[0].source).body:
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
+            values |= {target.id: line.value.value for target in line.targets if isinstance(target, ast.Name)}
+    missing = [name for name in PARAMETERS if name not in values]
+    if missing:
+        yield f"parameters: needed {', '.join(PARAMETERS)} set to literals, got no {', '.join(missing)}; try SEED = 0"
+    if values.get("PROFILE", "fast") != "fast":
+        yield f'parameters: needed PROFILE = "fast" as committed, got {values["PROFILE"]!r}; try gdm run --profile full'
+    if values.get("DEVICE", "cpu") != "cpu":
+        yield f'parameters: needed DEVICE = "cpu" as committed, got {values["DEVICE"]!r}; try gdm run --device cuda'
+
+
+def _counts(nb: NotebookNode, build: str) -> Iterator[str]:
+    counts = [cell.execution_count for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"needed cells run once, from top to bottom, got counts {counts}; {build}"
+
+
+def _outputs(nb: NotebookNode) -> Iterator[str]:
+    """No errors and warnings, nothing that GitHub does not show or that differs at the next run."""
+    here = str(Path.cwd())
+    for number, cell in enumerate(nb.cells, 1):
+        for output in cell.get("outputs", ()):
+            where = f"cell {number}: "
+            if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", ()):
+                yield where + f"needed no error, got {output.ename}: {output.evalue}; try the tag raises-exception"
+            if output.output_type == "stream" and output.name == "stderr":
+                first = output.text.strip().splitlines()[0] if output.text.strip() else "an empty line"
+                yield where + f"needed nothing on stderr, got {first!r}; try mending what warns"
+            strange = sorted(set(output.get("data", {})) - MIMES)
+            if strange:
+                yield where + f"needed pictures and text, got {', '.join(strange)}; try matplotlib, or display text"
+            text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+            if re.search(r" at 0x[0-9a-f]{6,}", text):
+                yield (
+                    where + "needed the same text at each run, got an address (at 0x…); try `;` at the end of the line"
+                )
+            if here in text:
+                yield where + f"needed no path of this machine, got {here}; try printing the file's name"
+    if "widgets" in nb.metadata:
+        yield "needed no stored widget state, got some; try gdm build"
+
+
+def _ignored(nb: NotebookNode) -> Iterator[str]:
+    """Few cells escape the comparison, each for a stated reason."""
+    code = [(number, cell) for number, cell in enumerate(nb.cells, 1) if cell.cell_type == "code"]
+    ignored = [(number, cell) for number, cell in code if IGNORED in cell.metadata.get("tags", ())]
+    for number, cell in ignored:
+        if not re.search(r"^# ignored: \S", cell.source, re.MULTILINE):
+            yield f"cell {number}: needed a reason to ignore its output, got none; try a line `# ignored: why`"
+    if len(ignored) > IGNORED_SHARE * len(code):
+        yield f"needed at most {IGNORED_SHARE:.0%} of code cells ignored, got {len(ignored)} of {len(code)}; try claims"
+    for number, cell in code:
+        hidden = [tag for tag in cell.metadata.get("tags", ()) if tag in ("nbval-skip", "nbval-check-output")]
+        hidden += re.findall(r"^\s*#+\s*((?:PYTEST_VALIDATE|NBVAL)_[A-Z_]+)\s*$", cell.source, re.MULTILINE)
+        if hidden:
+            yield f"cell {number}: needed no other exemption, got {hidden[0]}; try the tag {IGNORED} with a reason"
+
+
+def _readouts(nb: NotebookNode) -> Iterator[str]:
+    for index, written, near in unclaimed(nb):
+        hint = f"the number as printed, such as {near}" if near is not None else "claim(...) in a cell above"
+        yield f"cell {index + 1}: needed a claim that printed {written}, got none; try {hint}"
