@@ -1,9 +1,10 @@
 """What every data set is made of."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 
 from gdm_core.protocols import HasDensity
 
@@ -47,4 +48,7 @@ class Dataset:
     def to(self, device) -> "Dataset":
         labels = None if self.labels is None else self.labels.to(device)
         factors = {k: v.to(device) for k, v in self.factors.items()}
-        return replace(self, x=self.x.to(device), labels=labels, factors=factors)
+        density = self.density
+        if isinstance(density, nn.Module):  # `nn.Module.to` works in place: this set keeps its own
+            density = copy.deepcopy(density).to(device)
+        return replace(self, x=self.x.to(device), labels=labels, factors=factors, density=density)
