@@ -101,7 +101,8 @@ def field(
     """A scalar function of the plane, `(B, 2) -> (B,)`, as a colored picture."""
     with torch.no_grad():
         z = f(grid(extent, side)).reshape(side, side)
-    ax.imshow(z.cpu().numpy(), origin="lower", extent=extent, cmap=cmap, aspect="equal", interpolation="bilinear", **options)
+    picture = {"origin": "lower", "extent": extent, "aspect": "equal", "interpolation": "bilinear"}
+    ax.imshow(z.cpu().numpy(), cmap=cmap, **picture, **options)
     return ax
 
 
