@@ -1,0 +1,123 @@
+r"""Bounds on log p(x), for any model with a prior, a decoder and some q.
+
+    log p(x) - L[q] = KL(q || p(z | x)),   L[q] = E_q[log p(x | z) + log p(z) - log q(z)]   the bound (ELBO)
+    log p(x) >= E[log 1/S sum_s p(x, z_s) / q(z_s)] >= L[q]          IWAE, Burda et al. (2016, eq. 8)
+
+A model here is anything that satisfies `protocols.HasLatent` and whose `decode` takes `z: (..., latents)`.  Every bound
+is `(B,)`, in nats.  Labels `y: (B,)`, where given, go to `encode` and `decode` as a second argument.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from gdm_core.validate import bad, batch, integer
+
+
+def given(y: Tensor | None) -> tuple[Tensor, ...]:
+    """What `encode` and `decode` take after their first argument."""
+    return () if y is None else (y,)
+
+
+def checked(model, x: Tensor) -> Tensor:
+    """`x` once it is known to be a batch of this model's events."""
+    shape = getattr(model, "event_shape", None)
+    return x if shape is None else batch(x, shape)
+
+
+def log_weights(model, x: Tensor, z: Tensor, q: Distribution, y: Tensor | None = None) -> Tensor:
+    """log p(x | z) + log p(z) - log q(z), the integrand of the bound and the log of the importance weight.
+
+    Args:
+        x: (B, *event).
+        z: (S, B, latents).
+        q: over (B, latents).
+
+    Returns:
+        (S, B) nats.
+    """
+    return model.decode(z, *given(y)).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+
+
+def elbo(
+    model,
+    x: Tensor,
+    samples: int = 1,
+    q: Distribution | None = None,
+    y: Tensor | None = None,
+    *,
+    analytic: bool = False,
+) -> Tensor:
+    """The evidence lower bound, by its definition.
+
+    Args:
+        x: (B, *event).
+        samples: draws of z for each x.
+        q: over (B, latents); None asks `model.encode(x)`.  Draws are reparameterized where q can; where it cannot, no
+            gradient reaches q.
+        y: (B,) labels of a conditional model.
+        analytic: take E_q[log p(z) - log q(z)] = -KL(q || p) in closed form.
+
+    Returns:
+        (B,) nats: an unbiased estimate of a bound on log p(x).
+    """
+    x = checked(model, x)
+    q = model.encode(x, *given(y)) if q is None else q
+    draw = q.rsample if q.has_rsample else q.sample
+    z = draw((integer("samples", samples),))  # (S, B, latents)
+    if analytic:
+        return model.decode(z, *given(y)).log_prob(x).mean(0) - kl(q, model.prior())
+    return log_weights(model, x, z, q, y).mean(0)
+
+
+def iwae_bound(
+    model,
+    x: Tensor,
+    samples: int = 100,
+    q: Distribution | None = None,
+    y: Tensor | None = None,
+    *,
+    chunk: int | None = None,
+) -> Tensor:
+    """Importance-weighted bound, Burda, Grosse & Salakhutdinov (2016, eq. 8): log of the mean weight.
+
+    It rises to log p(x) with `samples`; it is the ELBO's single-draw estimate at `samples=1`.  Under `torch.no_grad()`
+    memory stays that of one chunk.
+
+    Args:
+        x, q, y: as for `elbo`.
+        samples: draws of z for each x.
+        chunk: draws that are decoded at once; None for about a million elements of x.
+
+    Returns:
+        (B,) nats.
+    """
+    x = checked(model, x)
+    q = model.encode(x, *given(y)) if q is None else q
+    draw = q.rsample if q.has_rsample else q.sample
+    left = integer("samples", samples)
+    chunk = max(1, 2**20 // x.numel()) if chunk is None else integer("chunk", chunk)
+    total = x.new_full((len(x),), -math.inf)
+    while left > 0:
+        z = draw((min(chunk, left),))
+        total = torch.logaddexp(total, log_weights(model, x, z, q, y).logsumexp(0))
+        left -= len(z)
+    return total - math.log(samples)
+
+
+def kl(q: Distribution, p: Distribution) -> Tensor:
+    """KL(q || p) in nats, in closed form; also for a full-covariance q and a factorized p.
+
+    Raises:
+        ValueError: no closed form is known for the pair.
+    """
+    if isinstance(q, MultivariateNormal) and isinstance(p, Independent) and isinstance(p.base_dist, Normal):
+        p = MultivariateNormal(p.mean, scale_tril=torch.diag_embed(p.stddev))
+    try:
+        return td.kl_divergence(q, p)
+    except NotImplementedError:
+        pair = f"{type(q).__name__} and {type(p).__name__}"
+        raise bad("two distributions whose KL has a closed form", pair, "analytic=False") from None

@@ -1,0 +1,183 @@
+r"""Variational inference with own parameters nu_i for every x_i.
+
+    nu_i* = argmax_nu E_q(z; nu)[log p(x_i | z) + log p(z) - log q(z; nu)]          theta fixed: one problem for each x
+    theta*, nu_1*, ..., nu_N* = argmax sum_i of the same                            learned together: theta is shared
+
+Gradients are reparameterized, z = mean + std * epsilon, and log q is differentiated through z alone (Roeder, Wu &
+Duvenaud, 2017): the term left out is zero on average, and its absence leaves no noise once q is the posterior.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from gdm_core.inference.bounds import checked, log_weights
+from gdm_core.validate import bad, integer, positive
+
+
+class PerDatapoint(nn.Module):
+    """A Gaussian q(z; nu_i) for each of `n` examples, factorized or with full covariance.
+
+    Args:
+        n: number of examples.
+        latents: size of z.
+        full: learn a Cholesky factor in place of standard deviations.
+
+    The start is the standard normal; `PerDatapoint.at(q)` starts at any Gaussian q, such as an encoder's.
+    """
+
+    def __init__(self, n: int, latents: int, full: bool = False):
+        super().__init__()
+        integer("n", n), integer("latents", latents)
+        self.mean = nn.Parameter(torch.zeros(n, latents))
+        self.log_std = nn.Parameter(torch.zeros(n, latents))  # log of the factor's diagonal where q is full
+        self.lower = nn.Parameter(torch.zeros(n, latents, latents)) if full else None  # below the diagonal
+
+    @classmethod
+    def at(cls, q: Distribution, full: bool | None = None) -> "PerDatapoint":
+        """Warm start: the parameters that make `self.q()` equal to `q`.
+
+        Raises:
+            ValueError: q is no Gaussian over (B, latents), or is full where `full=False`.
+        """
+        correlated = isinstance(q, MultivariateNormal)
+        if not correlated and not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
+            raise bad("a Gaussian q over (B, latents)", type(q).__name__, "Independent(Normal(mean, std), 1)")
+        full = correlated if full is None else full
+        if correlated and not full:
+            raise bad("a factorized q for full=False", "a full covariance", "full=True")
+        nu = cls(*q.mean.shape, full=full).to(q.mean)
+        with torch.no_grad():
+            nu.mean.copy_(q.mean)
+            if correlated:
+                nu.log_std.copy_(q.scale_tril.diagonal(dim1=-2, dim2=-1).log())
+                nu.lower.copy_(q.scale_tril.tril(-1))
+            else:
+                nu.log_std.copy_(q.stddev.log())
+        return nu
+
+    def q(self, detach: bool = False) -> Distribution:
+        """q(z; nu) over (n, latents); `detach=True` is a snapshot that later steps leave alone."""
+        mean, log_std = self.mean, self.log_std
+        lower = self.lower
+        if detach:
+            mean, log_std = mean.detach().clone(), log_std.detach().clone()
+            lower = None if lower is None else lower.detach().clone()
+        if lower is None:
+            return Independent(Normal(mean, log_std.exp()), 1)
+        return MultivariateNormal(mean, scale_tril=lower.tril(-1) + torch.diag_embed(log_std.exp()))
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One moment of an optimization.
+
+    Attributes:
+        step: updates made so far.
+        q: a snapshot of q(z; nu), over (B, latents).
+        bound: (B,) an estimate of the bound at this q and the model of this moment, nats.
+        moved: what the last update changed: "nu", "theta" or "both"; "" at the start.
+    """
+
+    step: int
+    q: Distribution
+    bound: Tensor
+    moved: str = ""
+
+
+def fit_per_datapoint(
+    model,
+    x: Tensor,
+    steps: int = 200,
+    *,
+    nu: PerDatapoint | None = None,
+    full: bool = False,
+    samples: int = 8,
+    lr: float = 0.1,
+    y: Tensor | None = None,
+) -> Iterator[State]:
+    """Maximize the bound over nu, the model fixed; yields the start and every step, `steps + 1` states.
+
+    Each example's problem is its own: Adam treats coordinates apart, so no example moves another.  The step size falls
+    to zero along half a cosine, which averages the Monte Carlo noise away.
+
+    Args:
+        model: `protocols.HasLatent` with a standard interface; its parameters and gradients stay untouched.
+        x: (B, *event).
+        nu: parameters to start from, updated in place; None starts at the standard normal.
+        full: full covariance, where nu is None.
+        samples: draws of z for each x and step.
+        lr: first step size of Adam.
+        y: (B,) labels of a conditional model.
+    """
+    yield from _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=None, plan=("nu",), anneal=True)
+
+
+def fit_jointly(
+    model,
+    x: Tensor,
+    steps: int = 500,
+    *,
+    nu: PerDatapoint | None = None,
+    full: bool = False,
+    samples: int = 1,
+    lr: float = 0.02,
+    decoder_lr: float = 2e-3,
+    alternate: tuple[int, int] | None = None,
+    y: Tensor | None = None,
+) -> Iterator[State]:
+    """Maximize the bound over nu and the model's own parameters theta; yields `steps + 1` states, full batch.
+
+    Args:
+        alternate: None moves both in each step; (a, b) moves nu for `a` steps, then theta for `b`, and so on: the
+            E and M steps of EM, taken by gradient and never to the end.
+        decoder_lr: Adam's step size for theta: all parameters that p(x, z) depends on; an encoder stays as it is.
+        model, x, nu, full, samples, lr, y: as for `fit_per_datapoint`; the step sizes stay constant.
+    """
+    if alternate is None:
+        plan: tuple[str, ...] = ("both",)
+    else:
+        a, b = (integer("alternate", n) for n in alternate)
+        plan = ("nu",) * a + ("theta",) * b
+    yield from _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=decoder_lr, plan=plan, anneal=False)
+
+
+def _climb(model, x, steps, nu, full, samples, y, *, nu_lr, theta_lr, plan, anneal) -> Iterator[State]:
+    x = checked(model, x)
+    integer("steps", steps), integer("samples", samples), positive("lr", nu_lr, 0.1)
+    if nu is None:
+        nu = PerDatapoint(len(x), model.prior().event_shape[0], full).to(x)
+    if len(nu.mean) != len(x):
+        raise bad(f"nu for {len(x)} examples", len(nu.mean), "PerDatapoint(len(x), latents)")
+    own = list(nu.parameters())
+    shared = [] if theta_lr is None else [p for p in model.parameters() if p.requires_grad]
+    optimizers = {"nu": torch.optim.Adam(own, lr=nu_lr)}
+    if shared:
+        optimizers["theta"] = torch.optim.Adam(shared, lr=positive("decoder_lr", theta_lr, 1e-3))
+    moved = ""
+    for step in range(steps + 1):
+        turn = plan[step % len(plan)]
+        with torch.set_grad_enabled(step < steps):
+            z = nu.q().rsample((samples,))
+            snapshot = nu.q(detach=True)
+            bound = log_weights(model, x, z, snapshot, y).mean(0)
+            loss = -bound.sum()
+        yield State(step, snapshot, bound.detach(), moved)
+        if step == steps:
+            return
+        moving = {"nu": ["nu"], "theta": ["theta"], "both": ["nu", "theta"]}[turn]
+        wanted = [p for name in moving for p in (own if name == "nu" else shared)]
+        gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+        for p, g in zip(wanted, gradients):
+            p.grad = g
+        for name in moving:
+            for group in optimizers[name].param_groups:
+                if anneal:
+                    group["lr"] = nu_lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+            optimizers[name].step()
+            optimizers[name].zero_grad(set_to_none=True)
+        moved = turn

@@ -1,0 +1,231 @@
+r"""Likelihoods: what a decoder's raw numbers say about the data, as a distribution.
+
+Each likelihood names how many `channels` it wants for one element of the event and turns `(..., channels, *event)`
+into a distribution over `(..., *event)`, `Independent` over the event.
+
+    gaussian      x = a + std * epsilon                             a density: continuous data
+    bernoulli     p(x = 1) = sigmoid(a)                             binary data
+    categorical   p(x = k / (L-1)) = softmax(a)_k                   gray levels, any shape of distribution
+    discretized   p(x = k / (L-1)) = F(right edge) - F(left edge)   gray levels, F logistic or Gaussian, or a mixture
+
+Densities and probabilities are both in nats but are no more comparable than meters and counts: a density of gray values
+can be raised without limit by a small std.  The discretized likelihood follows Salimans et al. (2017, eq. 2): the two
+outermost bins reach to infinity, so that the L probabilities sum to 1.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch import distributions as td
+from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.nn.functional import logsigmoid
+
+from gdm_core.validate import bad, choice, integer, positive
+
+LOG_STD = (-7.0, 7.0)  # std from 0.001 to 1100: outside, data in [0, 1] is a fault, and NaN passes through unclamped
+
+
+class Gaussian(nn.Module):
+    """N(a, std^2) with a fixed, a learned or a predicted standard deviation.
+
+    Args:
+        std: its value, or its initial value, in the units of the data.
+        learn: None keeps it; "shared" learns one number; "output" lets the decoder say log std for every element
+            (relative to `std`).
+    """
+
+    def __init__(self, std: float = 1.0, learn: str | None = "shared"):
+        super().__init__()
+        choice("learn", learn, (None, "shared", "output"))
+        self.channels = 2 if learn == "output" else 1
+        log_std = torch.tensor(math.log(positive("std", std)))
+        if learn == "shared":
+            self.log_std = nn.Parameter(log_std)
+        else:
+            self.register_buffer("log_std", log_std)
+
+    def forward(self, raw: Tensor, dims: int) -> Independent:
+        mean, *more = raw.unbind(-dims - 1)
+        log_std = self.log_std + more[0] if more else self.log_std
+        return Independent(Normal(mean, log_std.clamp(*LOG_STD).exp()), dims)
+
+
+class Bernoulli(nn.Module):
+    """Binary data.  Gray values are refused: their cross-entropy is the log-probability of nothing."""
+
+    channels = 1
+
+    def forward(self, raw: Tensor, dims: int) -> Independent:
+        return Independent(_Binary(logits=raw.squeeze(-dims - 1)), dims)
+
+
+class Categorical(nn.Module):
+    """A free probability for each of `levels` gray values 0, 1/(levels-1), ..., 1."""
+
+    def __init__(self, levels: int):
+        super().__init__()
+        self.channels = integer("levels", levels, 2)
+
+    def forward(self, raw: Tensor, dims: int) -> Independent:
+        return Independent(GrayCategorical(raw.movedim(-dims - 1, -1)), dims)
+
+
+class Discretized(nn.Module):
+    """A logistic or Gaussian cut at the edges of the gray values, or a mixture of `components` of them.
+
+    The scale is predicted for every element; at raw = 0 it is a tenth of the range.
+    """
+
+    def __init__(self, levels: int, family: str = "logistic", components: int = 1):
+        super().__init__()
+        self.levels, self.family = integer("levels", levels, 2), choice("family", family, tuple(_LOG_MASS))
+        self.components = integer("components", components)
+        self.channels = 2 if components == 1 else 3 * components
+
+    def forward(self, raw: Tensor, dims: int) -> Independent:
+        start = math.log(0.1)
+        if self.components == 1:
+            mean, log_scale = raw.unbind(-dims - 1)
+            return Independent(GrayCut(0.5 + mean, start + log_scale, self.levels, self.family), dims)
+        mean, log_scale, logits = raw.movedim(-dims - 1, -1).chunk(3, -1)  # (..., *event, components)
+        spread = torch.linspace(0, 1, self.components, dtype=raw.dtype, device=raw.device)  # components must differ
+        parts = GrayCut(spread + mean, start + log_scale, self.levels, self.family)
+        return Independent(td.MixtureSameFamily(td.Categorical(logits=logits), parts), dims)
+
+
+def build(name: str, levels: int | None = None) -> nn.Module:
+    """The likelihood called "gaussian", "bernoulli", "categorical" or "discretized"; the last two need `levels`.
+
+    Raises:
+        ValueError: unknown name, or no `levels` where they are needed.
+    """
+    choice("likelihood", name, ("gaussian", "bernoulli", "categorical", "discretized"))
+    if name in ("gaussian", "bernoulli"):
+        return Gaussian() if name == "gaussian" else Bernoulli()
+    if levels is None:
+        raise bad(f"levels, the number of gray values, for the {name} likelihood", None, "levels=dataset.levels")
+    return Categorical(levels) if name == "categorical" else Discretized(levels)
+
+
+class GrayCategorical(Distribution):
+    """One gray value k / (L-1) with probabilities softmax(logits); `logits: (*batch, L)`."""
+
+    arg_constraints = {}
+    support = constraints.unit_interval
+
+    def __init__(self, logits: Tensor):
+        self.log_probs = logits.log_softmax(-1)  # (*batch, L)
+        super().__init__(logits.shape[:-1], validate_args=False)
+
+    @property
+    def levels(self) -> int:
+        return self.log_probs.shape[-1]
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_probs.exp() @ _values(self.levels, self.log_probs)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.log_probs.exp() @ _values(self.levels, self.log_probs) ** 2 - self.mean**2
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        index = _index(x, self.levels)
+        shape = torch.broadcast_shapes(index.shape, self.batch_shape)
+        return self.log_probs.expand(*shape, self.levels).gather(-1, index.expand(shape)[..., None])[..., 0]
+
+    def sample(self, sample_shape=()) -> Tensor:
+        k = td.Categorical(logits=self.log_probs, validate_args=False).sample(sample_shape)
+        return (k / (self.levels - 1)).to(self.log_probs.dtype)
+
+
+class GrayCut(Distribution):
+    """One gray value k / (L-1): the mass of a logistic or Gaussian between the midpoints to its neighbors."""
+
+    arg_constraints = {}
+    support = constraints.unit_interval
+
+    def __init__(self, loc: Tensor, log_scale: Tensor, levels: int, family: str = "logistic"):
+        self.loc, self.log_scale = torch.broadcast_tensors(loc, log_scale.clamp(*LOG_STD))
+        self.levels, self.family = levels, family
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def _standard(self, edge: Tensor | float) -> Tensor:
+        return (edge - self.loc) * torch.exp(-self.log_scale)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        index, half = _index(x, self.levels), 0.5 / (self.levels - 1)
+        center = (index / (self.levels - 1)).to(self.loc.dtype)
+        a, b = self._standard(center - half), self._standard(center + half)
+        inner, lower, upper = _LOG_MASS[self.family]
+        # The unused branches stay finite, or `where` would send NaN through their gradients.
+        return torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b)))
+
+    def _tail_sum(self, weight) -> Tensor:
+        """Sum over k of weight(k) P(level > k), which gives the moments without holding all levels in memory."""
+        upper = _LOG_MASS[self.family][2]
+        edges = ((k + 0.5) / (self.levels - 1) for k in range(self.levels - 1))
+        return sum(weight(k) * upper(self._standard(e)).exp() for k, e in enumerate(edges))
+
+    @property
+    def mean(self) -> Tensor:
+        return self._tail_sum(lambda k: 1) / (self.levels - 1)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._tail_sum(lambda k: 2 * k + 1) / (self.levels - 1) ** 2 - self.mean**2
+
+    def sample(self, sample_shape=()) -> Tensor:
+        with torch.no_grad():
+            shape = self._extended_shape(sample_shape)
+            if self.family == "gaussian":
+                noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+            else:
+                u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+                noise = torch.logit(u, eps=torch.finfo(u.dtype).tiny)
+            x = self.loc + self.log_scale.exp() * noise
+            return (x * (self.levels - 1)).round().clamp(0, self.levels - 1) / (self.levels - 1)
+
+
+class _Binary(td.Bernoulli):
+    """torch's Bernoulli with an error that says what to do about gray values."""
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if not torch.equal(value, value.bool().to(value.dtype)):
+            raise bad("x of zeros and ones for a Bernoulli likelihood", "other values", "(x > 0.5).to(x.dtype)")
+
+
+def _logistic_inner(a: Tensor, b: Tensor) -> Tensor:
+    """log(F(b) - F(a)) = log F(b) + log F(-a) + log(1 - exp(a - b)): no cancellation in either tail."""
+    return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(a - b))
+
+
+def _gaussian_inner(a: Tensor, b: Tensor) -> Tensor:
+    """log(F(b) - F(a)), mirrored into the lower tail, where log F is accurate."""
+    mirror = a + b > 0
+    a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
+    top = torch.special.log_ndtr(b)
+    return top + torch.log(-torch.expm1(torch.special.log_ndtr(a) - top))
+
+
+_LOG_MASS = {  # log P(a < x < b), log P(x < b), log P(x > a) for standardized edges
+    "logistic": (_logistic_inner, logsigmoid, lambda a: logsigmoid(-a)),
+    "gaussian": (_gaussian_inner, torch.special.log_ndtr, lambda a: torch.special.log_ndtr(-a)),
+}
+
+
+def _values(levels: int, like: Tensor) -> Tensor:
+    return torch.linspace(0, 1, levels, dtype=like.dtype, device=like.device)
+
+
+def _index(x: Tensor, levels: int) -> Tensor:
+    scaled = x * (levels - 1)
+    index = scaled.round()
+    if not ((scaled - index).abs() < 1e-3).all() or index.min() < 0 or index.max() > levels - 1:
+        raise bad(
+            f"x on the {levels} gray levels 0, 1/{levels - 1}, ..., 1",
+            "values between or beyond them",
+            f"(x * {levels - 1}).round().clamp(0, {levels - 1}) / {levels - 1}",
+        )
+    return index.long()

@@ -1,0 +1,153 @@
+r"""Variational autoencoder (Kingma & Welling, 2014; Rezende, Mohamed & Wierstra, 2014).
+
+z ~ N(0, I),     x | z ~ likelihood(f(theta, z)),     q(z | x) = N(g(phi, x))
+log p(x) >= E_q[log p(x | z)] - KL(q(z | x) || p(z))                        eq. 3 of Kingma & Welling
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from gdm_core import likelihoods, networks
+from gdm_core.inference import kl
+from gdm_core.validate import bad, batch, choice, integer
+
+LOG_STD = (-10.0, 10.0)  # of q: far outside anything a fit reaches; NaN passes through, so divergence stays visible
+
+
+class VAE(nn.Module):
+    """Latent-variable model with a neural likelihood and an amortized Gaussian posterior.
+
+    Args:
+        event_shape: shape of one example, or the number of features.
+        latents: size of z.
+        hidden: units of the hidden layers of encoder and (reversed) decoder; () makes a linear VAE.
+        likelihood: "gaussian" (one learned std), "bernoulli", "categorical", "discretized", or a module of
+            `gdm_core.likelihoods` (fixed or predicted std, mixtures).
+        levels: number of gray values, for "categorical" and "discretized".
+        posterior: "diagonal" or "full" covariance of q(z | x).
+        labels: number of classes y that encoder and decoder are told; 0 for an unconditional model.
+        beta: weight of the KL in `loss` (Higgins et al., 2017).  A plain attribute: annealing assigns it between steps.
+        free_bits: nats a latent may cost in `loss` for nothing, judged on the batch mean (Kingma et al., 2016, eq. 15).
+        network: "mlp" or "conv" (pictures (C, H, W)).
+        encoder, decoder: own modules in place of these: x -> (B, 2 * latents), or latents + latents (latents + 1) / 2
+            numbers for a full posterior; z -> (B, channels, *event).  With labels they take one-hot y second.
+    """
+
+    def __init__(
+        self,
+        event_shape: int | Sequence[int],
+        latents: int,
+        *,
+        hidden: Sequence[int] = (256,),
+        likelihood: str | nn.Module = "gaussian",
+        levels: int | None = None,
+        posterior: str = "diagonal",
+        labels: int = 0,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        network: str = "mlp",
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.event_shape = Size([event_shape] if isinstance(event_shape, int) else event_shape)
+        self.latents, self.labels = integer("latents", latents), integer("labels", labels, 0)
+        self.posterior = choice("posterior", posterior, ("diagonal", "full"))
+        self.likelihood = likelihoods.build(likelihood, levels) if isinstance(likelihood, str) else likelihood
+        self.beta, self.free_bits = beta, free_bits
+        if free_bits and posterior == "full":
+            raise bad("posterior='diagonal' for free bits, which count each latent", posterior, "free_bits=0")
+        out = 2 * latents if posterior == "diagonal" else latents + latents * (latents + 1) // 2
+        channels = self.likelihood.channels
+        if choice("network", network, ("mlp", "conv")) == "mlp":
+            new_encoder = lambda: networks.MLPEncoder(self.event_shape, out, hidden, labels)
+            new_decoder = lambda: networks.MLPDecoder(latents, self.event_shape, channels, tuple(hidden)[::-1], labels)
+        else:
+            new_encoder = lambda: networks.ConvEncoder(self.event_shape, out, labels=labels)
+            new_decoder = lambda: networks.ConvDecoder(latents, self.event_shape, channels, labels=labels)
+        self.encoder = new_encoder() if encoder is None else encoder
+        self.decoder = new_decoder() if decoder is None else decoder
+        self.register_buffer("_zero", torch.zeros(latents), persistent=False)
+
+    def prior(self) -> Independent:
+        """p(z) = N(0, I) over (latents,)."""
+        return Independent(Normal(self._zero, torch.ones_like(self._zero)), 1)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x | z).  z: (..., latents), y: (B,) or (...) -> distribution over (..., *event); `.mean` is the picture."""
+        lead = z.shape[:-1]
+        if y is not None:
+            y = y.expand(lead).reshape(-1)
+        raw = self._run(self.decoder, z.reshape(-1, self.latents), y)  # (N, channels, *event)
+        expected = (self.likelihood.channels, *self.event_shape)
+        if raw.shape[1:] != expected:
+            raise bad(f"a decoder whose output is (B, {expected})", tuple(raw.shape), "nn.Unflatten(1, ...) at its end")
+        return self.likelihood(raw.reshape(*lead, *expected), len(self.event_shape))
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z | x).  x: (B, *event), y: (B,) -> Gaussian over (B, latents)."""
+        if x.shape[1:] != self.event_shape:  # `batch` words the error; its look at every value is left to `elbo`
+            batch(x, self.event_shape)
+        raw = self._run(self.encoder, x, y)
+        q = self.latents
+        wanted = 2 * q if self.posterior == "diagonal" else q + q * (q + 1) // 2
+        if raw.shape[1:] != (wanted,):
+            raise bad(f"an encoder whose output is (B, {wanted})", tuple(raw.shape), f"a last layer of {wanted} units")
+        mean, log_std, below = raw.split([q, q, wanted - 2 * q], 1)
+        std = log_std.clamp(*LOG_STD).exp()
+        if self.posterior == "diagonal":
+            return Independent(Normal(mean, std), 1)
+        factor = torch.diag_embed(std)
+        rows, columns = torch.tril_indices(q, q, -1, device=x.device)
+        factor[:, rows, columns] = below
+        return MultivariateNormal(mean, scale_tril=factor)
+
+    def elbo(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The bound itself, whatever beta is: one draw of z, KL in closed form.  (B, *event) -> (B,) nats."""
+        reconstruction, q = self._parts(batch(x, self.event_shape), y)
+        return reconstruction - kl(q, self.prior())
+
+    def loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Batch mean of beta * KL - log p(x | z), nats per example.
+
+        With beta = 1 and no free bits it is minus the bound; otherwise it bounds no likelihood.
+        """
+        reconstruction, q = self._parts(x, y)
+        if not self.free_bits:
+            return (self.beta * kl(q, self.prior()) - reconstruction).mean()
+        each = kl(q.base_dist, self.prior().base_dist).mean(0)  # (latents,)
+        return self.beta * each.clamp(min=self.free_bits).sum() - reconstruction.mean()
+
+    def sample(self, n: int, y: Tensor | int | None = None) -> Tensor:
+        """Ancestral sampling, z from the prior and x from the likelihood: (n, *event).
+
+        Args:
+            y: labels of a conditional model: (n,), or one class for all.
+        """
+        if isinstance(y, int):
+            y = torch.full((n,), y, device=self._zero.device)
+        with torch.no_grad():
+            return self.decode(self.prior().sample((integer("n", n),)), y).sample()
+
+    def _parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Distribution]:
+        q = self.encode(x, y)
+        return self.decode(q.rsample(), y).log_prob(x), q
+
+    def _run(self, network: nn.Module, a: Tensor, y: Tensor | None) -> Tensor:
+        if not self.labels:
+            if y is not None:
+                raise bad("no labels for an unconditional model", "y", f"VAE(..., labels={int(y.max()) + 1})")
+            return network(a)
+        if y is None:
+            raise bad("labels y (B,) for a conditional model", None, "the same call with y=labels")
+        if y.shape != a.shape[:1] or y.is_floating_point() or y.min() < 0 or y.max() >= self.labels:
+            raise bad(f"integer labels ({len(a)},) from 0 to {self.labels - 1}", y, "dataset.labels")
+        return network(a, nn.functional.one_hot(y, self.labels))
+
+
+def demo() -> VAE:
+    """Two-dimensional data, one latent."""
+    return VAE(2, 1, hidden=(16,))

@@ -1,0 +1,121 @@
+"""Networks: what stands between two vectors, or between a vector and a picture.
+
+Encoders take `x: (B, *event)` and decoders `z: (B, latents)`; both take one-hot labels `(B, labels)` as a second
+argument when they were built with `labels > 0`.  What their output means is the model's affair.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Size, Tensor, nn
+
+from gdm_core.validate import bad, integer
+
+
+def mlp(
+    features: int, hidden: Sequence[int], out: int, activation: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0
+) -> nn.Sequential:
+    """Linear layers with an activation between them; `hidden=()` is one linear map.
+
+    >>> mlp(2, (16,), 3)(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+    sizes = [integer("features", features), *(integer("hidden", h) for h in hidden), integer("out", out)]
+    layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
+    for a, b in zip(sizes[1:], sizes[2:]):
+        layers += [activation(), *([nn.Dropout(dropout)] if dropout else []), nn.Linear(a, b)]
+    return nn.Sequential(*layers)
+
+
+class MLPEncoder(nn.Module):
+    """`(B, *event)` [and `(B, labels)`] to `(B, out)`: the event flattened, the label appended."""
+
+    def __init__(self, event_shape, out: int, hidden: Sequence[int] = (256,), labels: int = 0, **options):
+        super().__init__()
+        self.net = mlp(math.prod(event_shape) + labels, hidden, out, **options)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.net(_join(x.flatten(1), y))
+
+
+class MLPDecoder(nn.Module):
+    """`(B, latents)` [and `(B, labels)`] to `(B, channels, *event)`."""
+
+    def __init__(
+        self, latents: int, event_shape, channels: int = 1, hidden: Sequence[int] = (256,), labels: int = 0, **options
+    ):
+        super().__init__()
+        self.shape = (channels, *event_shape)
+        self.net = mlp(latents + labels, hidden, math.prod(self.shape), **options)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.net(_join(z, y)).unflatten(1, self.shape)
+
+
+class ConvEncoder(nn.Module):
+    """`(B, C, H, W)` [and `(B, labels)`] to `(B, out)`.
+
+    Strided 4x4 convolutions halve the picture while its sides are even and above 4 (28 -> 14 -> 7, 64 -> ... -> 4);
+    the channels double each time.  A label enters as constant planes, one for each class.
+
+    Args:
+        event_shape: (C, H, W).
+        out: numbers an example.
+        width: channels after the first convolution.
+        hidden: units of the dense layer before the output.
+        labels: number of classes; 0 for none.
+    """
+
+    def __init__(self, event_shape, out: int, *, width: int = 32, hidden: int = 256, labels: int = 0):
+        super().__init__()
+        channels, sides = _pyramid(event_shape, width)
+        channels[0] += labels
+        layers: list[nn.Module] = []
+        for a, b in zip(channels, channels[1:]):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]
+        flat = channels[-1] * math.prod(sides[-1])
+        self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, out))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        if y is not None:
+            planes = y.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, labels, H, W)
+            x = torch.cat([x, planes], 1)
+        return self.net(x)
+
+
+class ConvDecoder(nn.Module):
+    """`(B, latents)` [and `(B, labels)`] to `(B, channels, C, H, W)`: `ConvEncoder` walked backward."""
+
+    def __init__(
+        self, latents: int, event_shape, channels: int = 1, *, width: int = 32, hidden: int = 256, labels: int = 0
+    ):
+        super().__init__()
+        depths, sides = _pyramid(event_shape, width)
+        self.shape = (channels, *event_shape)
+        depths[0] = channels * event_shape[0]
+        start = (depths[-1], *sides[-1])
+        layers = [nn.Linear(latents + labels, hidden), nn.ReLU(), nn.Linear(hidden, math.prod(start)), nn.ReLU()]
+        layers.append(nn.Unflatten(1, start))
+        for a, b in zip(depths[:0:-1], depths[-2::-1]):
+            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.ReLU()]
+        self.net = nn.Sequential(*layers[:-1])
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.net(_join(z, y)).unflatten(1, self.shape[:2])
+
+
+def _join(a: Tensor, y: Tensor | None) -> Tensor:
+    return a if y is None else torch.cat([a, y.to(a.dtype)], 1)
+
+
+def _pyramid(event_shape, width: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Channels and sides at each scale, the picture itself first."""
+    event = Size(event_shape)
+    if len(event) != 3 or any(s % 2 or s < 6 for s in event[1:]):
+        raise bad("pictures (C, H, W) with even sides >= 6", tuple(event), "network='mlp' for other events")
+    channels, sides = [event[0]], [tuple(event[1:])]
+    while all(s % 2 == 0 and s > 4 for s in sides[-1]):
+        sides.append(tuple(s // 2 for s in sides[-1]))
+        channels.append(integer("width", width) * 2 ** (len(sides) - 2))
+    return channels, sides
