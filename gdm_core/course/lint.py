@@ -44,7 +44,7 @@ def lint(chapter: Chapter) -> list[str]:
         *_opening(chapter),
         *_parameters(nb),
         *_counts(nb, build),
-        *_outputs(nb),
+        *_outputs(nb, str(path.resolve().parent.parent)),
         *_ignored(nb),
         *_readouts(nb),
     ]
@@ -114,9 +114,8 @@ def _counts(nb: NotebookNode, build: str) -> Iterator[str]:
         yield f"needed cells run once, from top to bottom, got counts {counts}; {build}"
 
 
-def _outputs(nb: NotebookNode) -> Iterator[str]:
+def _outputs(nb: NotebookNode, home: str) -> Iterator[str]:
     """No errors and warnings, nothing that GitHub does not show or that differs at the next run."""
-    here = str(Path.cwd())
     for number, cell in enumerate(nb.cells, 1):
         for output in cell.get("outputs", ()):
             where = f"cell {number}: "
@@ -131,10 +130,10 @@ def _outputs(nb: NotebookNode) -> Iterator[str]:
             text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
             if re.search(r" at 0x[0-9a-f]{6,}", text):
                 yield (
-                    where + "needed the same text at each run, got an address (at 0x…); try `;` at the end of the line"
+                    where + "needed the same text at each run, got an address (at 0x…); try ending the line with `;`"
                 )
-            if here in text:
-                yield where + f"needed no path of this machine, got {here}; try printing the file's name"
+            if home in text:
+                yield where + f"needed no path of this machine, got {home}; try printing the file's name"
     if "widgets" in nb.metadata:
         yield "needed no stored widget state, got some; try gdm build"
 

@@ -1,0 +1,88 @@
+"""Run a committed notebook again and compare every output: nbval, made to notice what it misses.
+
+Loaded into pytest by `-p gdm_core.course.replay` (`command` gives the whole line).  Against nbval 0.11 it
+- runs cells with history, without which IPython ignores a `;` at the end of a line;
+- notices within a second that a kernel died, in place of waiting for the cell's time to pass;
+- starts a second kernel when the first one hangs at its start;
+- compares that there is a picture, and how many, where nbval leaves pictures out altogether.  Their bytes differ
+  between machines; plotly's numbers differ in the last bit.
+"""
+
+import functools
+import sys
+import time
+from pathlib import Path
+from queue import Empty
+
+from nbval.kernel import RunningKernel
+from nbval.plugin import IPyNbCell
+
+from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
+
+CELL_SECONDS = 120
+PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
+
+
+def command(*notebooks: Path) -> list[str]:
+    """The command that replays `notebooks`; run it in the environment of `kernels.clean`."""
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "gdm_core.course.replay", "--color=no"]
+    nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", "--noconftest"]
+    return [sys.executable, "-m", "pytest", *options, *nbval, *map(str, notebooks)]
+
+
+def execute_cell_input(kernel: RunningKernel, source: str, allow_stdin=None) -> str:
+    return kernel.kc.execute(source, store_history=True, allow_stdin=allow_stdin, stop_on_error=False)
+
+
+def await_reply(kernel: RunningKernel, msg_id: str, timeout: float | None = None) -> None:
+    """Wait for the reply to `msg_id` as long as the kernel lives; Empty when `timeout` seconds have passed."""
+    end = time.monotonic() + (timeout or float("inf"))
+    while True:
+        try:
+            reply = kernel.get_message(stream="shell", timeout=min(1.0, max(0.01, end - time.monotonic())))
+        except Empty:
+            if not kernel.is_alive():
+                raise RuntimeError("the kernel died in this cell: out of memory, or crashed") from None
+            if time.monotonic() >= end:
+                raise
+            continue
+        if reply["parent_header"].get("msg_id") == msg_id:
+            if reply["content"]["status"] == "aborted":
+                raise RuntimeError("the kernel refused to run this cell")
+            return
+
+
+def start(kernel: RunningKernel, original, *args, **options) -> None:
+    """`RunningKernel.__init__`, once more when the kernel does not answer."""
+
+    def attempt() -> None:
+        original(kernel, *args, **options)
+        try:
+            kernel.await_reply(kernel.kc.execute("pass", silent=True), timeout=START_SECONDS)
+        except Empty:
+            kernel.stop()
+            raise KernelHung(f"needed a kernel that answers within {START_SECONDS} s, got none; try again") from None
+
+    twice(attempt)
+
+
+def compare_outputs(cell: IPyNbCell, original, new: list, old: list, skip=None) -> bool:
+    skip = [key for key in (skip or cell.parent.skip_compare) if key not in PICTURES]
+    return original(cell, [_named(output) for output in new], [_named(output) for output in old], skip)
+
+
+def _named(output: dict) -> dict:
+    """`output` with each picture replaced by the fact that there is one."""
+    if "data" not in output:
+        return output
+    data = {mime: "a picture" if mime in PICTURES else value for mime, value in output["data"].items()}
+    return type(output)({**output, "data": type(output)(data)})
+
+
+def pytest_configure(config) -> None:
+    """Put the functions above in the place of nbval's."""
+    RunningKernel.execute_cell_input = execute_cell_input
+    RunningKernel.await_reply = await_reply
+    for owner, name, function in ((RunningKernel, "__init__", start), (IPyNbCell, "compare_outputs", compare_outputs)):
+        original = getattr(owner, name)
+        setattr(owner, name, functools.partialmethod(function, original))
