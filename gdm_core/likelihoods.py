@@ -192,7 +192,7 @@ class _Binary(td.Bernoulli):
     """torch's Bernoulli with an error that says what to do about gray values."""
 
     def _validate_sample(self, value: Tensor) -> None:
-        if not torch.equal(value, value.bool().to(value.dtype)):
+        if not (value * value == value).all():
             raise bad("x of zeros and ones for a Bernoulli likelihood", "other values", "(x > 0.5).to(x.dtype)")
 
 
