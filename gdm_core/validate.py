@@ -60,6 +60,22 @@ def positive(name: str, value, suggestion: float = 1.0) -> float:
     return number
 
 
+def device(value) -> torch.device:
+    """Return `value` as a device that this machine has.
+
+    >>> device("gpu")
+    Traceback (most recent call last):
+        ...
+    ValueError: needed a device of this machine, got 'gpu'; try device='cpu'
+    """
+    try:
+        found = torch.device(value)
+        torch.empty(0, device=found)
+    except (AssertionError, RuntimeError, TypeError, ValueError):  # torch has a kind of its own for each reason
+        raise bad("a device of this machine", repr(value), "device='cpu'") from None
+    return found
+
+
 def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None = None, minimum: int = 1) -> Tensor:
     """Return `x` if it is a finite floating batch `(B, *event_shape)` with `B >= minimum`.
 
@@ -92,7 +108,8 @@ def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None
         )
     if like is not None and x.device != like.device:
         raise bad(f"{name} on the model's device {like.device}", x.device, f"{name}.to('{like.device}')")
-    if not torch.isfinite(x).all():
+    # A sum is NaN or infinite as soon as one entry is, and many times faster to take than isfinite is to look at all.
+    if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
         count = int((~torch.isfinite(x)).sum())
         raise bad(
             f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]"
