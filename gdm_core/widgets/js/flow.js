@@ -1,0 +1,98 @@
+// Flow control.  The reply is the acknowledgment; of waiting inputs only the newest survives; one request is in flight,
+// two when the kernel answers in less than 10 ms; a reply that never comes frees its slot; nothing is sent unseen.
+
+const PATIENCE = 3000; // milliseconds until a request counts as lost
+const LONGEST = 30000; // between two tries while nobody answers
+const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
+
+/** ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does. */
+function flow({ ask, late, heard }) {
+  let wanted = false, input = 0, visible = true, newest = 0, shown = 0, slots = 1, patience = PATIENCE;
+  const flying = new Map(); // n -> { timer, input }
+
+  function pump() {
+    if (!wanted || !visible || flying.size >= slots) return;
+    wanted = false;
+    const n = ++newest;
+    flying.set(n, { input, timer: setTimeout(() => expire(n), patience) });
+    ask(n);
+  }
+
+  function expire(n) {
+    flying.delete(n);
+    patience = Math.min(2 * patience, LONGEST);
+    late();
+    if (n === newest) wanted = true; // what the hand last asked for has not been seen: ask again
+    pump();
+  }
+
+  return {
+    want() {
+      wanted = true;
+      input = performance.now();
+      pump();
+    },
+    /** Reply n took the kernel ms; paint is called unless a newer picture is already there. Returns ms since the input. */
+    answer(n, ms, paint) {
+      const flight = flying.get(n);
+      if (flight) clearTimeout(flight.timer);
+      flying.delete(n);
+      slots = ms < FAST ? 2 : 1;
+      patience = Math.max(PATIENCE, 3 * ms);
+      heard();
+      try {
+        if (n > shown) {
+          shown = n;
+          paint();
+        }
+      } finally {
+        pump();
+      }
+      return flight ? performance.now() - flight.input : NaN;
+    },
+    look(seen) {
+      visible = seen;
+      pump();
+    },
+    idle: () => !wanted && flying.size === 0,
+    close() {
+      for (const { timer } of flying.values()) clearTimeout(timer);
+      flying.clear();
+      visible = false;
+    },
+  };
+}
+
+/** Calls seen(boolean) whenever the element comes into or goes out of sight. Returns what stops it. */
+function watchSight(element, seen) {
+  let inside = true;
+  const tell = () => seen(inside && !document.hidden);
+  const observer = new IntersectionObserver((entries) => {
+    inside = entries[entries.length - 1].isIntersecting;
+    tell();
+  });
+  observer.observe(element);
+  document.addEventListener("visibilitychange", tell);
+  return () => {
+    observer.disconnect();
+    document.removeEventListener("visibilitychange", tell);
+  };
+}
+
+/** Milliseconds from input to painted picture (median of the last thirty) and pictures in the last second. */
+function lagMeter() {
+  let lags = [], times = [];
+  return {
+    add(lag) {
+      const now = performance.now();
+      if (lag >= 0) lags = [...lags.slice(-29), lag];
+      times = [...times.filter((t) => now - t < 1000), now];
+    },
+    words() {
+      if (!lags.length) return "no picture yet";
+      const sorted = [...lags].sort((a, b) => a - b);
+      const recent = times.filter((t) => performance.now() - t < 1000).length;
+      return `${sorted[sorted.length >> 1].toFixed(0)} ms · ${recent} fps`;
+    },
+  };
+}

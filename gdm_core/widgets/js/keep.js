@@ -1,0 +1,181 @@
+// What one takes home: the picture as PNG, a moving one as GIF, the state as a link and as a code cell.
+
+function toolbar(stage, tools, { badge, lag }) {
+  let timer = 0, tell = 0;
+  const done = h("span", { class: "done", role: "status" });
+  const say = (words) => {
+    done.textContent = words;
+    clearTimeout(tell);
+    tell = setTimeout(() => (done.textContent = ""), 4000);
+  };
+  const add = (name, title, act) => {
+    const button = h("button", { type: "button", class: "quiet", title, "data-tool": name, onclick: () => act(button) }, name);
+    tools.append(button);
+    return button;
+  };
+  const measure = (on) => {
+    badge.hidden = !on;
+    clearInterval(timer);
+    if (on) timer = setInterval(() => (badge.isConnected ? (badge.textContent = lag.words()) : clearInterval(timer)), 250);
+    badge.textContent = lag.words();
+    speed.setAttribute("aria-pressed", on);
+  };
+  add("Reset", "Move all controls back to the start", () => {
+    stage.adopt(stage.initial);
+    stage.settled();
+  });
+  add("PNG", "Save the picture", () => compose(stage, 2).toBlob((blob) => download(blob, `${fileName(stage)}.png`)));
+  add("GIF", stage.timeline() ? "Save the timeline as a moving picture" : "Record what you do now as a moving picture", (button) => saveGif(stage, button, say));
+  if (stage.spec.link) {
+    add("Link", "Copy a link to this state", () => {
+      const address = new URL(location.href);
+      address.hash = linkOf(stage);
+      history.replaceState(null, "", address);
+      copy(address.href).then(() => say("link copied"), () => say("the link is in the address bar"));
+    });
+  }
+  if (stage.spec.source) {
+    add("Code", "Copy the code cell that makes this picture", () => {
+      const code = codeOf(stage);
+      copy(code).then(() => say("code copied"), () => say(code));
+    });
+  }
+  const speed = add("Speed", "Show milliseconds from hand to picture, and pictures a second", () => measure(badge.hidden));
+  tools.append(done);
+  measure(stage.spec.lag);
+}
+
+const copy = (text) => (navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject(new Error("no clipboard")));
+
+function download(blob, name) {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+const fileName = (stage) => [stage.spec.name, ...Object.values(stage.state).filter((v) => JSON.stringify(v).length < 24)].flat().join("_").replace(/[^\w.+-]+/g, "-");
+
+// Links: #stage=name&z=[0.5,-1.2]&noise=0.1 : one JSON value a control, only those that left their start.
+
+const changedOf = (stage) => Object.entries(stage.state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(stage.initial[name]));
+
+function linkOf(stage) {
+  const parts = new URLSearchParams({ stage: stage.spec.name });
+  for (const [name, value] of changedOf(stage)) parts.set(name, JSON.stringify(value));
+  return parts.toString().replaceAll("%5B", "[").replaceAll("%5D", "]").replaceAll("%2C", ",");
+}
+
+function restoreLink(stage) {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  if (parts.get("stage") !== stage.spec.name) return;
+  const state = {};
+  for (const name of Object.keys(stage.state)) {
+    if (!parts.has(name)) continue;
+    try {
+      state[name] = JSON.parse(parts.get(name));
+      if (JSON.stringify(state[name]).replace(/[^[\],]|,(?=.)/g, "") === "" && Array.isArray(state[name]) !== Array.isArray(stage.initial[name])) delete state[name];
+    } catch {
+      continue; // a link that someone cut short
+    }
+  }
+  Object.assign(stage.state, state);
+}
+
+/** State as Python source. */
+function literal(value) {
+  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (value === null) return "None";
+  if (typeof value === "number") return String(+value.toPrecision(10));
+  return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+}
+
+function codeOf(stage) {
+  const moved = changedOf(stage);
+  if (!moved.length) return stage.spec.source;
+  const plain = moved.every(([name]) => /^[A-Za-z_]\w*$/.test(name));
+  const inside = plain
+    ? moved.map(([name, value]) => `${name}=${literal(value)}`).join(", ")
+    : `{${moved.map(([name, value]) => `${literal(name)}: ${literal(value)}`).join(", ")}}`;
+  return `${stage.spec.source}.set(${inside})`;
+}
+
+/** The views as they stand on the screen, with title and read-out, on one canvas. */
+function compose(stage, scale) {
+  const visible = [...stage.views.values()].filter((view) => !view.figure.hidden && view.content);
+  const space = visible[0].figure.parentElement.getBoundingClientRect();
+  const style = getComputedStyle(stage.root), size = parseFloat(style.fontSize), edge = 18;
+  const width = Math.max(320, space.width), title = stage.spec.title ? 2.2 * size : 0;
+  const canvas = h("canvas"), context = canvas.getContext("2d");
+  context.font = `${size}px ${stage.theme.font}`;
+  const lines = wrap(context, stage.read(), width);
+  canvas.width = Math.round((width + 2 * edge) * scale);
+  canvas.height = Math.round((title + space.height + lines.length * 1.5 * size + 2 * edge + (lines.length ? size : 0)) * scale);
+  context.scale(scale, scale);
+  context.fillStyle = stage.theme.ground;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.translate(edge, edge);
+  context.fillStyle = stage.theme.ink;
+  context.textBaseline = "top";
+  context.font = `650 ${1.25 * size}px ${stage.theme.font}`;
+  context.fillText(stage.spec.title, 0, 0);
+  context.translate(0, title);
+  for (const view of visible) {
+    const box = view.box.getBoundingClientRect(), x = box.left - space.left, y = box.top - space.top;
+    const label = view.figure.querySelector("figcaption"), place = label.getBoundingClientRect();
+    context.font = `600 ${size}px ${stage.theme.font}`;
+    context.fillStyle = stage.theme.ink;
+    if (!label.hidden) context.fillText(label.textContent, place.left - space.left, place.top - space.top);
+    if (view.content.image) {
+      context.imageSmoothingEnabled = view.content.smooth;
+      context.drawImage(view.picture, x, y, box.width, box.height);
+    }
+    for (const sheet of view.layer.querySelectorAll("canvas")) context.drawImage(sheet, x, y, box.width, box.height);
+    context.save();
+    context.translate(x, y);
+    context.strokeStyle = stage.theme.line;
+    context.lineWidth = 1;
+    context.strokeRect(0, 0, box.width, box.height);
+    context.textBaseline = "alphabetic";
+    view.draw(context);
+    context.restore();
+    for (const knob of view.layer.querySelectorAll(".knob > span, .tile")) {
+      const at = knob.getBoundingClientRect(), look = getComputedStyle(knob);
+      if (knob.matches(".tile")) {
+        context.strokeStyle = stage.theme.accent;
+        context.lineWidth = 3;
+        context.strokeRect(at.left - space.left, at.top - space.top, at.width, at.height);
+        continue;
+      }
+      context.beginPath();
+      context.arc(at.left + at.width / 2 - space.left, at.top + at.height / 2 - space.top, at.width / 2 - 1, 0, 7);
+      context.fillStyle = look.backgroundColor;
+      context.fill();
+      context.strokeStyle = look.borderTopColor;
+      context.lineWidth = 2;
+      context.stroke();
+      context.fillStyle = look.color;
+      context.font = `700 13px ${stage.theme.font}`;
+      context.textAlign = "center";
+      context.textBaseline = "middle";
+      context.fillText(knob.textContent, at.left + at.width / 2 - space.left, at.top + at.height / 2 - space.top);
+      context.textAlign = "left";
+      context.textBaseline = "top";
+    }
+  }
+  context.font = `${size}px ${stage.theme.font}`;
+  context.fillStyle = stage.theme.ink;
+  lines.forEach((line, i) => context.fillText(line, 0, space.height + size + i * 1.5 * size));
+  return canvas;
+}
+
+function wrap(context, text, width) {
+  const lines = [];
+  for (const word of text.split(" ").filter(Boolean)) {
+    const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : word;
+    if (lines.length && context.measureText(longer).width <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}

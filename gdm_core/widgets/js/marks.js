@@ -1,0 +1,208 @@
+// Marks over a picture: points, lines, arrows, ellipses, bars, words; axes with ticks.  All at the screen's resolution.
+
+/** Data coordinates -> pixels of the plot. */
+function mapping([left, right, bottom, top], width, height) {
+  return {
+    x: (v) => ((v - left) / (right - left)) * width,
+    y: (v) => ((v - top) / (bottom - top)) * height,
+    back: (px, py) => [left + (px / width) * (right - left), top + (py / height) * (bottom - top)],
+    sx: width / (right - left),
+    sy: height / (bottom - top),
+  };
+}
+
+/** Color of mark i: its own, or that of all. */
+const shade = (mark, i, theme) =>
+  mark.rgb ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})` : theme[mark.color] ?? mark.color;
+
+/** Draw with a thin rim of the ground's color, so that a mark is seen on any picture. */
+function rimmed(context, theme, rim, width, draw) {
+  if (rim) {
+    context.save();
+    context.strokeStyle = theme.halo;
+    context.lineWidth = width + 2.5;
+    context.setLineDash([]);
+    draw();
+    context.stroke();
+    context.restore();
+  }
+  draw();
+}
+
+const DRAW = {
+  points(context, mark, at, theme, rim) {
+    const { data } = mark.xy, radius = mark.size / 2;
+    for (let i = 0; i < data.length / 2; i++) {
+      context.beginPath();
+      context.arc(at.x(data[2 * i]), at.y(data[2 * i + 1]), radius, 0, 7);
+      if (rim) {
+        context.strokeStyle = theme.halo;
+        context.lineWidth = 1.5;
+        context.stroke();
+      }
+      context.fillStyle = shade(mark, i, theme);
+      context.fill();
+    }
+  },
+  lines(context, mark, at, theme, rim) {
+    const { data } = mark.xy;
+    let from = 0;
+    mark.counts.forEach((count, k) => {
+      const trace = () => {
+        context.beginPath();
+        let pen = false;
+        for (let i = from; i < from + count; i++) {
+          const x = data[2 * i], y = data[2 * i + 1];
+          if (Number.isFinite(x) && Number.isFinite(y)) {
+            context[pen ? "lineTo" : "moveTo"](at.x(x), at.y(y));
+            pen = true;
+          } else pen = false;
+        }
+      };
+      context.strokeStyle = context.fillStyle = shade(mark, k, theme);
+      if (mark.fill && count) {
+        context.save();
+        trace();
+        context.lineTo(at.x(data[2 * (from + count - 1)]), at.y(0));
+        context.lineTo(at.x(data[2 * from]), at.y(0));
+        context.globalAlpha *= 0.18;
+        context.fill();
+        context.restore();
+      }
+      context.lineWidth = mark.width;
+      context.setLineDash(mark.dash ? [3 * mark.width, 2.5 * mark.width] : []);
+      rimmed(context, theme, rim, mark.width, trace);
+      context.stroke();
+      context.setLineDash([]);
+      from += count;
+    });
+  },
+  arrows(context, mark, at, theme, rim) {
+    const { data } = mark.xy;
+    for (let i = 0; i < data.length / 4; i++) {
+      const x0 = at.x(data[4 * i]), y0 = at.y(data[4 * i + 1]);
+      const dx = data[4 * i + 2] * at.sx, dy = data[4 * i + 3] * at.sy;
+      const length = Math.hypot(dx, dy);
+      if (length < 0.5) continue;
+      const head = Math.min(4 + 2 * mark.width, 0.6 * length), angle = Math.atan2(dy, dx);
+      context.strokeStyle = shade(mark, i, theme);
+      context.lineWidth = mark.width;
+      rimmed(context, theme, rim, mark.width, () => {
+        context.beginPath();
+        context.moveTo(x0, y0);
+        context.lineTo(x0 + dx, y0 + dy);
+        for (const turn of [-0.5, 0.5]) {
+          context.moveTo(x0 + dx, y0 + dy);
+          context.lineTo(x0 + dx - head * Math.cos(angle + turn), y0 + dy - head * Math.sin(angle + turn));
+        }
+      });
+      context.stroke();
+    }
+  },
+  ellipses(context, mark, at, theme, rim) {
+    const { data } = mark.xy; // x, y, and the two half axes as vectors
+    for (let k = 0; k < data.length / 6; k++) {
+      const [x, y, ax, ay, bx, by] = data.subarray(6 * k, 6 * k + 6);
+      context.strokeStyle = shade(mark, k, theme);
+      context.lineWidth = mark.width;
+      for (const radius of mark.radii) {
+        rimmed(context, theme, rim, mark.width, () => {
+          context.beginPath();
+          for (let i = 0; i <= 72; i++) {
+            const c = radius * Math.cos((i * Math.PI) / 36), s = radius * Math.sin((i * Math.PI) / 36);
+            context.lineTo(at.x(x + c * ax + s * bx), at.y(y + c * ay + s * by));
+          }
+        });
+        context.stroke();
+      }
+    }
+  },
+  bars(context, mark, at, theme) {
+    const { data } = mark.xy; // x, height, base, width
+    for (let i = 0; i < data.length / 4; i++) {
+      const [x, height, base, width] = data.subarray(4 * i, 4 * i + 4);
+      const y0 = at.y(base), y1 = at.y(base + height), x0 = at.x(x - width / 2), x1 = at.x(x + width / 2);
+      context.fillStyle = shade(mark, i, theme);
+      context.fillRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+    }
+  },
+  text(context, mark, at, theme, rim) {
+    const { data } = mark.xy;
+    context.font = `600 ${mark.size}px ${theme.font}`;
+    context.textAlign = { left: "left", right: "right" }[mark.anchor] ?? "center";
+    context.textBaseline = { above: "bottom", below: "top" }[mark.anchor] ?? "middle";
+    mark.text.forEach((word, i) => {
+      const x = at.x(data[2 * i]) + ({ left: 7, right: -7 }[mark.anchor] ?? 0);
+      const y = at.y(data[2 * i + 1]) + ({ above: -7, below: 7 }[mark.anchor] ?? 0);
+      if (rim) {
+        context.strokeStyle = theme.halo;
+        context.lineWidth = 3.5;
+        context.strokeText(word, x, y);
+      }
+      context.fillStyle = shade(mark, i, theme);
+      context.fillText(word, x, y);
+    });
+  },
+};
+
+/** All marks of a view, clipped to its plot; a rim around each where there is a picture below. */
+function drawMarks(context, marks, at, width, height, theme, rim) {
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.clip();
+  context.lineJoin = context.lineCap = "round";
+  for (const mark of marks) {
+    context.globalAlpha = mark.alpha;
+    DRAW[mark.mark](context, mark, at, theme, rim);
+  }
+  context.restore();
+}
+
+/** Round numbers in [low, high], about `count` of them. */
+function ticks(low, high, count) {
+  if (low > high) [low, high] = [high, low];
+  const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
+  const out = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(+(k * step).toPrecision(10));
+  return out;
+}
+
+function drawAxes(context, extent, axes, at, width, height, theme) {
+  const [left, right, bottom, top] = extent;
+  context.font = `13px ${theme.font}`;
+  context.lineWidth = 1;
+  context.strokeStyle = theme.line;
+  context.fillStyle = theme.soft;
+  const inside = (v, limit) => v > -0.5 && v < limit + 0.5;
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  for (const v of ticks(left, right, width / 70)) {
+    const x = at.x(v);
+    if (!inside(x, width)) continue;
+    context.strokeRect(x, height, 0, 5);
+    context.fillText(String(v).replace("-", "−"), x, height + 8);
+  }
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const v of ticks(bottom, top, height / 45)) {
+    const y = at.y(v);
+    if (!inside(y, height)) continue;
+    context.strokeRect(-5, y, 5, 0);
+    context.fillText(String(v).replace("-", "−"), -8, y);
+  }
+  if (Array.isArray(axes)) {
+    context.fillStyle = theme.ink;
+    context.font = `14px ${theme.font}`;
+    context.textAlign = "center";
+    context.textBaseline = "bottom";
+    context.fillText(axes[0], width / 2, height + AXES.bottom - 1);
+    context.save();
+    context.translate(-AXES.left + 2, height / 2);
+    context.rotate(-Math.PI / 2);
+    context.textBaseline = "top";
+    context.fillText(axes[1], 0, 0);
+    context.restore();
+  }
+}

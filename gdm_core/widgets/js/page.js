@@ -1,0 +1,149 @@
+// Elements of a page, the theme's colors, and one view: picture below, marks above, handles on top.
+
+/** h("button", { class: "quiet", onclick }, "Save") */
+function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const clamp = (value, low, high) => Math.min(Math.max(value, Math.min(low, high)), Math.max(low, high));
+const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
+const SHADES = ["data", "latent", "model", "exact", "noise", "parameters", "accent", "sky", "ink", "soft", "line", "ground", "halo"];
+const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
+const BARE = { left: 10, top: 10, right: 10, bottom: 10 }; // margins of the marks' canvas around the plot, pixels
+const AXES = { left: 58, top: 10, right: 14, bottom: 46 };
+
+/** The style sheet's colors as a canvas understands them, for the theme of this moment. */
+function readTheme(root) {
+  const probe = root.appendChild(h("span", { hidden: true }));
+  const theme = { font: getComputedStyle(root).fontFamily };
+  for (const name of SHADES) {
+    probe.style.color = `var(--${name})`;
+    theme[name] = getComputedStyle(probe).color;
+  }
+  probe.remove();
+  return theme;
+}
+
+/** Calls changed() when the system, JupyterLab or the page turns light or dark. Returns what stops it. */
+function watchTheme(changed) {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", changed);
+  const observer = new MutationObserver(changed);
+  for (const element of [document.documentElement, document.body]) {
+    observer.observe(element, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name", "data-theme"] });
+  }
+  return () => {
+    system.removeEventListener("change", changed);
+    observer.disconnect();
+  };
+}
+
+/** A view in the page. `look.theme` is read at every drawing; `handles` are laid over the plot by the controls. */
+function makeView(name, look) {
+  const picture = h("canvas", { class: "picture", width: 1, height: 1 });
+  const marks = h("canvas", { class: "marks", "aria-hidden": "true" });
+  const layer = h("div", { class: "layer" });
+  const plot = h("div", { class: "plot", role: "img" }, picture, marks);
+  const box = h("div", { class: "box" }, plot, layer);
+  const label = h("figcaption");
+  const warning = h("p", { class: "warning", role: "status" });
+  const below = h("div", { class: "below" });
+  const figure = h("figure", { class: "view", "data-view": name }, label, h("div", { class: "room" }, box, warning), below);
+  const view = {
+    name, figure, picture, layer, box, extent: null, content: null,
+    extras: [], // functions that give more marks: the ellipses of draggable Gaussians
+    width: () => box.clientWidth,
+    height: () => box.clientHeight,
+    at: () => mapping(view.extent, box.clientWidth, box.clientHeight),
+    moved: () => {}, // told when size or coordinates change, so that handles find their places
+
+    /** New content from the kernel. */
+    update(content) {
+      const first = view.content === null;
+      view.content = content;
+      const placed = JSON.stringify([content.extent, content.aspect, content.axes]);
+      if (content.image) {
+        paint(picture, content.image, content.palette);
+        picture.classList.toggle("smooth", content.smooth);
+      }
+      picture.hidden = !content.image;
+      figure.classList.toggle("axes", Boolean(content.axes));
+      figure.classList.toggle("chart", !content.image);
+      if (placed !== view.placed) {
+        view.placed = placed;
+        view.extent = content.extent;
+        figure.style.setProperty("--aspect", content.aspect);
+        figure.style.setProperty("--size", content.size);
+      }
+      if (label.textContent !== content.label) label.textContent = content.label;
+      label.hidden = !content.label;
+      warning.textContent = content.warning;
+      figure.classList.toggle("warned", Boolean(content.warning));
+      legend(below, content, look.theme);
+      view.draw();
+      if (first || placed !== view.told) view.moved();
+      view.told = placed;
+    },
+
+    /** Marks and axes again; `context` of a file unless that of the screen. */
+    draw(context = null) {
+      if (!view.content) return;
+      const width = box.clientWidth, height = box.clientHeight, content = view.content;
+      const margin = content.axes ? AXES : BARE, ratio = devicePixelRatio || 1;
+      if (!context) {
+        const [w, hh] = [margin.left + width + margin.right, margin.top + height + margin.bottom];
+        if (marks.width !== Math.round(w * ratio) || marks.height !== Math.round(hh * ratio)) {
+          marks.width = Math.round(w * ratio);
+          marks.height = Math.round(hh * ratio);
+          Object.assign(marks.style, { width: `${w}px`, height: `${hh}px`, left: `${-margin.left}px`, top: `${-margin.top}px` });
+        }
+        context = marks.getContext("2d");
+        context.setTransform(1, 0, 0, 1, 0, 0);
+        context.clearRect(0, 0, marks.width, marks.height);
+        context.setTransform(ratio, 0, 0, ratio, margin.left * ratio, margin.top * ratio);
+      }
+      const at = view.at(), all = [...content.marks, ...view.extras.flatMap((extra) => extra())];
+      drawMarks(context, all, at, width, height, look.theme, Boolean(content.image));
+      if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme);
+    },
+
+    describe(words) {
+      plot.setAttribute("aria-label", [content_label(view), words].filter(Boolean).join(": "));
+    },
+  };
+  new ResizeObserver(() => {
+    view.draw();
+    view.moved();
+  }).observe(box);
+  return view;
+}
+
+const content_label = (view) => view.content?.label || view.name;
+
+/** Labels of the marks with their colors, and the ends of the color scale. */
+function legend(below, content, theme) {
+  const named = content.marks.filter((mark) => mark.label);
+  const key = JSON.stringify([named.map((m) => [m.label, m.color, m.mark]), content.scale ?? null, content.palette ? content.palette.data[300] : 0, theme.ink]);
+  if (below.dataset.key === key) return;
+  below.dataset.key = key;
+  below.replaceChildren();
+  if (content.scale) {
+    const stops = [0, 64, 128, 192, 255].map((v) => `rgb(${content.palette.data.subarray(3 * v, 3 * v + 3).join(" ")})`);
+    const ramp = h("span", { class: "ramp" });
+    ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+    const { low, high, label } = content.scale;
+    below.append(h("span", { class: "scale" }, h("span", {}, low), ramp, h("span", {}, `${high} ${label}`)));
+  }
+  for (const mark of named) {
+    const chip = h("span", { class: `chip ${mark.mark}${mark.dash ? " dash" : ""}` });
+    chip.style.color = shade(mark, 0, theme);
+    below.append(h("span", { class: "key" }, chip, mark.label));
+  }
+}

@@ -1,0 +1,245 @@
+"""The stage: a callback on this side, pictures and controls on the page's side.
+
+The page asks for one picture at a time (two when the kernel is fast), always with the newest state of the controls;
+the answer is the acknowledgment.  So nothing queues up, whatever the hand does.  Everything here may be called from any
+thread: JupyterLab answers on a subshell's thread, Voila on the main one, trainers report from theirs.
+"""
+
+import base64
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import anywidget
+import traitlets
+
+from gdm_core.validate import bad, choice
+from gdm_core.widgets import assets, still
+from gdm_core.widgets.frames import pack
+from gdm_core.widgets.trainer import Trainer, drawing
+from gdm_core.widgets.view import Frame, frame_of
+
+SAYS_AGAIN = 1.0  # seconds after which an unanswered call to look again is repeated
+
+
+class Stage(anywidget.AnyWidget):
+    """Controls and the pictures that follow them.
+
+    Args:
+        draw: `draw(controls) -> picture(s)`: array, `View`, dict of views, or `Frame`; `controls` maps each control's
+            name to its value.  It must not use pyplot, and should draw its noise from a `Noise`.
+        controls: `Slider`, `Pad`, `Choice`, `Toggle`, `Button`, `Timeline`, `Handles`, `Gaussians`, `Tiles`, `Brush`.
+        title: headline, also of saved files.
+        caption: one sentence that says what to try.
+        describe: `describe(controls) -> str`, a read-out for callbacks that return none.
+        trainer: shows start, pause, step and reset, and redraws as training goes on.
+        source: Python expression that builds this stage, import lines first; `code` appends the state to it.
+        sampled: {control name: how many samples}, for pages without a kernel: which controls still move there.
+        decoder: a `BrowserDecoder`, for pages without a kernel that decode by themselves.
+        name: key of this stage in links; made from the title unless given.
+        link: restore the state from the page's address on load, and offer links.
+        lag: show milliseconds and frames a second from the start.
+
+    Raises:
+        ValueError: two controls of one name, a callback that does not return pictures.
+    """
+
+    _esm = traitlets.Unicode(assets.script()).tag(sync=True)
+    _css = traitlets.Unicode(assets.style()).tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        draw: Callable[[dict], object],
+        controls: Sequence = (),
+        *,
+        title: str = "",
+        caption: str = "",
+        describe: Callable[[dict], str] | None = None,
+        trainer: Trainer | None = None,
+        source: str = "",
+        sampled: Mapping[str, int] | None = None,
+        decoder=None,
+        name: str = "",
+        link: bool | None = None,
+        lag: bool = False,
+    ):
+        if not callable(draw):
+            raise bad("a function draw(controls)", type(draw).__name__, "Stage(lambda c: image, [...])")
+        self.draw, self.describe, self.trainer, self.source = draw, describe, trainer, source
+        self.title, self.caption, self.decoder = title, caption, decoder
+        self.sampled = dict(sampled or {})
+        self.controls = {}
+        for control in controls:
+            if control.name in self.controls:
+                raise bad("one control a name", f"two called {control.name!r}", "another name")
+            self.controls[control.name] = control
+        for control in self.sampled:
+            choice("sampled control", control, self.controls)
+        self.key = name or "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split()) or "stage"
+        self._lock = threading.RLock()  # one picture of this stage at a time
+        self._wire = threading.Lock()  # what was sent and what the page knows stay in step
+        self._known: set[str] = set()
+        self._said = -SAYS_AGAIN
+        if link is None:
+            link = bool(os.environ.get("GDM_STAGE_LINKS"))
+        spec = {"title": title, "caption": caption, "name": self.key, "source": source, "link": link, "lag": lag}
+        spec |= {"controls": [c.spec() for c in self.controls.values()], "trainer": trainer is not None}
+        state = {name: c.value for name, c in self.controls.items()}
+        self.frame(state).encode()  # a callback that cannot draw its first picture hears it here, not in the page
+        super().__init__(spec=spec | {"initial": state}, state=state)
+        self.on_msg(self._receive)
+        if trainer is not None:
+            trainer.listen(self.refresh)
+
+    # Pictures.
+
+    def frame(self, state: Mapping | None = None) -> Frame:
+        """The frame of a state, or of a part of one; the present one unless given: what pages, files and tests show."""
+        state = self._clean(state or {})
+        values = self.values(state)
+        with self._lock, drawing():
+            frame = frame_of(self.draw(values))
+            if self.describe is not None and not frame.text:
+                frame = Frame(frame.views, str(self.describe(values)), frame.controls)
+            return frame
+
+    def values(self, state: Mapping | None = None) -> dict:
+        """What the callback receives for a state."""
+        state = self._clean(state or {})
+        return {name: control.value_of(state[name]) for name, control in self.controls.items()}
+
+    def set(self, values: Mapping | None = None, /, **named) -> "Stage":
+        """Move controls: `stage.set(z=(0.5, -1.0), noise=0.1)`, or a dict; every open page follows.  Returns the stage."""
+        self.state = self._clean({**(values or {}), **named})
+        return self
+
+    def refresh(self) -> None:
+        """Say that the same controls now give another picture (a model trained on).
+
+        Cheap, from any thread, as often as one likes: an open page hears it once and asks when it is ready and visible.
+        """
+        now = time.monotonic()
+        with self._wire:
+            if now - self._said < SAYS_AGAIN:
+                return
+            self._said = now
+        self.send({"kind": "stale"})
+
+    # Messages.
+
+    def _receive(self, _widget, message, _buffers) -> None:
+        """Answer one request of a page; whatever goes wrong is an answer too."""
+        if not isinstance(message, dict) or message.get("kind") != "draw":
+            return
+        began = time.perf_counter()
+        reply, frame = {"view": message.get("view"), "n": message.get("n")}, None
+        self._said = -SAYS_AGAIN  # what changes from here on is news again
+        try:
+            state, moved = self._act(message)
+            frame = self.frame(state)
+            if frame.controls:
+                state, moved = self._clean(frame.controls, state), [*moved, *frame.controls]
+            encoded = frame.encode()
+            reply |= {"kind": "frame", "set": {name: state[name] for name in sorted(moved)}}
+        except Exception as error:
+            reply |= {"kind": "error", "text": in_words(error)}
+            self.log.debug("drawing failed", exc_info=True)
+        reply["lengths"] = {c.name: c.now() for c in self.controls.values() if c.kind == "timeline"}
+        if self.trainer is not None:
+            reply["trainer"] = self.trainer.status()
+        with self._wire:
+            buffers = []
+            if reply["kind"] == "frame":
+                known = frozenset() if message.get("fresh") else self._known
+                reply["frame"], buffers, self._known = pack(encoded, known)
+            reply["ms"] = round(1e3 * (time.perf_counter() - began), 3)
+            self.send(reply, buffers)
+
+    def _act(self, message: Mapping) -> tuple[dict, list[str]]:
+        """Take the state of a request, do what was pressed, and say which controls that moved."""
+        state = self._clean(message.get("state") or {})
+        before = dict(state)
+        for name, times in dict(message.get("presses") or {}).items():
+            button = self.controls[choice("button", name, [n for n, c in self.controls.items() if c.kind == "button"])]
+            for _ in range(min(int(times), 100) if button.press else 0):
+                state = self._clean(button.press(self.values(state)) or {}, state)
+        for wish in message.get("train") or []:
+            choice("trainer command", wish, ("start", "pause", "step", "reset"))
+            if self.trainer is not None:
+                getattr(self.trainer, wish)()
+        return state, [name for name in state if state[name] != before[name]]
+
+    def _clean(self, values: Mapping, base: Mapping | None = None) -> dict:
+        """A whole valid state: `values` over `base` (the present state unless given)."""
+        if not isinstance(values, Mapping):
+            raise bad("a dict of control values", type(values).__name__, "stage.set(name=value)")
+        for name in values:
+            choice("control", name, self.controls)
+        base = (self.state or {n: c.value for n, c in self.controls.items()}) if base is None else base
+        return {n: c.clean(values[n]) if n in values else base[n] for n, c in self.controls.items()}
+
+    @traitlets.validate("state")
+    def _valid_state(self, proposal):
+        return self._clean(proposal["value"])
+
+    # Without a kernel.
+
+    def code(self) -> str:
+        """A code cell that builds this stage and moves its controls to where they are now."""
+        moved = {n: v for n, v in self.state.items() if v != self.controls[n].value}
+        if all(n.isidentifier() for n in moved):
+            inside = ", ".join(f"{n}={literal(v)}" for n, v in moved.items())
+        else:
+            inside = "{" + ", ".join(f"{n!r}: {literal(v)}" for n, v in moved.items()) + "}"
+        return (self.source or "stage") + (f".set({inside})" if moved else "")
+
+    def words(self) -> str:
+        """Title, controls and read-out in one line; the same in every run."""
+        return still.words(self, self.frame())
+
+    def png(self, scale: float = 2.0) -> bytes:
+        """The static picture: views, marks, labels and read-out; `scale` pixels a screen pixel.  Same state, same bytes."""
+        return still.png(self, self.frame(), scale)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        frame = self.frame()
+        image = still.png(self, frame)
+        data = {**data, "text/plain": still.words(self, frame), "image/png": base64.b64encode(image).decode()}
+        width, height = still.size(image)
+        return data, {**metadata, "image/png": {"width": width // 2, "height": height // 2}}
+
+
+def in_words(error: BaseException) -> str:
+    """An error for the reader of a page: what happened and what to do."""
+    kind, said = type(error).__name__, str(error).strip().split("\n")[0]
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "out of memory" in said.lower():
+        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return f"Out of memory while drawing ({kind}: {said[:120]}). Try fewer or smaller pictures, or DEVICE='cpu'."
+    if isinstance(error, ValueError):
+        return said
+    return f"{kind}: {said}"
+
+
+def literal(value) -> str:
+    """State as Python source, as the page writes it too.
+
+    >>> literal([0.5, -1.0, True, "a"])
+    "[0.5, -1, True, 'a']"
+    """
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int | float):
+        return re.sub(r"e([+-])0+", r"e\1", f"{value:.10g}")
+    return repr(value)

@@ -1,0 +1,217 @@
+"""The stage without a page: a PNG for GitHub, nbviewer and the built notebooks, and one line of text.
+
+Pillow and the fonts that come with matplotlib, nothing of the system, so that the same state gives the same bytes.
+"""
+
+import functools
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gdm_core import colors
+from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks
+
+WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
+INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
+AXES = (58, 6, 12, 46)  # left, top, right, bottom of a view with axes
+
+
+class Sheet:
+    """A white page on which everything is measured in screen pixels; it grows as it is filled."""
+
+    def __init__(self, width: int, scale: float):
+        self.width, self.scale = width, scale
+        self.image = Image.new("RGB", (round(width * scale), round(3000 * scale)), "white")
+        self.pen = ImageDraw.Draw(self.image)
+
+    def px(self, *values: float):
+        out = [round(v * self.scale) for v in values]
+        return out[0] if len(out) == 1 else tuple(out)
+
+    def text(self, x, y, words, size=15, color=INK, bold=False, anchor="la"):
+        self.pen.text(self.px(x, y), words, fill=color, font=font(self.px(size), bold), anchor=anchor)
+
+    def wrapped(self, x, y, width, words, size=15, color=INK, bold=False) -> float:
+        """Words in lines no wider than `width`; returns the y below them."""
+        for line in broken(words, self.px(width), font(self.px(size), bold)):
+            self.text(x, y, line, size, color, bold)
+            y += 1.45 * size
+        return y
+
+    def rectangle(self, x, y, w, h, fill=None, outline=None, width=1.0):
+        box = (*self.px(x, y), *(v - 1 for v in self.px(x + w, y + h)))
+        self.pen.rectangle(box, fill=fill, outline=outline, width=max(1, self.px(width)))
+
+    def cut(self, height: float) -> Image.Image:
+        return self.image.crop((0, 0, self.image.width, self.px(height)))
+
+
+@functools.cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def broken(words: str, width: float, face) -> list[str]:
+    """Lines no wider than `width` pixels."""
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and face.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def words(stage, frame) -> str:
+    """Title, where the controls are, and the read-out; the same in every run."""
+    said = ", ".join(filter(None, (c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind != "button")))
+    parts = [f"{stage.title or 'Stage'}: {said}" if said else stage.title or "Stage", frame.text]
+    return ". ".join(filter(None, parts))
+
+
+def png(stage, frame, scale: float = 2.0) -> bytes:
+    """The frame as PNG, `scale` pixels a screen pixel."""
+    image = draw(stage, frame, 2 * scale)
+    size = (image.width // 2, image.height // 2)
+    image = image.resize(size, Image.Resampling.BOX)  # drawn twice as large: smooth edges
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    return struct.unpack(">II", data[16:24])
+
+
+def draw(stage, frame, scale: float, width: int = WIDTH) -> Image.Image:
+    """The page as an image: title, views in rows, legend, read-out, controls."""
+    sheet, y = Sheet(width, scale), float(EDGE)
+    inner = width - 2 * EDGE
+    if stage.title:
+        y = sheet.wrapped(EDGE, y, inner, stage.title, 21, INK, True) + 8
+    views = frame.encode()["views"]
+    views += [own(c) for c in stage.controls.values() if getattr(c, "on", "") is None]
+    for row in rows(views):
+        y = max(draw_row(sheet, row, y, inner, stage)) + 14
+    if frame.text:
+        y = sheet.wrapped(EDGE, y, inner, frame.text, 15)
+    said = [c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind in ("slider", "choice", "toggle", "timeline")]
+    if said:
+        y = sheet.wrapped(EDGE, y + 2, inner, "  ·  ".join(said).replace(" ", "\u2005"), 14, SOFT)
+    return sheet.cut(y + EDGE - 6)
+
+
+def own(control) -> dict:
+    """The plane of a control that lies on no view: a pad, or a sheet to paint."""
+    pad = control.kind == "pad"
+    extent = list(control.extent) if pad else [0.0, float(control.width), float(control.height), 0.0]
+    axes = list(control.labels) if pad else False
+    aspect = abs((extent[1] - extent[0]) / (extent[3] - extent[2]))
+    rest = {"marks": [], "warning": "", "size": 1.0, "smooth": False}
+    return {"name": control.name, "label": control.label, "extent": extent, "axes": axes, "aspect": aspect, **rest}
+
+
+def rows(views: list[dict]) -> list[list[dict]]:
+    """At most three a row, evenly."""
+    count = -(-len(views) // 3)
+    return [list(part) for part in np.array_split(np.array(views, dtype=object), count)]
+
+
+def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, stage) -> list[float]:
+    """Views side by side from `y`; returns where each ends."""
+    share = sum(view["size"] for view in row)
+    room = inner - GAP * (len(row) - 1)
+    widths = [min(room * view["size"] / share, 380.0 * max(1.0, view["size"])) for view in row]
+    labels = [broken(v["label"], sheet.px(w), font(sheet.px(15), True)) for v, w in zip(row, widths)]
+    top = y + 22 * max(map(len, labels)) + 4 * any(labels)
+    x, ends = float(EDGE), []
+    for view, wide, label in zip(row, widths, labels):
+        for i, line in enumerate(label):
+            sheet.text(x, y + 22 * i, line, 15, INK, True)
+        left, above, right, below = AXES if view["axes"] else (0, 0, 0, 0)
+        w = wide - left - right
+        h = w / view["aspect"]
+        if h > 420:
+            w, h = w * 420 / h, 420.0
+        end = draw_view(sheet, view, x + left, top + above, w, h, stage) + below
+        ends.append(draw_legend(sheet, view, x, end + 8, wide))
+        x += wide + GAP
+    return ends
+
+
+def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, stage) -> float:
+    """Picture, marks, handles, axes, frame, warning; returns where the plot ends."""
+    box = sheet.px(w), sheet.px(h)
+    sheet.rectangle(x, y, w, h, fill=RAISED)
+    if "image" in view:
+        pixels = view["palette"][view["image"]] if "palette" in view else view["image"]
+        how = Image.Resampling.BICUBIC if view["smooth"] else Image.Resampling.NEAREST
+        sheet.image.paste(Image.fromarray(pixels).resize(box, how), sheet.px(x, y))
+    layer = Image.new("RGBA", box)
+    draw_marks(layer, view["marks"], view["extent"], sheet.scale, rim="image" in view)
+    for name, control in stage.controls.items():
+        if getattr(control, "on", None) == view["name"] or (getattr(control, "on", "") is None and name == view["name"]):
+            hold(layer, control, stage.state[name], view["extent"], sheet.scale)
+    sheet.image.paste(layer, sheet.px(x, y), layer)
+    warned = bool(view["warning"])
+    sheet.rectangle(x, y, w, h, outline=colors.MODEL if warned else LINE, width=2.5 if warned else 1)
+    if view["axes"]:
+        draw_axes(sheet, view, x, y, w, h)
+    if warned:
+        lines = broken(view["warning"], sheet.px(w - 24), font(sheet.px(13)))
+        high = 18 * len(lines) + 8
+        sheet.rectangle(x + 6, y + h - high - 6, w - 12, high, fill="#fff3ea")
+        for i, line in enumerate(lines):
+            sheet.text(x + 12, y + h - high - 2 + 18 * i, line, 13, "#9a3412")
+    return y + h
+
+
+def hold(layer: Image.Image, control, state, extent, scale: float) -> None:
+    """The handles of a control, as the page shows them."""
+    left, right, bottom, top = extent
+    pen = ImageDraw.Draw(layer)
+    at = lambda x, y: ((x - left) / (right - left) * layer.width, (y - top) / (bottom - top) * layer.height)
+
+    def knob(x, y, color, words="", radius=11.0):
+        (px, py), r = at(x, y), radius * scale
+        pen.ellipse((px - r, py - r, px + r, py + r), fill=color, outline="white", width=round(2.5 * scale))
+        pen.text((px, py), words, fill="white", font=font(round(13 * scale), True), anchor="mm")
+
+    cycle = colors.CYCLE
+    if control.kind == "pad":
+        knob(*state, colors.LATENT)
+    elif control.kind == "handles":
+        for k, (x, y) in enumerate(state):
+            color = control.color or cycle[k % len(cycle)]
+            from gdm_core.widgets.overlay import NAMED
+
+            knob(x, y, NAMED.get(color, color), control.labels[k])
+    elif control.kind == "gaussians":
+        moments = control.value_of(state)
+        from gdm_core.widgets.overlay import Ellipses
+
+        draw_marks(layer, [Ellipses(*moments, radii=(control.radius,), width=2.5).encode()], extent, scale, rim=True)
+        for k, (x, y, along, across, angle) in enumerate(state):
+            knob(x, y, cycle[k % len(cycle)], control.labels[k])
+            for turn, length in ((0.0, along), (np.pi / 2, across)):
+                reach = control.radius * length
+                knob(x + reach * np.cos(angle + turn), y + reach * np.sin(angle + turn), cycle[k % len(cycle)], "", 6.5)
+    elif control.kind == "tiles":
+        w, h = layer.width / control.columns, layer.height / control.rows
+        row, column = divmod(state, control.columns)
+        box = (column * w, row * h, (column + 1) * w, (row + 1) * h)
+        pen.rectangle(box, outline=colors.ACCENT, width=round(3 * scale))
+    elif control.kind == "brush":
+        paint = Image.fromarray(np.rint(190 * control.value_of(state)).astype(np.uint8))
+        veil = Image.new("RGBA", layer.size, colors.ACCENT)
+        veil.putalpha(paint.resize(layer.size, Image.Resampling.NEAREST))
+        layer.alpha_composite(veil)
