@@ -85,7 +85,7 @@ def points(x: Tensor, ax: Axes, *, color=colors.DATA, size: float = 8, alpha: fl
     """Scatter of `x` `(N, 2)`; one color, or one a point."""
     x = x.detach().cpu()
     ax.scatter(x[:, 0], x[:, 1], c=color, s=size, alpha=alpha, linewidths=0, **options)
-    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_aspect("equal")
     return ax
 
 
@@ -154,7 +154,7 @@ def ellipses(
         patch = Ellipse(mean, width, height, angle=angle, fill=False, edgecolor=shades[k], lw=line, **options)
         ax.add_patch(patch)
         ax.plot(*mean, "+", color=shades[k], ms=9, mew=2)
-    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_aspect("equal")
     return ax
 
 
