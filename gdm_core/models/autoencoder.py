@@ -49,8 +49,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, *event) -> (B, latents)."""
-        if x.shape[1:] != self.event_shape:
-            batch(x, self.event_shape)
+        batch(x, self.event_shape, like=next(self.parameters(), None))
         z = self.encoder(x)
         if z.shape[1:] != (self.latents,):
             raise bad(f"an encoder whose output is (B, {self.latents})", tuple(z.shape), f"{self.latents} units")

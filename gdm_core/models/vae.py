@@ -89,8 +89,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
         """q(z | x).  x: (B, *event), y: (B,) -> Gaussian over (B, latents)."""
-        if x.shape[1:] != self.event_shape:  # `batch` words the error; its look at every value is left to `elbo`
-            batch(x, self.event_shape)
+        batch(x, self.event_shape, like=self._zero)
         raw = self._run(self.encoder, x, y)
         q = self.latents
         wanted = 2 * q if self.posterior == "diagonal" else q + q * (q + 1) // 2

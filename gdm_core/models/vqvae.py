@@ -124,8 +124,7 @@ class VQVAE(nn.Module):
             return self.decode_codes(codes).sample()
 
     def _features(self, x: Tensor) -> Tensor:
-        if x.shape[1:] != self.event_shape:
-            batch(x, self.event_shape)
+        batch(x, self.event_shape, like=self.codebook)
         features = self.encoder(x)
         if features.ndim < 2 or features.shape[1] != self.width:
             raise bad(
