@@ -82,6 +82,18 @@ class PPCA(nn.Module):
         """Ancestral sampling: a latent, then a point given it.  -> (n, d)."""
         return self.decode(self.prior().sample((integer("n", n),))).sample()
 
+    @torch.no_grad()
+    def set(self, W: Tensor, b: Tensor, var: Tensor | float) -> "PPCA":
+        """Write known parameters: W (d, q), b (d,), var > 0.  ValueError: other shapes, NaN, var <= 0."""
+        var = torch.as_tensor(var)
+        for name, value, shape in (("W", W, tuple(self.W.shape)), ("b", b, tuple(self.b.shape)), ("var", var, ())):
+            if tuple(value.shape) != shape or not torch.isfinite(value).all():
+                raise bad(f"finite {name} of shape {shape}", tuple(value.shape), f"{name}.reshape({shape})")
+        if var <= 0:
+            raise bad("a positive noise variance", var.item(), "var=0.1")
+        self._write(W, b, var)
+        return self
+
     def rotated(self, R: Tensor) -> "PPCA":
         """The model with W R: another basis of the latents, the same p(x).  R: (q, q) orthogonal."""
         q = self.latents
