@@ -9,7 +9,9 @@ mnist, fashion   the real sets, downloaded once            data.idx
 
 from gdm_core.data import digits, idx, scenes, strokes, toy
 from gdm_core.data.dataset import Dataset
+from gdm_core.data.download import DataUnavailable
 from gdm_core.validate import choice, integer
+from gdm_core.validate import device as existing
 
 PICTURES = {
     "digits": digits.load,
@@ -30,19 +32,21 @@ def load(name: str, split: str = "train", *, n: int | None = None, seed: int = 0
         split: "train", "validation" or "test".  Made sets draw each split from its own random stream.
         n: how many examples; None for the whole split (made sets: 10,000).  Real sets give their first `n`.
         seed: of made sets.
-        device: where the tensors live; made sets are made there.
+        device: where the tensors live.
 
     Raises:
-        ValueError: unknown name or split, or more examples than there are.
-        OSError: MNIST or Fashion-MNIST neither found under `$GDM_DATA` nor to be downloaded.
+        ValueError: unknown name or split, more examples than there are, a negative seed, a device that is not here.
+        DataUnavailable: (an OSError) MNIST or Fashion-MNIST neither found under `$GDM_DATA` nor to be downloaded.
     """
     choice("data set", name, NAMES)
     choice("split", split, SPLITS)
     if n is not None:
         integer("n", n)
+    integer("seed", seed, low=0)
+    device = existing(device)
     if name in toy.NAMES:
         return toy.load(name, split, n=n, seed=seed, device=device)
     return PICTURES[name](split, n=n, seed=seed, device=device)
 
 
-__all__ = ["Dataset", "NAMES", "SPLITS", "load", "toy", "digits", "strokes", "scenes", "idx"]
+__all__ = ["DataUnavailable", "Dataset", "NAMES", "SPLITS", "load", "toy", "digits", "strokes", "scenes", "idx"]

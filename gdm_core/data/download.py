@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 CHUNK = 1 << 16  # bytes
 LARGEST = 1 << 26  # bytes; no file of the course comes near, an endless answer would
 SLOWEST = 1000  # bytes per second
+ROUNDS = 10  # through all mirrors, as long as each brings more bytes
 
 
 class DataUnavailable(OSError):
@@ -51,12 +52,13 @@ def fetch(urls: Sequence[str], sha256: str, *, stall: float = 5.0, progress: boo
     got = bytearray()
     label = urls[0].rsplit("/", 1)[-1] if urls else ""
     with tqdm(desc=label, disable=not progress, unit="B", unit_scale=True, file=sys.stderr, leave=False) as bar:
-        for second_round in (False, True):
+        for _ in range(ROUNDS):
+            before = len(got)
             for url in urls:
-                if second_round and not got:  # it only completes what was cut off
-                    break
                 if _attempt(url, got, sha256, stall, bar, causes):
                     return bytes(got)
+            if len(got) <= before:  # ask again only to complete what was cut off
+                break
     listed = "".join(f"\n  {url}: {cause}" for url, cause in causes.items())
     raise DataUnavailable(f"no mirror has {label}:{listed}", causes)
 

@@ -1,6 +1,6 @@
 """Twelve small targets, known exactly, all within about [-4, 4]: `target(name)` is the distribution, `load` a data set.
 
-Moons and spirals are *defined* as equally weighted Gaussians, about one standard deviation apart along a curve.  They
+Moons and spirals are *defined* as equally weighted Gaussians, a standard deviation or less apart along a curve.  They
 look like the curve blurred by noise (the ripple is below 1e-6 of the density), and density, score and sampler stay
 exact, because all three are those of the mixture.
 """
@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,7 +52,7 @@ def moons() -> Mixture:
     def upper(t: Tensor) -> Tensor:
         return 2 * torch.stack([torch.cos(math.pi * t) - 0.5, torch.sin(math.pi * t) - 0.25], 1)
 
-    arc = along(upper, 40)
+    arc = along(upper, 80)
     return Mixture(torch.cat([arc, -arc]), std=0.2, modes=[0] * len(arc) + [1] * len(arc))
 
 
@@ -72,7 +73,7 @@ def two_spirals() -> Mixture:
         r, angle = 0.3 + 3.3 * t, 3 * math.pi * t
         return torch.stack([r * angle.cos(), r * angle.sin()], 1)
 
-    curve = along(arm, 150)
+    curve = along(arm, 160)
     return Mixture(torch.cat([curve, -curve]), std=0.12, modes=[0] * len(curve) + [1] * len(curve))
 
 
@@ -94,9 +95,10 @@ def funnel() -> Funnel:
 def along(curve: Callable[[Tensor], Tensor], count: int) -> Tensor:
     """`count` points (count, d) of a curve t in [0, 1] -> (len(t), d), in the middle of stretches of equal length."""
     t = torch.linspace(0, 1, 20 * count + 1, dtype=torch.float64)
-    length = torch.linalg.vector_norm(curve(t).diff(dim=0), dim=1).cumsum(0)
-    middle = (torch.arange(count) + 0.5) / count * length[-1]
-    return curve(t[torch.searchsorted(length, middle) + 1])
+    pieces = torch.linalg.vector_norm(curve(t).diff(dim=0), dim=1).numpy()
+    length = np.concatenate([[0.0], pieces.cumsum()])
+    middle = (np.arange(count) + 0.5) / count * length[-1]
+    return curve(torch.from_numpy(np.interp(middle, length, t.numpy())))
 
 
 _TARGETS = {
