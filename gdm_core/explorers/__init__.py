@@ -1,0 +1,55 @@
+"""Live explorers: plain functions that wire a model to the stage, used by the lectures and the studio alike.
+
+`EXPLORERS` lists them in the order of the chapters; `explorers.mixtures()` and its like build one.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gdm_core.widgets import Stage
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """One explorer as the studio lists it.
+
+    Attributes:
+        function: builds the stage; all its arguments have defaults.
+        title: headline of its page.
+        chapter: of the lecture that uses it.
+        question: what one can find out by playing, one sentence.
+    """
+
+    function: Callable[..., Stage]
+    title: str
+    chapter: int
+    question: str
+
+
+def _late(module: str, name: str) -> Callable[..., Stage]:
+    """The function, imported when it is first called: a page about mixtures should not wait for the renderer."""
+
+    def function(*args, **kwargs) -> Stage:
+        return getattr(importlib.import_module(f"gdm_core.explorers.{module}"), name)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _explorer(module: str, name: str, chapter: int, title: str, question: str) -> Explorer:
+    return Explorer(_late(module, name), title, chapter, question)
+
+
+EXPLORERS = {
+    "mixtures": _explorer(
+        "mixture", "mixtures", 1, "EM by hand", "Which starts lead EM to a good optimum, and which to a bad one?"
+    ),
+    "scenes": _explorer("rooms", "scenes", 2, "Six numbers, one picture", "What does each factor of a room change?"),
+    "ppca": _explorer(
+        "linear", "ppca", 2, "A linear latent space", "What do two latents say about a digit, and how surely?"
+    ),
+}
+
+globals().update({name: explorer.function for name, explorer in EXPLORERS.items()})
+__all__ = ["EXPLORERS", "Explorer", *EXPLORERS]

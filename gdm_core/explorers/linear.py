@@ -1,0 +1,125 @@
+"""Chapter 2: a plane of latents of real digits, its decoder, and the exact posterior of a chosen digit."""
+
+import functools
+
+import numpy as np
+import torch
+
+from gdm_core import data
+from gdm_core.models.ppca import PPCA
+from gdm_core.widgets import (
+    Button,
+    Ellipses,
+    Frame,
+    Lines,
+    Noise,
+    Pad,
+    Points,
+    Slider,
+    Stage,
+    Tiles,
+    Toggle,
+    View,
+    shell,
+    tile,
+    where_is,
+)
+
+MOST = 40  # latents
+SHOWN = (2, 8)  # rows and columns of the gallery
+LIMIT = 3.6
+
+
+def ppca(seed: int = 0) -> Stage:
+    """Explorer of PPCA on the 8x8 digits, in gray levels 0 to 16 made continuous by uniform noise.
+
+    Args:
+        seed: of that noise, and of the digits in the gallery.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        digits = data.load("digits")
+        x = (digits.flat() * 16).double()
+        x = x + torch.rand_like(x)
+        gallery = torch.randperm(len(x))[: SHOWN[0] * SHOWN[1]].sort().values
+    noise = Noise(seed)
+
+    @functools.cache
+    def solved(latents: int) -> PPCA:
+        return PPCA(64, latents).double().solve(x)
+
+    @functools.lru_cache(maxsize=256)
+    def model_of(latents: int, scale: float, angle: float) -> tuple[PPCA, np.ndarray]:
+        """The fit with its noise variance scaled and its first two latents turned, and where all digits lie in it."""
+        best = solved(latents)
+        turn = torch.eye(latents, dtype=torch.float64)
+        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+        turn[:2, :2] = torch.tensor([[c, -s], [s, c]])
+        model = PPCA(64, latents).double().set(best.W @ turn, best.b, best.var * scale)
+        return model, model.encode(x).mean[:, :2].detach().numpy()
+
+    @torch.no_grad()
+    def draw(controls) -> Frame:
+        model, cloud = model_of(controls["latents"], controls["noise"], controls["turn"])
+        chosen = x[gallery[controls["digit"]], None]
+        posterior = model.encode(chosen)
+        z = posterior.mean[0].clone()
+        rebuilt = model.decode(z).mean
+        z[:2] = torch.tensor(controls["z"])
+        decoded = model.decode(z).mean
+        if controls["draw"]:
+            decoded = decoded + model.var.sqrt() * noise(controls["new noise"], 64).double()
+        label = int(digits.labels[gallery[controls["digit"]]])
+        same = (digits.labels == label).numpy()
+        covariance = posterior.covariance_matrix[0, :2, :2].numpy()
+        circle = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 90)), np.sin(a)], 1)
+        marks = [
+            Lines(circle * shell(2)[2], "noise", width=1.2, dash=True),
+            Points(cloud[~same], "noise", size=4, alpha=0.35),
+            Points(
+                cloud[same], "data", size=5, alpha=0.8, label=f"digits {int(digits.labels[gallery[controls['digit']]])}"
+            ),
+            Ellipses(
+                posterior.mean[0, None, :2].numpy(), covariance[None], radii=(1, 2), color="exact", label="posterior"
+            ),
+        ]
+        picture = lambda v: (v / 16).clamp(0, 1).reshape(8, 8).neg().add(1).numpy()
+        views = {
+            "latents": View(None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), size=1.6),
+            "decoded": View(picture(decoded), label="decoded from z"),
+            "rebuilt": View(picture(rebuilt), label="posterior mean, decoded"),
+            "digits": View(
+                tile(torch.stack([torch.from_numpy(picture(v)) for v in x[gallery]]), SHOWN[1]),
+                label="choose a digit",
+                size=1.6,
+            ),
+        }
+        std = np.sqrt(np.diag(covariance))
+        text = (
+            f"log p(x) = {model.log_prob(chosen).item():.1f} nats · posterior std {std[0]:.2f}, {std[1]:.2f} · "
+            f"noise std {model.var.sqrt().item():.2f} gray levels · {where_is(controls['z'])}"
+        )
+        return Frame(views, text)
+
+    def to_posterior(controls) -> dict:
+        model, cloud = model_of(controls["latents"], controls["noise"], controls["turn"])
+        return {"z": cloud[gallery[controls["digit"]]].tolist()}
+
+    return Stage(
+        draw,
+        [
+            Pad("z", limit=LIMIT, value=(1.0, 0.5), labels=("z1", "z2"), on="latents"),
+            Tiles("digit", on="digits", rows=SHOWN[0], columns=SHOWN[1]),
+            Slider("latents", 2, MOST, 10, step=1, label="number of latents"),
+            Slider("noise", 0.1, 30.0, 1.0, log=True, label="noise variance × maximum likelihood"),
+            Slider("turn", -180, 180, 0, step=1, label="turn the latents", unit="°"),
+            Toggle("draw", False, label="add the noise of p(x | z)"),
+            Button("new noise"),
+            Button("go", to_posterior, label="z to the posterior mean"),
+        ],
+        title="A linear latent space",
+        caption="Drag z; choose a digit; then raise the noise and watch the posterior widen and shrink to the middle.",
+        source=f"from gdm_core import explorers\n\nexplorers.ppca(seed={seed})",
+        sampled={"z": 9},
+        name="ppca",
+    )

@@ -1,0 +1,179 @@
+"""Chapter 1: drag a start, scrub EM from it, and see the bound touch the likelihood."""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch.distributions import MultivariateNormal
+
+from gdm_core.models.gmm import GMM
+from gdm_core.validate import integer
+from gdm_core.widgets import Button, Ellipses, Frame, Gaussians, Lines, Points, Stage, Text, Timeline, Toggle, View
+
+EXTENT = (-4.0, 4.5, -3.4, 3.4)
+ITERATIONS = 30
+COLORS = np.array([[0, 114, 178], [213, 94, 0], [0, 158, 115]]) / 255  # one a component, as in the course's cycle
+BAD = [[-1.6, 1.6], [-1.2, 1.2], [1.2, -0.4]]
+COPIES = [[0.2, 0.3]] * 3
+
+
+def world() -> GMM:
+    """Three tilted blobs: the truth of lecture 1, with separations at which EM has to work."""
+    truth = GMM(3, 2).double()
+    return truth.set(
+        torch.tensor([0.5, 0.3, 0.2]),
+        torch.tensor([[-1.0, 0.6], [1.4, 1.2], [0.8, -1.6]]),
+        torch.tensor([[[0.7, 0.45], [0.45, 0.5]], [[0.5, -0.35], [-0.35, 0.4]], [[0.9, 0.1], [0.1, 0.12]]]),
+    )
+
+
+class Run:
+    """EM from one start: parameters after each iteration, and the error that ended it early, if one did."""
+
+    def __init__(self, x: torch.Tensor, means: np.ndarray, covs: np.ndarray):
+        model, k = GMM(len(means), 2).double(), len(means)
+        model.set(torch.full((k,), 1 / k), torch.from_numpy(means), torch.from_numpy(covs))
+        self.error, states = "", [_parameters(model)]
+        try:
+            for _ in model.em(x, ITERATIONS):
+                states.append(_parameters(model))
+        except ValueError as error:
+            self.error = str(error)
+        self.weights, self.means, self.covs = (torch.stack(p) for p in zip(*states))  # (T, K ...)
+        joint = _log_joint(x, self.weights, self.means, self.covs)  # (N, T, K)
+        self.likelihood = joint.logsumexp(-1).mean(0)  # (T,) nats per example
+        self.q = joint.softmax(-1)  # (N, T, K): the E step at each state
+        after = joint[:, 1:] - self.q[:, :-1].log().nan_to_num(neginf=0.0)
+        self.bound = (self.q[:, :-1] * after).sum(-1).mean(0)  # (T - 1,): q of a state, parameters of the next
+
+
+def mixtures(points: int = 300, seed: int = 0) -> Stage:
+    """Explorer of EM on three Gaussians.
+
+    Args:
+        points: number of examples, drawn from known blobs.
+        seed: of the examples.
+    """
+    truth = world()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        x = truth.sample(integer("points", points, low=10, high=2000))
+    ceiling = truth.log_prob(x).mean().item()
+    runs: OrderedDict[bytes, Run] = OrderedDict()
+
+    def run_of(start) -> Run:
+        key = start.means.tobytes() + start.covs.tobytes()
+        if key not in runs:
+            runs[key] = Run(x, start.means, start.covs)
+            if len(runs) > 64:
+                runs.popitem(last=False)
+        return runs[key]
+
+    def draw(controls) -> Frame:
+        run, half = run_of(controls["start"]), controls["step"]
+        last = len(run.means) - 1
+        at = min((half + 1) // 2, last)  # how many M steps are done
+        before = min(half // 2, last)  # the state at which q was last computed
+        after_m = at != before
+        q = run.q[:, before]
+        likelihood = run.likelihood[at].item()
+        bound = run.bound[before].item() if after_m else likelihood
+        shade = (q.numpy() @ COLORS) if controls["responsibilities"] else "data"
+        marks = [Points(x.numpy(), shade, size=6, alpha=0.8)]
+        marks.append(Ellipses(run.means[at].numpy(), run.covs[at].numpy(), radii=(2.0,), width=3.5))
+        if controls["truth"]:
+            shape = truth.means.detach().numpy(), truth.covariances.detach().numpy()
+            marks.append(Ellipses(*shape, radii=(2.0,), color="exact", width=1.5, label="truth"))
+        warning = run.error if run.error and half >= 2 * last else ""
+        data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=1.25)
+        text = (
+            f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)} · "
+            f"log-likelihood {likelihood:.3f} · bound {bound:.3f} · gap = KL(q ‖ posterior) {likelihood - bound:.3f} · "
+            f"truth {ceiling:.3f} nats per example"
+        )
+        return Frame({"data": data, "road": _road(run, half), "slice": _slice(x, run, before, after_m)}, text)
+
+    def kmeans(controls) -> dict:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed + controls["k-means++"])
+            model = GMM(3, 2).double().start(x)
+        return {"start": (model.means.detach().numpy(), model.covariances.detach().numpy()), "step": 0}
+
+    def placed(means):
+        return lambda controls: {"start": (np.array(means, float), np.stack([0.5 * np.eye(2)] * 3)), "step": 0}
+
+    start = Gaussians("start", BAD, [0.5 * np.eye(2)] * 3, on="data", smallest=0.08)
+    return Stage(
+        draw,
+        [
+            start,
+            Timeline("step", 2 * ITERATIONS + 1, label="half-steps of EM: M, E, M, E …", fps=4),
+            Button("k-means++", kmeans, label="k-means++ start"),
+            Button("bad", placed(BAD), label="bad start"),
+            Button("copies", placed(COPIES), label="three copies"),
+            Toggle("responsibilities", True, label="color by responsibility"),
+            Toggle("truth", False, label="show the truth"),
+        ],
+        title="EM by hand",
+        caption="Drag the start, then scrub through EM. The bound touches after each E step and rises in each M step.",
+        source=f"from gdm_core import explorers\n\nexplorers.mixtures(points={points}, seed={seed})",
+        sampled={"step": 2 * ITERATIONS + 1},
+        name="mixtures",
+    )
+
+
+def _road(run: Run, half: int) -> View:
+    """Log-likelihood and bound, half-step by half-step."""
+    steps = len(run.means) - 1
+    likelihood = np.repeat(run.likelihood.numpy(), 2)[1:]  # 0 | M1 E1 | M2 E2 ...: changes at M
+    bound = likelihood.copy()
+    bound[1::2] = run.bound.numpy()
+    t = np.arange(2 * steps + 1)
+    half = min(half, 2 * steps)
+    low, high = max(min(bound.min(), likelihood.min()), likelihood.max() - 1.0), likelihood.max()  # a far start is cut
+    room = max(0.08 * (high - low), 0.01)
+    marks = [
+        Lines(np.stack([t, likelihood], 1), "exact", label="log-likelihood"),
+        Lines(np.stack([t, bound], 1), "noise", width=2, label="bound"),
+        Points([[half, likelihood[half]]], "exact", size=10),
+        Points([[half, bound[half]]], "noise", size=10),
+    ]
+    return View(None, marks, (-1, 2 * ITERATIONS + 1, low - room, high + room), "the road", axes=("half-step", "nats"))
+
+
+def _slice(x: torch.Tensor, run: Run, before: int, after_m: bool) -> View:
+    """Log-likelihood and bound along the straight way from the parameters of the last E step to its M step."""
+    if before + 1 >= len(run.means):
+        before = max(len(run.means) - 2, 0)
+    target = min(before + 1, len(run.means) - 1)
+    t = torch.linspace(-0.5, 2.0, 41, dtype=torch.float64)
+    mix = lambda p: p[before] + t.reshape(-1, *[1] * (p.ndim - 1)) * (p[target] - p[before])
+    weights, means, covs = mix(run.weights), mix(run.means), mix(run.covs)
+    valid = (weights > 0).all(1) & (torch.linalg.eigvalsh(covs)[..., 0] > 1e-6).all(1)
+    t = t[valid]
+    joint = _log_joint(x, weights[valid], means[valid], covs[valid])  # (N, T, K)
+    q = run.q[:, before, None]
+    likelihood = joint.logsumexp(-1).mean(0).numpy()
+    bound = (q * (joint - q.log().nan_to_num(neginf=0.0))).sum(-1).mean(0).numpy()
+    here = 1.0 if after_m else 0.0
+    at = int((t - here).abs().argmin())
+    low = min(likelihood[at], bound[at], likelihood[0], likelihood[-1])
+    span = max(likelihood.max() - low, 1e-3)
+    marks = [
+        Lines(np.stack([t, likelihood], 1), "exact", label="log-likelihood"),
+        Lines(np.stack([t, bound], 1), "noise", width=2, label="bound with q held"),
+        Points([[t[at], likelihood[at]]], "exact", size=10),
+        Points([[t[at], bound[at]]], "noise", size=10),
+        Text([[0.0, low - 0.22 * span], [1.0, low - 0.22 * span]], ["E", "M"], size=16),
+    ]
+    extent = (-0.5, 2.0, low - 0.35 * span, likelihood.max() + 0.15 * span)
+    return View(None, marks, extent, "along this step", axes=("0: after E, 1: after M", "nats"))
+
+
+def _parameters(model: GMM) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return tuple(p.detach().clone() for p in (model.weights, model.means, model.covariances))
+
+
+def _log_joint(x, weights, means, covs) -> torch.Tensor:
+    """log p(x, z = k) for many mixtures at once.  x: (N, 2), weights: (T, K) -> (N, T, K)."""
+    return weights.log() + MultivariateNormal(means, covs).log_prob(x[:, None, None])
