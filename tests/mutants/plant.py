@@ -1,0 +1,223 @@
+"""Plant a known fault, run the tests that must notice, and say whether they did.
+
+    python -m mutants.plant [word ...]        (or gdm mutants [word ...])
+
+Each file beside this one lists the faults of one area as MUTANTS.  A server process imports torch and its friends
+once, never the course; for each fault it forks a child that sees one file of the course changed, and runs pytest there.
+Only a test that ran and failed kills: a fault that does not compile or import, or tests that do not exist, are
+breakages of the mutant itself.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SECONDS = 60.0
+HEALTHY_SECONDS = 600.0  # all tests of an area at once
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A faulty edit and the tests that must fail under it."""
+
+    name: str
+    file: str  # relative to the root of the course
+    old: str  # occurs exactly once in the file
+    new: str
+    tests: str  # pytest node ids, separated by spaces
+    hang: float = 0.0  # for a fault that loops: still running after so many seconds counts as noticed
+
+    @property
+    def ids(self) -> list[str]:
+        return self.tests.split()
+
+
+@dataclass
+class Verdict:
+    """killed, survived, skipped (the tests cannot run here) or broken (the mutant is no test of the tests)."""
+
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+def collect(folder: Path = HERE) -> dict[str, list[Mutant]]:
+    """Area -> its mutants, from each module in `folder` that has a list MUTANTS."""
+    areas = {}
+    for file in sorted(folder.glob("[a-z]*.py")):
+        if file.stem not in ("plant", "forks"):
+            areas[file.stem] = importlib.import_module(f"mutants.{file.stem}").MUTANTS
+            names = [m.name for m in areas[file.stem]]
+            assert len(set(names)) == len(names), f"two mutants of one name in {file.name}: {sorted(names)}"
+    return areas
+
+
+def faulty(mutant: Mutant, root: Path = ROOT) -> str:
+    """The text of `mutant.file` with the fault in it."""
+    path = root / mutant.file
+    if not path.is_file():
+        raise ValueError(f"needed a file of the course, got {mutant.file}; try its path from the root")
+    text = path.read_text(encoding="utf-8")
+    if (times := text.count(mutant.old)) != 1:
+        raise ValueError(f"needed {mutant.old!r} once in {mutant.file}, got it {times} times; try more of its line")
+    return text.replace(mutant.old, mutant.new)
+
+
+class Planter:
+    """Runs mutants, one after the other, in forks of one server; a context manager.
+
+    Args:
+        root: folder of the course.
+        seconds: how long a child with a fault may take.
+    """
+
+    def __init__(self, root: Path = ROOT, seconds: float = SECONDS):
+        self.root, self.seconds = root, seconds
+        self._healthy: dict[str, Verdict] = {}
+        self._together = True
+
+    def run(self, mutant: Mutant, neighbors: Iterable[Mutant] = ()) -> Verdict:
+        """Plant `mutant`.
+
+        Args:
+            neighbors: mutants that will follow; their tests are run without a fault in the same go.
+        """
+        try:
+            text = faulty(mutant, self.root)
+            if mutant.file.endswith(".py"):
+                compile(text, mutant.file, "exec")
+        except (ValueError, SyntaxError) as error:
+            return Verdict("broken", f"{type(error).__name__}: {error}")
+        health = self._health(mutant, neighbors)
+        if health.outcome != "passed":
+            return health
+        answer = self._ask(mutant.ids, mutant.hang or self.seconds, file=mutant.file, text=text)
+        return dataclasses.replace(_judge(mutant, answer), seconds=answer["seconds"])
+
+    def _health(self, mutant: Mutant, neighbors: Iterable[Mutant]) -> Verdict:
+        """Whether the tests pass without a fault: asked once, for as many as possible at a time."""
+        ids = set(mutant.ids)
+        if not ids:
+            return Verdict("broken", "names no tests")
+        if not ids <= self._healthy.keys():
+            together = ids.union(*(m.ids for m in neighbors)) - self._healthy.keys()
+            self._together = self._together and self._examine(together)
+            if not self._together:  # one wrong id stops pytest: from now on each mutant's tests go alone
+                self._examine(ids, alone=True)
+        found = [self._healthy[i] for i in mutant.ids]
+        bad = [v for v in found if v.outcome == "broken"]
+        if bad:
+            return bad[0]
+        return next((v for v in found if v.outcome == "passed"), found[0])
+
+    def _examine(self, ids: set[str], alone: bool = False) -> bool:
+        """Run tests without a fault and note which pass; False when pytest itself stopped, which `alone` blames on
+        all of them."""
+        answer = self._ask(sorted(ids))
+        if answer["code"] not in (0, 1):
+            if alone:
+                trouble = Verdict("broken", f"without the fault: {_trouble(answer)}")
+                self._healthy |= dict.fromkeys(ids, trouble)
+            return False
+        for i in ids:
+            reports = {n: o for n, o in answer["reports"].items() if n == i or n.startswith((f"{i}::", f"{i}["))}
+            failed = [n for n, outcome in reports.items() if outcome == "failed"]
+            if failed or not reports:
+                self._healthy[i] = Verdict("broken", f"without the fault {failed[0] if failed else i} does not pass")
+            elif all(outcome == "skipped" for outcome in reports.values()):
+                self._healthy[i] = Verdict("skipped", f"{i} is skipped here")
+            else:
+                self._healthy[i] = Verdict("passed")
+        return True
+
+    def _ask(self, ids: list[str], seconds: float = HEALTHY_SECONDS, **fault: str) -> dict:
+        request = {"root": str(self.root), "ids": ids, "seconds": seconds, **fault}
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise RuntimeError("the server of the mutants died")
+        return json.loads(answer)
+
+    @cached_property
+    def _server(self) -> subprocess.Popen:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+        command = [sys.executable, str(HERE / "forks.py")]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        return subprocess.Popen(command, env={**clean, **one, "GDM_QUIET": "1"}, text=True, cwd=self.root, **pipes)
+
+    def __enter__(self) -> "Planter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if "_server" in self.__dict__:
+            self._server.stdin.close()
+            self._server.wait()
+            self._server.stdout.close()
+
+
+def _judge(mutant: Mutant, answer: dict) -> Verdict:
+    failed = [n for n, outcome in answer["reports"].items() if outcome == "failed"]
+    if answer["timed_out"]:
+        return Verdict("killed" if mutant.hang else "broken", "out of time")
+    if answer["import_error"]:
+        return Verdict("broken", f"the faulty file does not import: {answer['import_error']}")
+    if answer["code"] not in (0, 1):
+        return Verdict("broken", _trouble(answer))
+    if not answer["loaded"]:
+        return Verdict("broken", f"the tests never load {mutant.file}")
+    if answer["code"] == 0:
+        return Verdict("survived", " ".join(mutant.ids))
+    if answer["error"] in ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "SyntaxError"):
+        return Verdict("broken", f"the faulty code does not run: {answer['error']} in {failed[0]}")
+    return Verdict("killed", failed[0] if failed else "")
+
+
+def _trouble(answer: dict) -> str:
+    known = {2: "pytest was interrupted", 3: "pytest broke", 4: "no such test", 5: "no test was collected"}
+    return f"{known.get(answer['code'], 'the child died')} (exit code {answer['code']})\n{answer['tail']}"
+
+
+def main(words: list[str]) -> int:
+    """Run the mutants whose `area:name` contains one of `words` (all without words) and print a table."""
+    jobs = [
+        (area, mutant, mutants)
+        for area, mutants in collect().items()
+        for mutant in mutants
+        if not words or any(word in f"{area}:{mutant.name}" for word in words)
+    ]
+    if not jobs:
+        print(f"needed the name of a mutant, got {' '.join(words)}; try gdm mutants without a name", file=sys.stderr)
+        return 2
+    count = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4, len(jobs))
+    width = max(len(f"{area}:{mutant.name}") for area, mutant, _ in jobs)
+
+    def work(share: list) -> list[Verdict]:
+        verdicts = []
+        with Planter() as planter:
+            for i, (area, mutant, _) in enumerate(share):
+                verdicts.append(verdict := planter.run(mutant, [m for a, m, _ in share[i:] if a == area]))
+                line = f"{verdict.outcome:<9} {area + ':' + mutant.name:<{width}} {verdict.seconds:6.2f} s"
+                print(f"{line}  {verdict.detail}", flush=True)
+        return verdicts
+
+    with ThreadPoolExecutor(count) as pool:
+        verdicts = [v for share in pool.map(work, [jobs[i::count] for i in range(count)]) for v in share]
+    outcomes = {o: sum(v.outcome == o for v in verdicts) for o in ("killed", "survived", "broken", "skipped")}
+    print(", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n))
+    return int(outcomes["survived"] + outcomes["broken"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Every planted fault must be noticed; and the planter itself must not call a kill what is none."""
+
+import os
+
+import pytest
+from mutants.plant import Mutant, Planter, collect
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needed os.fork to plant faults, got Windows; try WSL")
+
+AREAS = collect()
+CASES = [
+    pytest.param(area, i, id=f"{area}:{m.name}", marks=pytest.mark.xdist_group(f"mutants-{area}"))
+    for area, mutants in AREAS.items()
+    for i, m in enumerate(mutants)
+]
+
+
+@pytest.fixture(scope="session")
+def planter():
+    with Planter() as planter:
+        yield planter
+
+
+@pytest.mark.parametrize("area, i", CASES)
+def test_fault_is_noticed(planter, area, i):
+    verdict = planter.run(AREAS[area][i], AREAS[area][i:])
+    if verdict.outcome == "skipped":
+        pytest.skip(verdict.detail)
+    assert verdict.outcome == "killed", f"{AREAS[area][i]}\n{verdict.detail}"
+
+
+TWO = """
+from pathlib import Path
+SCRIPT = Path(__file__).with_name("two.js")
+def add(x, y):
+    return x + y
+def loop(n):
+    while n > 0:
+        n = n - 1
+    return n
+"""
+TESTS = """
+import pytest
+from two import two
+def test_add(): assert two.add(1, 2) == 3
+def test_zero(): assert two.add(0, 0) == 0
+def test_loop(): assert two.loop(3) == 0
+def test_script(): assert two.SCRIPT.read_text() == "let x = 1"
+def test_red(): assert two.add(1, 1) == 3
+def test_absent(): pytest.skip("no such machine")
+def test_elsewhere(): assert True
+@pytest.fixture
+def three(): return two.add(1, 2)
+@pytest.mark.parametrize("n", [3, 4])
+def test_fixture(three, n): assert three * n == 3 * n
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A package of one module and its tests, and a planter for it."""
+    root = tmp_path_factory.mktemp("tiny")
+    (root / "two").mkdir()
+    (root / "two" / "__init__.py").touch()
+    (root / "two" / "two.py").write_text(TWO)
+    (root / "two" / "two.js").write_text("let x = 1")
+    (root / "test_two.py").write_text(TESTS)
+    (root / "test_alone.py").write_text("def test_alone(): assert True\n")
+    with Planter(root, seconds=30.0) as planter:
+        yield planter
+
+
+def plant(planter, old, new, tests, file="two/two.py", **more):
+    ids = " ".join(t if ".py" in t else f"test_two.py::{t}" for t in tests.split())
+    return planter.run(Mutant("m", file, old, new, ids, **more))
+
+
+@pytest.mark.parametrize(
+    "new, tests, outcome",
+    [
+        ("x - y", "test_add", "killed"),
+        ("x - y", "test_zero test_add", "killed"),
+        ("x - y", "test_fixture", "killed"),
+        ("x - y", "test_two.py::test_fixture[4]", "killed"),
+        ("x + y", "test_add", "survived"),  # changes nothing
+        ("y + x", "test_add test_zero", "survived"),
+        ("x - y", "test_zero", "survived"),
+        ("x +* y", "test_add", "broken"),  # does not compile
+        ("x + y\nimport no_such_module", "test_add", "broken"),  # does not import
+        ("x + why", "test_add", "broken"),  # does not run
+        ("x - y", "test_nothing", "broken"),
+        ("x - y", "test_red", "broken"),  # fails without the fault as well
+        ("x - y", "test_alone.py", "broken"),  # never loads the file
+        ("x - y", "", "broken"),
+        ("x - y", "test_absent", "skipped"),
+    ],
+)
+def test_verdict(tiny, new, tests, outcome):
+    assert plant(tiny, "x + y", new, tests).outcome == outcome
+
+
+def test_what_must_be_replaced_occurs_once(tiny):
+    assert "got it 0 times" in plant(tiny, "x * y", "x - y", "test_add").detail
+    verdict = plant(tiny, "return", "return -", "test_add")
+    assert verdict.outcome == "broken" and "got it 2 times" in verdict.detail
+    assert plant(tiny, "x", "y", "test_add", file="two/three.py").outcome == "broken"
+
+
+def test_script_read_by_its_path(tiny):
+    assert plant(tiny, "x = 1", "x = 2", "test_script", file="two/two.js").outcome == "killed"
+    assert plant(tiny, "x = 1", "x = 1", "test_script", file="two/two.js").outcome == "survived"
+
+
+def test_endless_loop_kills_only_when_announced(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "seconds", 2.0)
+    assert plant(tiny, "n = n - 1", "n = n + 1", "test_loop").outcome == "broken"
+    assert plant(tiny, "n = n - 1", "n = n + 1", "test_loop", hang=1.0).outcome == "killed"
+
+
+def test_wrong_id_of_a_neighbor_breaks_only_the_neighbor(tiny):
+    good = Mutant("good", "two/two.py", "x + y", "x - y", "test_two.py::test_loop test_two.py::test_add")
+    wrong = Mutant("wrong", "two/two.py", "x + y", "x - y", "test_two.py::test_gone")
+    assert tiny.run(good, [good, wrong]).outcome == "killed"
+    assert tiny.run(wrong, [good, wrong]).outcome == "broken"
+
+
+def test_a_fault_leaves_nothing_behind(tiny):
+    plant(tiny, "x + y", "x - y", "test_add")
+    assert plant(tiny, "x + y", "x + y", "test_add").outcome == "survived"
+    assert (tiny.root / "two" / "two.py").read_text() == TWO
