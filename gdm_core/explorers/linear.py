@@ -85,7 +85,7 @@ def ppca(seed: int = 0) -> Stage:
         ]
         picture = lambda v: (v / 16).clamp(0, 1).reshape(8, 8).neg().add(1).numpy()
         views = {
-            "latents": View(None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), size=1.6),
+            "latents": View(None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0),
             "decoded": View(picture(decoded), label="decoded from z"),
             "rebuilt": View(picture(rebuilt), label="posterior mean, decoded"),
             "digits": View(

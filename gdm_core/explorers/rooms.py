@@ -1,0 +1,44 @@
+"""Chapter 2: six factors on six sliders, one rendered picture."""
+
+import torch
+
+from gdm_core.data import scenes as rooms
+from gdm_core.widgets import Choice, Frame, Slider, Stage, View
+
+NAMES = list(rooms.SHAPES)
+
+
+def scenes(size: int = 160) -> Stage:
+    """Explorer of the rendered rooms: what each of the six factors does.
+
+    Args:
+        size: pixels on a side of the large picture; the data set's 64 are shown beside it.
+    """
+    low, high = rooms.SCALES
+
+    def draw(controls) -> Frame:
+        hues = [controls[name] / 360 % 1.0 for name in ("floor", "wall", "object")]
+        factors = torch.tensor([[*hues, controls["scale"], NAMES.index(controls["shape"]), controls["orientation"]]])
+        large, small = (rooms.render(factors, size=s)[0].permute(1, 2, 0) for s in (size, 64))
+        views = {
+            "scene": View(large, label=f"the room, {size} × {size}", smooth=True, size=1.6),
+            "picture": View(small, label="what a model sees, 64 × 64"),
+        }
+        return Frame(views, f"{rooms.caption(factors)[0]} Six numbers here, {small.numel():,} in the picture.")
+
+    return Stage(
+        draw,
+        [
+            Slider("floor", 0.0, 350.0, 200.0, step=2, label="floor hue", unit="°"),
+            Slider("wall", 0.0, 350.0, 40.0, step=2, label="wall hue", unit="°"),
+            Slider("object", 0.0, 350.0, 0.0, step=2, label="object hue", unit="°"),
+            Slider("scale", low, high, label="object scale"),
+            Choice("shape", NAMES, "sphere", label="object shape"),
+            Slider("orientation", -30.0, 30.0, 10.0, step=0.5, label="orientation", unit="°"),
+        ],
+        title="Six numbers, one picture",
+        caption="Each slider is one factor. Which of them changes the most pixels? Which the fewest?",
+        source=f"from gdm_core import explorers\n\nexplorers.scenes(size={size})",
+        sampled={"orientation": 13, "shape": 4},
+        name="scenes",
+    )
