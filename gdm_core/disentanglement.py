@@ -1,8 +1,8 @@
 r"""Does each latent stand for one factor, and each factor for one latent?
 
-    MIG = 1/K sum_k (I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k)       Chen et al. (2018, eq. 6), j1 and j2 the best two latents
-    D_j = 1 - H(R_j. / sum R_j.) / log K                         Eastwood & Williams (2018, section 2): disentanglement
-    C_k = 1 - H(R_.k / sum R_.k) / log L                         completeness; R: importance of latent j for factor k
+    MIG = 1/K sum_k (I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k)     Chen et al. (2018, eq. 6), j1 and j2 the best two latents
+    D_j = 1 - H(R_j. / sum R_j.) / log K                       Eastwood & Williams (2018, section 2): disentanglement
+    C_k = 1 - H(R_.k / sum R_.k) / log L                       completeness; R: importance of latent j for factor k
 
 All of it needs the true factors, which `strokes` and `scenes` know and photographs do not.
 """
@@ -33,9 +33,8 @@ def mutual_information(codes: Tensor, factors: Mapping[str, Tensor], bins: int =
     """
     values = _factors(codes, factors)
     z = _cut(codes.detach().cpu().double().numpy(), integer("bins", bins, 2))
-    v = np.stack(
-        [column if len(np.unique(column)) <= bins else _cut(column[:, None], bins)[:, 0] for column in values.T], 1
-    )
+    few = [len(np.unique(column)) <= bins for column in values.T]
+    v = np.where(few, values, _cut(values, bins))
     information = np.array([[_information(a, b) for b in v.T] for a in z.T])
     entropy = np.array([_entropy(np.unique(b, return_counts=True)[1]) for b in v.T])
     if (entropy == 0).any():
@@ -114,7 +113,9 @@ def dci(codes: Tensor, factors: Mapping[str, Tensor], *, trees: int = 20, seed: 
 
 
 def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
-    """Which latents respond to the data: var_x E_q[z_j | x] > threshold (Burda, Grosse & Salakhutdinov, 2016, section 5.2).
+    """Which latents respond to the data: var_x E_q[z_j | x] > threshold.
+
+    Burda, Grosse & Salakhutdinov (2016, section 5.2).
 
     Args:
         means: (N, latents) posterior means, `model.encode(x).mean`.
