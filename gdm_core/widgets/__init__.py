@@ -1,4 +1,4 @@
-r'''The stage: a picture that follows the hand, in JupyterLab, in the app and in exported pages.
+r"""The stage: a picture that follows the hand, in JupyterLab, in the app and in exported pages.
 
 One callback maps the values of the controls to pictures; the stage draws the controls, keeps up with the hand, and
 keeps working while a model trains.
@@ -13,11 +13,12 @@ keeps working while a model trains.
 ...     map = View(field, extent=(-3, 3, -3, 3), colormap="cividis", scale="nats", overlay=[Points(z[None], "model")])
 ...     return Frame({"map": map, "picture": np.exp(field)}, text=where_is(z))
 >>>
->>> stage = Stage(draw, [Pad("z", limit=3.0, labels=("z1", "z2"), on="map"), Slider("spread", 0.3, 2.0)], title="A bump")
+>>> controls = [Pad("z", limit=3.0, labels=("z1", "z2"), on="map"), Slider("spread", 0.3, 2.0)]
+>>> stage = Stage(draw, controls, title="A bump")
 >>> stage.set(z=(1.0, 0.5)).state
 {'z': [1.0, 0.5], 'spread': 1.15}
->>> stage.words()
-'A bump: z = (1.00, 0.50), spread 1.15. log p(z) = -2.46 nats · radius 1.12 · 90 % of the prior lies between 0.32 and 2.45'
+>>> stage.words().split(" · ")[0]
+'A bump: z = (1.00, 0.50), spread 1.15. log p(z) = -2.46 nats'
 
 **Callback.** `draw(controls: dict) -> array | View | {name: View or array} | Frame`.  Values by control: `Slider` float
 (int with int bounds and step), `Pad` (x, y), `Choice` the option, `Toggle` bool, `Button` times pressed, `Timeline`
@@ -27,15 +28,18 @@ global random numbers: `Noise(seed)(controls["new noise"], *shape)` stays the sa
 **On a view.** `Pad(on=...)`, `Handles`, `Gaussians`, `Tiles`, `Brush(on=...)` lie over the view of that name, in its
 coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new value}` (one EM step).
 
-**Training.** `trainer = Trainer(lambda: steps(model, x), lambda _: frozen(model))`; in `draw` use `trainer.latest.state`
-or, with `Timeline("checkpoint", trainer.count, value=-1, follow=True)`, `trainer.at(index).state`; `Stage(trainer=...)`
-shows its buttons and redraws as it goes.
+**Training.** `trainer = Trainer(lambda: steps(model, x), lambda _: frozen(model))`; in `draw` use
+`trainer.latest.state` or, with `Timeline("checkpoint", trainer.count, value=-1, follow=True)`, `trainer.at(index).state`;
+`Stage(trainer=...)` shows its buttons and redraws as it goes.
 
-**Without a kernel.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`, `stage.set(...)`;
-`stage.to_html()` moves without a kernel: `Stage(sampled={"z": 11, "digit": 10})` or `Stage(decoder=BrowserDecoder(...))`.
-'''
+**Without a page.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`, `stage.set(...)`.
+
+**Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: `Stage(sampled={"z": 11, "digit": 10})`
+shows the nearest of sampled frames, `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` decodes in the page.
+"""
 
 from gdm_core.widgets.controls import Button, Choice, Pad, Slider, Timeline, Toggle
+from gdm_core.widgets.decoder import BrowserDecoder
 from gdm_core.widgets.handles import Brush, Gaussians, Handles, Moments, Tiles
 from gdm_core.widgets.honest import Noise, atypical, log_normal, shell, where_is
 from gdm_core.widgets.overlay import Arrows, Bars, Ellipses, Lines, Points, Text
@@ -46,6 +50,7 @@ from gdm_core.widgets.view import Frame, View, plane, tile
 __all__ = [
     "Arrows",
     "Bars",
+    "BrowserDecoder",
     "Brush",
     "Button",
     "Choice",

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from gdm_core import colors
 from gdm_core.widgets.overlay import NAMED
 
 HALO = (255, 255, 255, 230)
@@ -25,6 +26,8 @@ def draw_marks(layer: Image.Image, marks: list[dict], extent, scale: float, rim:
 
 def shade(mark: dict, i: int):
     """Color of mark i: its own, or that of all."""
+    if "cycle" in mark:
+        return colors.CYCLE[mark["cycle"][i]]
     return tuple(int(v) for v in mark["rgb"][i]) if "rgb" in mark else NAMED.get(mark["color"], mark["color"])
 
 
@@ -70,7 +73,9 @@ def _lines(pen, mark, place, unit, scale, rim):
             base = np.array([[curve[-1, 0], 0.0], [curve[0, 0], 0.0]])
             veil = Image.new("L", pen.im.size)
             ImageDraw.Draw(veil).polygon([tuple(p) for p in place(np.concatenate([curve, base]))], fill=46)
-            pen._image.paste(Image.new("RGBA", veil.size, shade(mark, k)), mask=veil)
+            ground = Image.new("RGBA", veil.size, shade(mark, k))
+            ground.putalpha(veil)
+            pen._image.alpha_composite(ground)
         for part in np.split(np.arange(count), np.flatnonzero(~fine)):
             part = part[fine[part]]
             _stroke(pen, place(curve[part]), shade(mark, k), mark["width"], scale, rim, mark["dash"])
@@ -145,7 +150,7 @@ def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float) -> None
     left, right, bottom, top = view["extent"]
     soft, line = "#566273", "#c9d0d9"
     spell = lambda v: f"{v:g}".replace("-", "−")
-    for v in ticks(left, right, w / 70):
+    for v in ticks(left, right, w / 55):
         px = x + (v - left) / (right - left) * w
         sheet.rectangle(px - 0.5, y + h, 1, 5, fill=line)
         sheet.text(px, y + h + 7, spell(v), 13, soft, anchor="ma")

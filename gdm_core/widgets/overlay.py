@@ -212,8 +212,7 @@ def _look(mark, count: int) -> dict:
         return look | {"color": colored(mark.color)}
     shades = _plain(mark.color)
     if shades.shape == (count,):
-        cycle = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors.CYCLE])
-        return look | {"rgb": cycle[shades.astype(int) % len(cycle)].astype(np.uint8)}
+        return look | {"cycle": (shades.astype(int) % len(colors.CYCLE)).astype(np.uint8)}
     if shades.shape == (count, 3):
         return look | {"rgb": np.rint(np.clip(shades, 0, 1) * 255).astype(np.uint8)}
     raise bad(f"one color, or {count} of them", f"shape {shades.shape}", 'color="model"')

@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from gdm_core.validate import bad, choice
-from gdm_core.widgets import assets, still
+from gdm_core.widgets import assets, export, still
 from gdm_core.widgets.frames import pack
 from gdm_core.widgets.trainer import Trainer, drawing
 from gdm_core.widgets.view import Frame, frame_of
@@ -37,7 +37,8 @@ class Stage(anywidget.AnyWidget):
         describe: `describe(controls) -> str`, a read-out for callbacks that return none.
         trainer: shows start, pause, step and reset, and redraws as training goes on.
         source: Python expression that builds this stage, import lines first; `code` appends the state to it.
-        sampled: {control name: how many samples}, for pages without a kernel: which controls still move there.
+        sampled: for pages without a kernel, {control name: how many samples}: which controls still move there; (nx, ny)
+            for a pad, True for the usual number.  With the environment's `GDM_EXPORT` set, outputs carry such a page.
         decoder: a `BrowserDecoder`, for pages without a kernel that decode by themselves.
         name: key of this stage in links; made from the title unless given.
         link: restore the state from the page's address on load, and offer links.
@@ -62,7 +63,7 @@ class Stage(anywidget.AnyWidget):
         describe: Callable[[dict], str] | None = None,
         trainer: Trainer | None = None,
         source: str = "",
-        sampled: Mapping[str, int] | None = None,
+        sampled: Mapping[str, int | tuple | bool] | None = None,
         decoder=None,
         name: str = "",
         link: bool | None = None,
@@ -100,7 +101,7 @@ class Stage(anywidget.AnyWidget):
 
     def frame(self, state: Mapping | None = None) -> Frame:
         """The frame of a state, or of a part of one; the present one unless given: what pages, files and tests show."""
-        state = self._clean(state or {})
+        state = self.clean(state or {})
         values = self.values(state)
         with self._lock, drawing():
             frame = frame_of(self.draw(values))
@@ -110,12 +111,12 @@ class Stage(anywidget.AnyWidget):
 
     def values(self, state: Mapping | None = None) -> dict:
         """What the callback receives for a state."""
-        state = self._clean(state or {})
+        state = self.clean(state or {})
         return {name: control.value_of(state[name]) for name, control in self.controls.items()}
 
     def set(self, values: Mapping | None = None, /, **named) -> "Stage":
         """Move controls: `stage.set(z=(0.5, -1.0), noise=0.1)`, or a dict; every open page follows.  Returns the stage."""
-        self.state = self._clean({**(values or {}), **named})
+        self.state = self.clean({**(values or {}), **named})
         return self
 
     def refresh(self) -> None:
@@ -143,7 +144,7 @@ class Stage(anywidget.AnyWidget):
             state, moved = self._act(message)
             frame = self.frame(state)
             if frame.controls:
-                state, moved = self._clean(frame.controls, state), [*moved, *frame.controls]
+                state, moved = self.clean(frame.controls, state), [*moved, *frame.controls]
             encoded = frame.encode()
             reply |= {"kind": "frame", "set": {name: state[name] for name in sorted(moved)}}
         except Exception as error:
@@ -162,19 +163,19 @@ class Stage(anywidget.AnyWidget):
 
     def _act(self, message: Mapping) -> tuple[dict, list[str]]:
         """Take the state of a request, do what was pressed, and say which controls that moved."""
-        state = self._clean(message.get("state") or {})
+        state = self.clean(message.get("state") or {})
         before = dict(state)
         for name, times in dict(message.get("presses") or {}).items():
             button = self.controls[choice("button", name, [n for n, c in self.controls.items() if c.kind == "button"])]
             for _ in range(min(int(times), 100) if button.press else 0):
-                state = self._clean(button.press(self.values(state)) or {}, state)
+                state = self.clean(button.press(self.values(state)) or {}, state)
         for wish in message.get("train") or []:
             choice("trainer command", wish, ("start", "pause", "step", "reset"))
             if self.trainer is not None:
                 getattr(self.trainer, wish)()
         return state, [name for name in state if state[name] != before[name]]
 
-    def _clean(self, values: Mapping, base: Mapping | None = None) -> dict:
+    def clean(self, values: Mapping, base: Mapping | None = None) -> dict:
         """A whole valid state: `values` over `base` (the present state unless given)."""
         if not isinstance(values, Mapping):
             raise bad("a dict of control values", type(values).__name__, "stage.set(name=value)")
@@ -185,7 +186,7 @@ class Stage(anywidget.AnyWidget):
 
     @traitlets.validate("state")
     def _valid_state(self, proposal):
-        return self._clean(proposal["value"])
+        return self.clean(proposal["value"])
 
     # Without a kernel.
 
@@ -206,6 +207,14 @@ class Stage(anywidget.AnyWidget):
         """The static picture: views, marks, labels and read-out; `scale` pixels a screen pixel.  Same state, same bytes."""
         return still.png(self, self.frame(), scale)
 
+    def gif(self, control: str | None = None, width: int = 720) -> bytes:
+        """The stage along a timeline (the first unless named) as a moving picture; at most 120 frames."""
+        return still.gif(self, control, width)
+
+    def to_html(self, backend: str | None = None, **options) -> str:
+        """A fragment of a page that moves without kernel and network; see `export.to_html`."""
+        return export.to_html(self, backend, **options)
+
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
@@ -215,6 +224,8 @@ class Stage(anywidget.AnyWidget):
         image = still.png(self, frame)
         data = {**data, "text/plain": still.words(self, frame), "image/png": base64.b64encode(image).decode()}
         width, height = still.size(image)
+        if os.environ.get("GDM_EXPORT"):
+            data["text/html"] = self.to_html()
         return data, {**metadata, "image/png": {"width": width // 2, "height": height // 2}}
 
 

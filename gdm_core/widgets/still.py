@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gdm_core import colors
+from gdm_core.validate import bad, choice
 from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks
+from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 
 WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
@@ -87,24 +89,46 @@ def png(stage, frame, scale: float = 2.0) -> bytes:
     return out.getvalue()
 
 
+def gif(stage, control: str | None, width: int) -> bytes:
+    """A frame for every state of a timeline, 120 at most."""
+    timelines = {n: c for n, c in stage.controls.items() if c.kind == "timeline"}
+    if not timelines:
+        raise bad("a stage with a timeline", ", ".join(stage.controls) or "no controls", "stage.png()")
+    name = choice("timeline", control or next(iter(timelines)), timelines)
+    line = timelines[name]
+    states = sorted({round(v) for v in np.linspace(0, line.now() - 1, min(line.now(), 120))})
+    images = []
+    for i in states:
+        image = draw(stage, stage.frame({name: i}), 2 * width / WIDTH, state={**stage.state, name: i})
+        images.append(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX))
+    out = io.BytesIO()
+    rest = {"append_images": images[1:], "save_all": True, "loop": 0, "duration": round(1000 / line.fps)}
+    images[0].save(out, "GIF", **rest)
+    return out.getvalue()
+
+
 def size(data: bytes) -> tuple[int, int]:
     """Width and height of a PNG."""
     return struct.unpack(">II", data[16:24])
 
 
-def draw(stage, frame, scale: float, width: int = WIDTH) -> Image.Image:
+def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = None) -> Image.Image:
     """The page as an image: title, views in rows, legend, read-out, controls."""
+    state = state or stage.state
     sheet, y = Sheet(width, scale), float(EDGE)
     inner = width - 2 * EDGE
     if stage.title:
         y = sheet.wrapped(EDGE, y, inner, stage.title, 21, INK, True) + 8
-    views = frame.encode()["views"]
-    views += [own(c) for c in stage.controls.values() if getattr(c, "on", "") is None]
+    views = [own(c) for c in stage.controls.values() if getattr(c, "on", "") is None]
+    views += frame.encode()["views"]
     for row in rows(views):
-        y = max(draw_row(sheet, row, y, inner, stage)) + 14
+        y = max(draw_row(sheet, row, y, inner, stage.controls, state)) + 14
     if frame.text:
         y = sheet.wrapped(EDGE, y, inner, frame.text, 15)
-    said = [c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind in ("slider", "choice", "toggle", "timeline")]
+    said = [
+        c.words(state[n]) for n, c in stage.controls.items() if c.kind in ("slider", "choice", "toggle", "timeline")
+    ]
+    said += [c.words(state[n]) for n, c in stage.controls.items() if c.kind == "pad"]
     if said:
         y = sheet.wrapped(EDGE, y + 2, inner, "  ·  ".join(said).replace(" ", "\u2005"), 14, SOFT)
     return sheet.cut(y + EDGE - 6)
@@ -114,10 +138,20 @@ def own(control) -> dict:
     """The plane of a control that lies on no view: a pad, or a sheet to paint."""
     pad = control.kind == "pad"
     extent = list(control.extent) if pad else [0.0, float(control.width), float(control.height), 0.0]
-    axes = list(control.labels) if pad else False
-    aspect = abs((extent[1] - extent[0]) / (extent[3] - extent[2]))
-    rest = {"marks": [], "warning": "", "size": 1.0, "smooth": False}
-    return {"name": control.name, "label": control.label, "extent": extent, "axes": axes, "aspect": aspect, **rest}
+    left, right, bottom, top = extent
+    aspect = abs((right - left) / (top - bottom))
+    marks = []
+    if pad:
+        cross = [
+            [[left, (bottom + top) / 2], [right, (bottom + top) / 2]],
+            [[(left + right) / 2, y] for y in (bottom, top)],
+        ]
+        marks = [Lines(cross, LINE, width=1).encode()]
+        places = [[right, bottom + 0.55 * (top - bottom)], [(left + right) / 2, bottom + 0.94 * (top - bottom)]]
+        marks.append(Text(places[:1], [control.labels[0]], SOFT, anchor="right").encode())
+        marks.append(Text(places[1:], [control.labels[1]], SOFT, anchor="left").encode())
+    rest = {"marks": marks, "warning": "", "size": 1.0, "smooth": False, "axes": False}
+    return {"name": control.name, "label": control.label, "extent": extent, "aspect": aspect, **rest}
 
 
 def rows(views: list[dict]) -> list[list[dict]]:
@@ -126,7 +160,7 @@ def rows(views: list[dict]) -> list[list[dict]]:
     return [list(part) for part in np.array_split(np.array(views, dtype=object), count)]
 
 
-def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, stage) -> list[float]:
+def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: dict, state: dict) -> list[float]:
     """Views side by side from `y`; returns where each ends."""
     share = sum(view["size"] for view in row)
     room = inner - GAP * (len(row) - 1)
@@ -142,13 +176,13 @@ def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, stage) -> li
         h = w / view["aspect"]
         if h > 420:
             w, h = w * 420 / h, 420.0
-        end = draw_view(sheet, view, x + left, top + above, w, h, stage) + below
+        end = draw_view(sheet, view, x + left, top + above, w, h, controls, state) + below
         ends.append(draw_legend(sheet, view, x, end + 8, wide))
         x += wide + GAP
     return ends
 
 
-def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, stage) -> float:
+def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, controls: dict, state: dict) -> float:
     """Picture, marks, handles, axes, frame, warning; returns where the plot ends."""
     box = sheet.px(w), sheet.px(h)
     sheet.rectangle(x, y, w, h, fill=RAISED)
@@ -158,9 +192,11 @@ def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, 
         sheet.image.paste(Image.fromarray(pixels).resize(box, how), sheet.px(x, y))
     layer = Image.new("RGBA", box)
     draw_marks(layer, view["marks"], view["extent"], sheet.scale, rim="image" in view)
-    for name, control in stage.controls.items():
-        if getattr(control, "on", None) == view["name"] or (getattr(control, "on", "") is None and name == view["name"]):
-            hold(layer, control, stage.state[name], view["extent"], sheet.scale)
+    for name, control in controls.items():
+        if getattr(control, "on", None) == view["name"] or (
+            getattr(control, "on", "") is None and name == view["name"]
+        ):
+            hold(layer, control, state[name], view["extent"], sheet.scale)
     sheet.image.paste(layer, sheet.px(x, y), layer)
     warned = bool(view["warning"])
     sheet.rectangle(x, y, w, h, outline=colors.MODEL if warned else LINE, width=2.5 if warned else 1)
@@ -192,13 +228,9 @@ def hold(layer: Image.Image, control, state, extent, scale: float) -> None:
     elif control.kind == "handles":
         for k, (x, y) in enumerate(state):
             color = control.color or cycle[k % len(cycle)]
-            from gdm_core.widgets.overlay import NAMED
-
             knob(x, y, NAMED.get(color, color), control.labels[k])
     elif control.kind == "gaussians":
         moments = control.value_of(state)
-        from gdm_core.widgets.overlay import Ellipses
-
         draw_marks(layer, [Ellipses(*moments, radii=(control.radius,), width=2.5).encode()], extent, scale, rim=True)
         for k, (x, y, along, across, angle) in enumerate(state):
             knob(x, y, cycle[k % len(cycle)], control.labels[k])

@@ -10,6 +10,7 @@ range.  Row 0 is the top.  NumPy arrays and tensors on any device are taken alik
 """
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,11 @@ class View:
             if self.colormap:
                 out["palette"] = palette(self.colormap)
                 if self.scale is not None:
-                    out["scale"] = {"low": short(limits[0]), "high": short(limits[1]), "label": str(self.scale)}
+                    out["scale"] = {
+                        "low": end(limits[0], limits),
+                        "high": end(limits[1], limits),
+                        "label": str(self.scale),
+                    }
         if self.extent is not None:
             extent = extent4("extent", self.extent)
         elif shape is not None:
@@ -158,6 +163,17 @@ def picture(image, colormap: str | None = None, limits=None) -> tuple[np.ndarray
         levels = np.where(fine, levels, 0)
     np.rint(np.clip(levels, 0, 255, out=levels), out=levels)
     return levels.astype(np.uint8), (low, high), lost
+
+
+def end(value: float, limits: tuple[float, float]) -> str:
+    """One end of a color scale, with as many digits as the other end deserves.
+
+    >>> end(-10.44, (-10.44, -0.0002)), end(-0.0002, (-10.44, -0.0002))
+    ('−10.4', '0')
+    """
+    span = abs(limits[1] - limits[0]) or 1.0
+    rounded = round(value, 2 - math.floor(math.log10(span)))
+    return short(rounded + 0.0).replace("-", "−")
 
 
 @functools.cache

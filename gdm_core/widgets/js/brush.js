@@ -8,16 +8,15 @@ const toBase64 = (bytes) => {
   return btoa(text);
 };
 
-ON_VIEW.brush = function brush(spec, stage, view) {
+ON_VIEW.brush = function brush(spec, stage, view, layer) {
   const { width, height } = spec;
   const sheet = h("canvas", { class: "sheet", width, height });
   const cursor = h("div", { class: "cursor", tabindex: 0, role: "application", "aria-roledescription": "brush", "data-control": spec.name });
   const erase = h("input", { type: "checkbox", role: "switch" });
   const clear = h("button", { type: "button", class: "push quiet", onclick: () => commit(new Uint8Array(width * height)) }, "Clear");
-  const tools = h("span", { class: "key tools" }, h("label", { class: "toggle" }, erase, h("span", {}, "Erase")), clear);
+  const tools = h("span", { class: "key brush-tools" }, h("label", { class: "toggle" }, erase, h("span", {}, "Erase")), clear);
   let bytes = fromBase64(stage.state[spec.name]), at = [width >> 1, height >> 1], last = null;
-  view.layer.append(sheet, cursor);
-  view.layer.classList.add("pad");
+  layer.append(sheet, cursor);
   view.figure.append(tools);
 
   const commit = (fresh) => {
@@ -43,28 +42,28 @@ ON_VIEW.brush = function brush(spec, stage, view) {
     at = [clamp(Math.floor(x), 0, width - 1), clamp(Math.floor(y), 0, height - 1)];
     commit(bytes);
   };
-  view.layer.addEventListener("pointerdown", (event) => {
+  layer.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    view.layer.setPointerCapture(event.pointerId);
+    layer.setPointerCapture(event.pointerId);
     stage.held += 1;
     last = null;
     cursor.focus({ preventScroll: true });
     stroke(...grid(event));
     event.preventDefault();
   });
-  view.layer.addEventListener("pointermove", (event) => {
-    if (!view.layer.hasPointerCapture(event.pointerId)) return;
+  layer.addEventListener("pointermove", (event) => {
+    if (!layer.hasPointerCapture(event.pointerId)) return;
     for (const part of event.getCoalescedEvents?.() ?? [event]) stroke(...grid(part));
   });
   for (const end of ["pointerup", "pointercancel"]) {
-    view.layer.addEventListener(end, (event) => {
-      if (!view.layer.hasPointerCapture(event.pointerId)) return;
-      view.layer.releasePointerCapture(event.pointerId);
+    layer.addEventListener(end, (event) => {
+      if (!layer.hasPointerCapture(event.pointerId)) return;
+      layer.releasePointerCapture(event.pointerId);
       stage.held -= 1;
     });
   }
   const grid = (event) => {
-    const box = view.layer.getBoundingClientRect();
+    const box = layer.getBoundingClientRect();
     return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
   };
   cursor.addEventListener("keydown", (event) => {

@@ -53,7 +53,12 @@ const MAKE = {
     const group = `${stage.id}-${spec.name}`;
     const inputs = spec.options.map((option) => h("input", { type: "radio", name: group, onchange: () => stage.move(spec.name, option) }));
     const options = spec.options.map((option, i) => h("label", {}, inputs[i], h("span", {}, String(option))));
-    const el = h("fieldset", { class: "control choice", "data-control": spec.name }, h("legend", { class: "name" }, spec.label), h("div", { class: "segments" }, ...options));
+    const segments = h("div", { class: "segments" }, ...options), count = options.length;
+    if (spec.options.every((option) => String(option).length <= 3)) {
+      segments.style.gridTemplateColumns = `repeat(${count > 6 ? Math.ceil(count / 2) : count}, 1fr)`;
+      segments.classList.add("even");
+    }
+    const el = h("fieldset", { class: "control choice", "data-control": spec.name }, h("legend", { class: "name" }, spec.label), segments);
     return { el, show: (value) => inputs.forEach((input, i) => (input.checked = spec.options[i] === value)) };
   },
 

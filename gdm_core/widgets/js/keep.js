@@ -131,7 +131,7 @@ function compose(stage, scale) {
       context.imageSmoothingEnabled = view.content.smooth;
       context.drawImage(view.picture, x, y, box.width, box.height);
     }
-    for (const sheet of view.layer.querySelectorAll("canvas")) context.drawImage(sheet, x, y, box.width, box.height);
+    for (const sheet of view.box.querySelectorAll(".sheet")) context.drawImage(sheet, x, y, box.width, box.height);
     context.save();
     context.translate(x, y);
     context.strokeStyle = stage.theme.line;
@@ -140,7 +140,7 @@ function compose(stage, scale) {
     context.textBaseline = "alphabetic";
     view.draw(context);
     context.restore();
-    for (const knob of view.layer.querySelectorAll(".knob > span, .tile")) {
+    for (const knob of view.box.querySelectorAll(".knob > span, .tile")) {
       const at = knob.getBoundingClientRect(), look = getComputedStyle(knob);
       if (knob.matches(".tile")) {
         context.strokeStyle = stage.theme.accent;

@@ -13,14 +13,15 @@ function mapping([left, right, bottom, top], width, height) {
 
 /** Color of mark i: its own, or that of all. */
 const shade = (mark, i, theme) =>
-  mark.rgb ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})` : theme[mark.color] ?? mark.color;
+  mark.cycle ? theme[CYCLE[mark.cycle.data[i] % CYCLE.length]]
+  : mark.rgb ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})` : theme[mark.color] ?? mark.color;
 
 /** Draw with a thin rim of the ground's color, so that a mark is seen on any picture. */
-function rimmed(context, theme, rim, width, draw) {
+function rimmed(context, theme, rim, draw) {
   if (rim) {
     context.save();
     context.strokeStyle = theme.halo;
-    context.lineWidth = width + 2.5;
+    context.lineWidth = context.lineWidth + 2.5 * theme.grow;
     context.setLineDash([]);
     draw();
     context.stroke();
@@ -31,7 +32,7 @@ function rimmed(context, theme, rim, width, draw) {
 
 const DRAW = {
   points(context, mark, at, theme, rim) {
-    const { data } = mark.xy, radius = mark.size / 2;
+    const { data } = mark.xy, radius = (mark.size / 2) * theme.grow;
     for (let i = 0; i < data.length / 2; i++) {
       context.beginPath();
       context.arc(at.x(data[2 * i]), at.y(data[2 * i + 1]), radius, 0, 7);
@@ -69,9 +70,9 @@ const DRAW = {
         context.fill();
         context.restore();
       }
-      context.lineWidth = mark.width;
-      context.setLineDash(mark.dash ? [3 * mark.width, 2.5 * mark.width] : []);
-      rimmed(context, theme, rim, mark.width, trace);
+      context.lineWidth = mark.width * theme.grow;
+      context.setLineDash(mark.dash ? [3 * context.lineWidth, 2.5 * context.lineWidth] : []);
+      rimmed(context, theme, rim, trace);
       context.stroke();
       context.setLineDash([]);
       from += count;
@@ -84,10 +85,10 @@ const DRAW = {
       const dx = data[4 * i + 2] * at.sx, dy = data[4 * i + 3] * at.sy;
       const length = Math.hypot(dx, dy);
       if (length < 0.5) continue;
-      const head = Math.min(4 + 2 * mark.width, 0.6 * length), angle = Math.atan2(dy, dx);
+      const head = Math.min((4 + 2 * mark.width) * theme.grow, 0.6 * length), angle = Math.atan2(dy, dx);
       context.strokeStyle = shade(mark, i, theme);
-      context.lineWidth = mark.width;
-      rimmed(context, theme, rim, mark.width, () => {
+      context.lineWidth = mark.width * theme.grow;
+      rimmed(context, theme, rim, () => {
         context.beginPath();
         context.moveTo(x0, y0);
         context.lineTo(x0 + dx, y0 + dy);
@@ -104,9 +105,9 @@ const DRAW = {
     for (let k = 0; k < data.length / 6; k++) {
       const [x, y, ax, ay, bx, by] = data.subarray(6 * k, 6 * k + 6);
       context.strokeStyle = shade(mark, k, theme);
-      context.lineWidth = mark.width;
+      context.lineWidth = mark.width * theme.grow;
       for (const radius of mark.radii) {
-        rimmed(context, theme, rim, mark.width, () => {
+        rimmed(context, theme, rim, () => {
           context.beginPath();
           for (let i = 0; i <= 72; i++) {
             const c = radius * Math.cos((i * Math.PI) / 36), s = radius * Math.sin((i * Math.PI) / 36);
@@ -128,7 +129,7 @@ const DRAW = {
   },
   text(context, mark, at, theme, rim) {
     const { data } = mark.xy;
-    context.font = `600 ${mark.size}px ${theme.font}`;
+    context.font = `600 ${mark.size * theme.grow}px ${theme.font}`;
     context.textAlign = { left: "left", right: "right" }[mark.anchor] ?? "center";
     context.textBaseline = { above: "bottom", below: "top" }[mark.anchor] ?? "middle";
     mark.text.forEach((word, i) => {
@@ -171,14 +172,14 @@ function ticks(low, high, count) {
 
 function drawAxes(context, extent, axes, at, width, height, theme) {
   const [left, right, bottom, top] = extent;
-  context.font = `13px ${theme.font}`;
+  context.font = `${0.82 * theme.size}px ${theme.font}`;
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
   context.fillStyle = theme.soft;
   const inside = (v, limit) => v > -0.5 && v < limit + 0.5;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const v of ticks(left, right, width / 70)) {
+  for (const v of ticks(left, right, width / (3.5 * theme.size))) {
     const x = at.x(v);
     if (!inside(x, width)) continue;
     context.strokeRect(x, height, 0, 5);
@@ -186,7 +187,7 @@ function drawAxes(context, extent, axes, at, width, height, theme) {
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const v of ticks(bottom, top, height / 45)) {
+  for (const v of ticks(bottom, top, height / (2.8 * theme.size))) {
     const y = at.y(v);
     if (!inside(y, height)) continue;
     context.strokeRect(-5, y, 5, 0);
@@ -194,12 +195,12 @@ function drawAxes(context, extent, axes, at, width, height, theme) {
   }
   if (Array.isArray(axes)) {
     context.fillStyle = theme.ink;
-    context.font = `14px ${theme.font}`;
+    context.font = `${0.88 * theme.size}px ${theme.font}`;
     context.textAlign = "center";
     context.textBaseline = "bottom";
-    context.fillText(axes[0], width / 2, height + AXES.bottom - 1);
+    context.fillText(axes[0], width / 2, height + AXES.bottom * theme.size - 1);
     context.save();
-    context.translate(-AXES.left + 2, height / 2);
+    context.translate(-AXES.left * theme.size + 1, height / 2);
     context.rotate(-Math.PI / 2);
     context.textBaseline = "top";
     context.fillText(axes[1], 0, 0);

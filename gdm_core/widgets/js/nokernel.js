@@ -13,7 +13,11 @@ function openExports() {
 function noKernel(data) {
   const values = { spec: data.spec, state: data.spec.initial }, listeners = new Map();
   const emit = (name, ...args) => (listeners.get(name) ?? []).forEach((listener) => listener(...args));
-  const ready = inflate(data.blob).then((bytes) => (data.decoder ? decoderFrames(data, bytes) : sampledFrames(data, bytes)));
+  const ready = inflate(data.blob).then((all) => {
+    const size = new DataView(all.buffer).getUint32(0, true);
+    const told = JSON.parse(new TextDecoder().decode(all.subarray(4, 4 + size)));
+    return (told.decoder ? decoderFrames : sampledFrames)(told, all.slice(4 + size));
+  });
   return {
     get: (name) => values[name],
     set: (name, value) => (values[name] = value),
@@ -26,7 +30,7 @@ function noKernel(data) {
         const began = performance.now();
         const answer = (await ready)(state);
         buffers = answer.buffers;
-        reply = { ...reply, kind: "frame", frame: answer.frame, ms: performance.now() - began };
+        reply = { ...reply, kind: "frame", frame: answer.frame, set: answer.frame.set, ms: performance.now() - began };
       } catch (error) {
         reply = { ...reply, kind: "error", text: `This page could not draw the picture: ${error.message}` };
       }
@@ -168,7 +172,7 @@ const squared = (state, name) => [state[name]].flat().reduce((sum, v) => sum + v
 function whereIs({ name, low, high, percent }, state) {
   const square = squared(state, name), dimensions = [state[name]].flat().length;
   const logp = -0.5 * (square + dimensions * Math.log(2 * Math.PI));
-  return `log p(${name}) = ${logp.toFixed(2)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${percent} % of the prior lies between ${low} and ${high}`;
+  return `log p(${name}) = ${logp.toFixed(2)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${percent}\u00a0% of the prior lies between ${low} and ${high}`;
 }
 
 const far = ({ name, edge, warning }, state) => (Math.sqrt(squared(state, name)) > edge ? warning : "");

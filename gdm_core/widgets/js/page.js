@@ -16,13 +16,14 @@ const clamp = (value, low, high) => Math.min(Math.max(value, Math.min(low, high)
 const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
 const SHADES = ["data", "latent", "model", "exact", "noise", "parameters", "accent", "sky", "ink", "soft", "line", "ground", "halo"];
 const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
-const BARE = { left: 10, top: 10, right: 10, bottom: 10 }; // margins of the marks' canvas around the plot, pixels
-const AXES = { left: 58, top: 10, right: 14, bottom: 46 };
+const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
+const AXES = { left: 3.6, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet leaves room
 
 /** The style sheet's colors as a canvas understands them, for the theme of this moment. */
 function readTheme(root) {
   const probe = root.appendChild(h("span", { hidden: true }));
-  const theme = { font: getComputedStyle(root).fontFamily };
+  const style = getComputedStyle(root), size = parseFloat(style.fontSize);
+  const theme = { font: style.fontFamily, size, grow: size / 16 }; // marks grow with the type
   for (const name of SHADES) {
     probe.style.color = `var(--${name})`;
     theme[name] = getComputedStyle(probe).color;
@@ -49,19 +50,25 @@ function watchTheme(changed) {
 function makeView(name, look) {
   const picture = h("canvas", { class: "picture", width: 1, height: 1 });
   const marks = h("canvas", { class: "marks", "aria-hidden": "true" });
-  const layer = h("div", { class: "layer" });
   const plot = h("div", { class: "plot", role: "img" }, picture, marks);
-  const box = h("div", { class: "box" }, plot, layer);
+  const box = h("div", { class: "box" }, plot);
   const label = h("figcaption");
   const warning = h("p", { class: "warning", role: "status" });
   const below = h("div", { class: "below" });
   const figure = h("figure", { class: "view", "data-view": name }, label, h("div", { class: "room" }, box, warning), below);
   const view = {
-    name, figure, picture, layer, box, extent: null, content: null,
+    name, figure, picture, box, extent: null, content: null,
     extras: [], // functions that give more marks: the ellipses of draggable Gaussians
     width: () => box.clientWidth,
     height: () => box.clientHeight,
     at: () => mapping(view.extent, box.clientWidth, box.clientHeight),
+    /** A layer for a control: what answers everywhere (a pad, a sheet) lies below what answers at its knobs. */
+    addLayer(everywhere) {
+      const layer = h("div", { class: everywhere ? "layer pad" : "layer" });
+      if (everywhere) plot.after(layer);
+      else box.append(layer);
+      return layer;
+    },
     moved: () => {}, // told when size or coordinates change, so that handles find their places
 
     /** New content from the kernel. */
@@ -86,7 +93,7 @@ function makeView(name, look) {
       label.hidden = !content.label;
       warning.textContent = content.warning;
       figure.classList.toggle("warned", Boolean(content.warning));
-      legend(below, content, look.theme);
+      if (!view.own) legend(below, content, look.theme);
       view.draw();
       if (first || placed !== view.told) view.moved();
       view.told = placed;
@@ -96,7 +103,8 @@ function makeView(name, look) {
     draw(context = null) {
       if (!view.content) return;
       const width = box.clientWidth, height = box.clientHeight, content = view.content;
-      const margin = content.axes ? AXES : BARE, ratio = devicePixelRatio || 1;
+      const em = content.axes ? AXES : BARE, ratio = devicePixelRatio || 1;
+      const margin = Object.fromEntries(Object.entries(em).map(([side, v]) => [side, Math.round(v * look.theme.size)]));
       if (!context) {
         const [w, hh] = [margin.left + width + margin.right, margin.top + height + margin.bottom];
         if (marks.width !== Math.round(w * ratio) || marks.height !== Math.round(hh * ratio)) {
@@ -114,11 +122,14 @@ function makeView(name, look) {
       if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme);
     },
 
+    note: (words) => (below.textContent = words),
+
     describe(words) {
       plot.setAttribute("aria-label", [content_label(view), words].filter(Boolean).join(": "));
     },
   };
   new ResizeObserver(() => {
+    look.measure();
     view.draw();
     view.moved();
   }).observe(box);

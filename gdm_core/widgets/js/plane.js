@@ -1,5 +1,5 @@
 // What a hand can move on a picture: the 2-D pad, points, Gaussians, tiles.  Pointer, touch and keys alike.
-// Each maker gets the control's spec, `stage` and the view it lies on; returns { show(value) }.
+// Each maker gets the control's spec, `stage`, the view it lies on and a layer of its own there; returns { show(value) }.
 
 const neat = (value, step) => +value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(step) || 1)))); // digits that a hand can mean
 
@@ -12,10 +12,10 @@ function planeKey(event) {
 }
 
 /** Report drags that begin on `target` as (x, y) in the view's data coordinates. */
-function dragging(target, view, stage, { begin = () => true, moved, ended = () => {} }) {
+function dragging(target, view, layer, stage, { begin = () => true, moved, ended = () => {} }) {
   let offset = [0, 0];
   const place = (event) => {
-    const box = view.layer.getBoundingClientRect();
+    const box = layer.getBoundingClientRect();
     return view.at().back(event.clientX - box.left - offset[0], event.clientY - box.top - offset[1]);
   };
   target.addEventListener("pointerdown", (event) => {
@@ -42,10 +42,10 @@ function dragging(target, view, stage, { begin = () => true, moved, ended = () =
 }
 
 /** A knob with its own focus; put(x, y) in data coordinates. */
-function makeKnob(view, label, color, text = "", small = false) {
-  const knob = h("div", { class: `knob${small ? " small" : ""}`, tabindex: 0, role: "slider", "aria-roledescription": "2-D slider", "aria-label": label }, h("span", {}, text));
+function makeKnob(view, layer, label, color, text = "", small = false) {
+  const knob = h("div", { class: `knob${small ? " small" : ""}`, tabindex: 0, role: "slider", "aria-roledescription": "2-D slider", "aria-label": label }, h("span", {}, h("b", {}, text)));
   knob.style.setProperty("--mine", color);
-  view.layer.append(knob);
+  layer.append(knob);
   return {
     el: knob,
     put(x, y, words) {
@@ -60,21 +60,20 @@ function makeKnob(view, label, color, text = "", small = false) {
 
 /** Coordinates with as many digits as the step deserves. */
 const pair = (x, y, step) => {
-  const digits = clamp(1 - Math.floor(Math.log10(Math.abs(step))), 0, 6);
+  const digits = clamp(-Math.floor(Math.log10(Math.abs(step))), 0, 6);
   return [fixed(x, digits), fixed(y, digits)];
 };
 
 const ON_VIEW = {
-  pad(spec, stage, view) {
+  pad(spec, stage, view, layer) {
     const { extent, labels, step } = spec;
     const [left, right, bottom, top] = extent;
-    const knob = makeKnob(view, `${spec.label}: arrow keys move, shift for big steps, Home and End go to the edges, 0 to the start`, "var(--latent)");
+    const knob = makeKnob(view, layer, `${spec.label}: arrow keys move, shift for big steps, Home and End go to the edges, 0 to the start`, "var(--latent)");
     knob.el.dataset.control = spec.name;
     knob.el.setAttribute("aria-valuemin", Math.min(left, right));
     knob.el.setAttribute("aria-valuemax", Math.max(left, right));
-    view.layer.classList.add("pad");
     const go = (x, y) => stage.move(spec.name, [neat(clamp(x, left, right), step), neat(clamp(y, bottom, top), step)]);
-    dragging(view.layer, view, stage, {
+    dragging(layer, view, layer, stage, {
       begin: () => knob.el.focus({ preventScroll: true }),
       moved: go,
     });
@@ -90,27 +89,28 @@ const ON_VIEW = {
     });
     return {
       show([x, y]) {
-        const [tx, ty] = pair(x, y, step);
-        knob.put(x, y, `${labels[0]} ${tx}, ${labels[1]} ${ty}`);
+        const [tx, ty] = pair(x, y, step), words = `${labels[0]} ${tx}, ${labels[1]} ${ty}`;
+        knob.put(x, y, words);
+        if (view.own) view.note(words);
       },
     };
   },
 
-  handles(spec, stage, view) {
+  handles(spec, stage, view, layer) {
+    const size = () => spec.step ?? Math.abs(view.extent[1] - view.extent[0]) / 100;
     const knobs = spec.labels.map((label, k) => {
       const color = spec.color ? `var(--${spec.color}, ${spec.color})` : `var(--${CYCLE[k % CYCLE.length]})`;
-      const knob = makeKnob(view, `${spec.label} ${label}: arrow keys move, shift for big steps`, color, label);
+      const knob = makeKnob(view, layer, `${spec.label} ${label}: arrow keys move, shift for big steps`, color, label);
       knob.el.dataset.control = `${spec.name} ${label}`;
       const go = (x, y) => stage.move(spec.name, stage.state[spec.name].map((row, i) => (i === k ? [neat(x, size()), neat(y, size())] : row)));
-      draggable(knob, view, stage, () => stage.state[spec.name][k], go);
+      draggable(knob, view, layer, stage, () => stage.state[spec.name][k], go);
       keyed(knob, view, stage, () => stage.state[spec.name][k], go, size, () => stage.initial[spec.name][k]);
       return knob;
     });
-    const size = () => spec.step ?? Math.abs(view.extent[1] - view.extent[0]) / 100;
     return { show: (rows) => rows.forEach(([x, y], k) => knobs[k].put(x, y, `x ${pair(x, y, size())[0]}, y ${pair(x, y, size())[1]}`)) };
   },
 
-  gaussians(spec, stage, view) {
+  gaussians(spec, stage, view, layer) {
     const { radius, smallest } = spec;
     const size = () => Math.abs(view.extent[1] - view.extent[0]) / 100;
     const rows = () => stage.state[spec.name];
@@ -118,21 +118,21 @@ const ON_VIEW = {
     const bound = (std) => Math.max(smallest, neat(std, size()));
     const all = spec.labels.map((label, k) => {
       const color = `var(--${CYCLE[k % CYCLE.length]})`;
-      const center = makeKnob(view, `Mean of ${spec.label} ${label}: arrow keys move, shift for big steps`, color, label);
+      const center = makeKnob(view, layer, `Mean of ${spec.label} ${label}: arrow keys move, shift for big steps`, color, label);
       const goCenter = (x, y) => change(k, [neat(x, size()), neat(y, size()), ...rows()[k].slice(2)]);
       center.el.dataset.control = `${spec.name} ${label}`;
-      draggable(center, view, stage, () => rows()[k], goCenter);
+      draggable(center, view, layer, stage, () => rows()[k], goCenter);
       keyed(center, view, stage, () => rows()[k], goCenter, size, () => stage.initial[spec.name][k]);
       const ends = [0, 1].map((axis) => {
         const which = axis ? "Width across" : "Width along";
-        const end = makeKnob(view, `${which} the axis of ${spec.label} ${label}: up and down stretch, left and right turn`, color, "", true);
+        const end = makeKnob(view, layer, `${which} the axis of ${spec.label} ${label}: up and down stretch, left and right turn`, color, "", true);
         end.el.dataset.control = `${spec.name} ${label} axis ${axis + 1}`;
         const place = () => {
           const [x, y, along, across, angle] = rows()[k];
           const turned = angle + (axis * Math.PI) / 2, length = radius * (axis ? across : along);
           return [x + length * Math.cos(turned), y + length * Math.sin(turned)];
         };
-        draggable(end, view, stage, place, (px, py) => {
+        draggable(end, view, layer, stage, place, (px, py) => {
           const [x, y, ...stds] = rows()[k];
           const angle = Math.atan2(py - y, px - x) - (axis * Math.PI) / 2;
           stds[axis] = bound(Math.hypot(px - x, py - y) / radius);
@@ -172,19 +172,18 @@ const ON_VIEW = {
     };
   },
 
-  tiles(spec, stage, view) {
+  tiles(spec, stage, view, layer) {
     const { rows, columns, count } = spec;
     const tile = h("div", { class: "tile", tabindex: 0, role: "slider", "data-control": spec.name, "aria-label": `${spec.label}: arrow keys choose`, "aria-valuemin": 0, "aria-valuemax": count - 1 });
     Object.assign(tile.style, { width: `${100 / columns}%`, height: `${100 / rows}%` });
-    view.layer.append(tile);
-    view.layer.classList.add("pad");
+    layer.append(tile);
     const go = (index) => stage.move(spec.name, clamp(index, 0, count - 1));
     const pick = (event) => {
-      const box = view.layer.getBoundingClientRect();
+      const box = layer.getBoundingClientRect();
       const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), 0, columns - 1);
       go(column + columns * clamp(Math.floor(((event.clientY - box.top) / box.height) * rows), 0, rows - 1));
     };
-    view.layer.addEventListener("pointerdown", (event) => {
+    layer.addEventListener("pointerdown", (event) => {
       pick(event);
       tile.focus({ preventScroll: true });
       event.preventDefault();
@@ -209,11 +208,11 @@ const ON_VIEW = {
 };
 
 /** Drag a knob from where it is grabbed, so that it does not jump under the finger. */
-function draggable(knob, view, stage, place, go) {
-  dragging(knob.el, view, stage, {
+function draggable(knob, view, layer, stage, place, go) {
+  dragging(knob.el, view, layer, stage, {
     begin(event) {
       knob.el.focus({ preventScroll: true });
-      const box = view.layer.getBoundingClientRect(), at = view.at(), [x, y] = place();
+      const box = layer.getBoundingClientRect(), at = view.at(), [x, y] = place();
       return [event.clientX - box.left - at.x(x), event.clientY - box.top - at.y(y)];
     },
     moved: go,

@@ -27,6 +27,9 @@ function render({ model, el }) {
     id, spec, root, views, initial: spec.initial, held: 0,
     state: { ...structuredClone(spec.initial), ...structuredClone(model.get("state")) },
     theme: readTheme(root),
+    measure() {
+      if (parseFloat(getComputedStyle(root).fontSize) !== stage.theme.size) stage.theme = readTheme(root);
+    },
     /** A hand moved a control: show it at once, ask for the picture. */
     move(name, value) {
       stage.state[name] = value;
@@ -63,6 +66,7 @@ function render({ model, el }) {
   const later = () => {
     clearTimeout(settle);
     settle = setTimeout(() => {
+      settle = 0;
       model.set("state", structuredClone(stage.state));
       model.save_changes();
     }, SETTLED);
@@ -138,10 +142,15 @@ function render({ model, el }) {
       const on = spec.controls.filter((c) => c.on === name).map((c) => c.name);
       for (const control of spec.controls.filter((c) => c.on === name)) {
         view.extent ??= control.extent ?? [0, 1, 0, 1];
-        controls.set(control.name, ON_VIEW[control.kind](control, stage, view));
+        const layer = view.addLayer(["pad", "tiles", "brush"].includes(control.kind));
+        layer.inert = Boolean(control.frozen);
+        controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
       }
     }
     view.figure.hidden = false;
+    const count = [...views.values()].filter((other) => !other.figure.hidden).length;
+    row.style.setProperty("--rows", count > 3 ? 2 : 1);
+    row.style.setProperty("--share", count === 3 ? "15cqi" : "22cqi");
     return view;
   };
 
@@ -157,7 +166,12 @@ function render({ model, el }) {
       view.own = true;
       const extent = control.extent ?? [0, width, height, 0];
       const aspect = Math.abs((extent[1] - extent[0]) / (extent[3] - extent[2]));
-      view.update({ name: control.name, label: control.label, extent, aspect, axes: control.labels ?? false, marks: [], warning: "", size: 1, smooth: false });
+      const across = (share) => extent[0] + share * (extent[1] - extent[0]), up = (share) => extent[2] + share * (extent[3] - extent[2]);
+      const marks = (control.labels ?? []).map((text, i) => ({
+        mark: "text", text: [text], size: 14, anchor: i ? "left" : "right", color: "soft", alpha: 1,
+        xy: { data: i ? [across(0.5), up(0.94)] : [across(1), up(0.55)] },
+      }));
+      view.update({ name: control.name, label: control.label, extent, aspect, axes: false, marks, warning: "", size: 1, smooth: false });
       view.figure.classList.add("plain");
     }
   }
@@ -165,14 +179,14 @@ function render({ model, el }) {
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;
   toolbar(stage, tools, { badge, lag });
+  if (spec.note) tools.append(h("span", { class: "done" }, spec.note));
 
   // Life.
   model.on("msg:custom", receive);
   const changed = () => {
     const state = model.get("state");
-    if (!stage.held && !settle_pending() && JSON.stringify(state) !== JSON.stringify(stage.state)) stage.adopt(state);
+    if (!stage.held && !settle && JSON.stringify(state) !== JSON.stringify(stage.state)) stage.adopt(state);
   };
-  const settle_pending = () => moved.size > 0;
   model.on("change:state", changed);
   const lost = () => setTimeout(() => el.closest(".jupyter-widgets-disconnected") && stage.say(GONE()));
   model.on("comm_live_update", lost);

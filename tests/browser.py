@@ -1,0 +1,147 @@
+"""Headless Chromium for the tests that drive a page, and a page with nothing in it but a stage.
+
+A test asks for the fixture `tab` (import it beside `pytestmark = browser.needed`): a fresh tab that collects what goes
+wrong in it.  `on_stage(tab, stage)` shows a stage of this process there, wired to it as a kernel would be.
+"""
+
+import base64
+import contextlib
+import tempfile
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+from gdm_core.course.doctor import chromium
+from gdm_core.widgets import assets
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HOME = {"localhost", "127.0.0.1", "[::1]", "::1", ""}
+
+
+needed = pytest.mark.browser  # skipped, with what to install, where there is no Chromium
+
+
+@dataclass
+class Trouble:
+    """What a page should not do: script errors, and requests that leave this machine."""
+
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def watch(self, page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda request: self.outside.append(request.url) if not at_home(request.url) else None)
+
+    def none(self) -> bool:
+        assert not self.errors, self.errors
+        assert not self.outside, self.outside
+        return True
+
+
+def at_home(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob", "file", "about", "chrome") or parts.hostname in HOME
+
+
+@contextlib.contextmanager
+def launched(**options):
+    """A browser context with a new, empty profile."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        settings = {"executable_path": chromium(), "headless": True, "args": list(FLAGS), **options}
+        context = play.chromium.launch_persistent_context(profile, **settings)
+        context.set_default_timeout(10_000)
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def context():
+    with launched(viewport={"width": 800, "height": 900}, has_touch=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tab(context):
+    """A fresh tab; `tab.trouble` holds what went wrong in it, and the test fails when that is not empty."""
+    page = context.new_page()
+    page.trouble = Trouble()
+    page.trouble.watch(page)
+    yield page
+    page.close()
+    page.trouble.none()
+
+
+BARE = """<!doctype html><meta charset="utf-8"><title>stage</title>
+<style>body { margin: 12px; background: Canvas } :root { color-scheme: light dark }</style><main></main>"""
+
+# A model as anywidget gives it to render; what the stage sends waits in __sent, __reply answers it.
+MODEL = """
+globalThis.__listeners = {};
+globalThis.__sent = [];
+globalThis.__saved = [];
+globalThis.__model = (values) => ({
+  values,
+  get: (name) => values[name],
+  set: (name, value) => (values[name] = value),
+  save_changes: () => __saved.push(structuredClone(values.state)),
+  on: (name, f) => (__listeners[name] ??= []).push(f),
+  off: (name, f) => (__listeners[name] = (__listeners[name] ?? []).filter((g) => g !== f)),
+  send: (message) => {
+    __sent.push(structuredClone(message));
+    if (globalThis.__kernel) __kernel(JSON.stringify(message)).then((replies) => replies.forEach((r) => __reply(...r)));
+  },
+});
+globalThis.__emit = (name, ...args) => (__listeners[name] ?? []).slice().forEach((f) => f(...args));
+globalThis.__reply = (message, buffers = []) => {
+  __emit("msg:custom", message, buffers.map((b) => new DataView(Uint8Array.from(atob(b), (c) => c.charCodeAt(0)).buffer)));
+};
+globalThis.__open = async (esm, css, values) => {
+  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+  globalThis.__module = (await import(url)).default;
+  globalThis.__values = values;
+  globalThis.__close = __module.render({ model: (globalThis.__m = __model(values)), el: document.querySelector("main") });
+};
+null;  // a last value that is a function would be called
+"""
+
+
+def open_stage(page, spec: dict, esm: str | None = None, html: str = BARE) -> None:
+    """The module alone in a bare page with a model that answers nothing by itself."""
+    page.set_content(html)
+    page.evaluate(MODEL)
+    values = {"spec": spec, "state": spec["initial"]}
+    page.evaluate("([esm, css, values]) => __open(esm, css, values)", [esm or assets.script(), assets.style(), values])
+
+
+def on_stage(page, stage, html: str = BARE) -> None:
+    """A stage of this process in a bare page: requests go to its handler and what it sends comes back."""
+    import json
+
+    sent = []
+    stage.send = lambda content, buffers=(): sent.append(
+        [content, [base64.b64encode(b).decode() for b in buffers or ()]]
+    )
+
+    def kernel(message):
+        sent.clear()
+        stage._handle_custom_msg(json.loads(message), [])
+        return list(sent)
+
+    page.expose_function("__kernel", kernel)
+    open_stage(page, dict(stage.spec), html=html)
