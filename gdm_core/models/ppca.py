@@ -85,7 +85,7 @@ class PPCA(nn.Module):
     @torch.no_grad()
     def set(self, W: Tensor, b: Tensor, var: Tensor | float) -> "PPCA":
         """Write known parameters: W (d, q), b (d,), var > 0.  ValueError: other shapes, NaN, var <= 0."""
-        var = torch.as_tensor(var)
+        var = torch.as_tensor(var, dtype=self.b.dtype)
         for name, value, shape in (("W", W, tuple(self.W.shape)), ("b", b, tuple(self.b.shape)), ("var", var, ())):
             if tuple(value.shape) != shape or not torch.isfinite(value).all():
                 raise bad(f"finite {name} of shape {shape}", tuple(value.shape), f"{name}.reshape({shape})")
