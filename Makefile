@@ -7,31 +7,40 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup lab app test bench clean
+.PHONY: help setup lab app build test bench doctor clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(READY) ## make the virtual environment (once; needs the network only this time)
+	@echo "$(VENV) is ready."
 
+# Written last: an installation that broke off is taken up again, a finished one is never touched.
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "needed Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make setup PYTHON=python3.12"; exit 1; }
 	@echo "Setting up $(VENV) with the pinned packages: some minutes the first time, nothing afterwards ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' || { \
+		echo "the packages could not be installed; try again with a network, nothing has to be removed first"; exit 1; }
 	@touch $@
-	@echo "Ready."
 
 lab: $(READY) ## open JupyterLab on the start page
-	$(BIN)/gdm lab
+	@$(BIN)/gdm lab
 
 app: $(READY) ## open the studio: one live page an explorer
-	$(BIN)/gdm app
+	@$(BIN)/gdm app
+
+build: $(READY) ## run the sources of the lectures and write their notebooks
+	@$(BIN)/gdm build
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/gdm test
+	@$(BIN)/gdm test
 
 bench: $(READY) ## measure speed and quality beside peers; ROW=name for one row
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	$(BIN)/python -m tests.benchmarks $(ROW)
+	@$(BIN)/python -m tests.benchmarks $(ROW)
+
+doctor: $(READY) ## say what this machine has for the course and what is missing
+	@$(BIN)/gdm doctor
 
 clean: ## remove what was built (the virtual environment stays)
 	rm -rf build .pytest_cache .ruff_cache

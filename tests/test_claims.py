@@ -1,0 +1,143 @@
+"""A claim holds or raises, prints one line, and prose cannot say a number that none printed."""
+
+import math
+from decimal import Decimal
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from gdm_core.course.claims import ClaimFailed, claim, spell
+from gdm_core.course.readouts import claimed, measured, unclaimed
+
+
+def printed(capsys, *args, **kwargs):
+    value = claim(*args, **kwargs)
+    return value, capsys.readouterr().out
+
+
+def test_line_and_value(capsys):
+    assert printed(capsys, "gap", 0.12345, below=0.2) == (0.12345, "✓ gap: 0.123 (needed ≤ 0.2)\n")
+    assert printed(capsys, "gain: at least", 2.5, above=1, unit="nats")[1] == "✓ gain: at least 2.5 nats (needed ≥ 1)\n"
+    assert printed(capsys, "share", 12.345, near=12, within=0.5, unit="%")[1] == "✓ share: 12.3% (needed 12 ± 0.5)\n"
+    assert printed(capsys, "count", 1797, near=1797, within=0)[1] == "✓ count: 1797 (needed = 1797)\n"
+    assert printed(capsys, "x", 0.5, above=0, below=1)[1] == "✓ x: 0.5 (needed ≥ 0 and ≤ 1)\n"
+    assert printed(capsys, "x", 1.23456, above=0, digits=5)[1] == "✓ x: 1.2346 (needed ≥ 0)\n"
+    assert printed(capsys, "it agrees", True) == (True, "✓ it agrees\n")
+
+
+@pytest.mark.parametrize("number", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5, requires_grad=True)])
+def test_kinds_of_numbers(number, capsys):
+    value, line = printed(capsys, "half", number, near=0.5, within=1e-9)
+    assert type(value) is float and value == 0.5 and "0.5" in line
+
+
+@pytest.mark.parametrize("truth", [True, np.bool_(True), torch.tensor(True)])
+def test_kinds_of_truth(truth, capsys):
+    assert printed(capsys, "so it is", truth) == (True, "✓ so it is\n")
+
+
+@pytest.mark.parametrize("below, above", [(1.0, None), (None, 1.0), (1.0, 1.0)])
+def test_bounds_may_be_touched(below, above, capsys):
+    assert claim("touches", 1.0, below=below, above=above) == 1.0
+
+
+@pytest.mark.parametrize(
+    "number, criterion, said",
+    [
+        (1.01, {"below": 1}, "needed ≤ 1, got 1.01"),
+        (0.99, {"above": 1}, "needed ≥ 1, got 0.99"),
+        (0.5, {"near": 0.3, "within": 0.1}, "needed 0.3 ± 0.1, got 0.5"),
+        (0.1, {"near": 0.3, "within": 0.1}, "needed 0.3 ± 0.1, got 0.1"),
+        (1.0000001, {"below": 1}, "got 1.0000001"),  # as many digits as it takes to see it
+        (2, {"above": 0, "below": 1}, "needed ≥ 0 and ≤ 1, got 2"),
+        (float("nan"), {"below": 1}, "needed a finite number, got nan"),
+        (-math.inf, {"below": 1}, "needed a finite number, got -inf"),
+        (torch.tensor(float("nan")), {"near": 0, "within": 1}, "finite"),
+        (0.5, {}, "needed a criterion for 0.5, got none"),
+        (False, {}, "needed True, got False"),
+        (torch.tensor(False), {}, "needed True"),
+    ],
+)
+def test_false_claims_raise_and_print_nothing(number, criterion, said, capsys):
+    with pytest.raises(ClaimFailed, match="^the text: ") as failure:
+        claim("the text", number, **criterion)
+    assert said in str(failure.value)
+    assert isinstance(failure.value, AssertionError)
+    assert failure.value._render_traceback_() == [f"✗ {failure.value}"]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "args, options",
+    [
+        (("x", torch.zeros(3)), {"below": 1}),
+        (("x", np.zeros((1, 1))), {"below": 1}),
+        (("x", "0.5"), {"below": 1}),
+        (("x", 1j), {"below": 1}),
+        (("x", None), {}),
+        (("", 0.5), {"below": 1}),
+        (("two\nlines", 0.5), {"below": 1}),
+        (("x", 0.5), {"near": 0.5}),
+        (("x", 0.5), {"within": 0.5}),
+        (("x", 0.5), {"near": 0.5, "within": -0.1}),
+        (("x", 0.5), {"below": float("nan")}),
+        (("x", 0.5), {"above": -math.inf}),
+        (("x", True), {"below": 1}),
+        (("x", 0.5), {"below": 1, "digits": 0}),
+    ],
+)
+def test_senseless_claims_are_refused_in_words(args, options, capsys):
+    with pytest.raises(ValueError, match="needed .*, got .*; try"):
+        claim(*args, **options)
+    assert capsys.readouterr().out == ""
+
+
+def test_spelling():
+    cases = {0.0: "0", 1e-4: "0.0001", 9.999e-5: "0.0001", 2.5e-7: "2.5e-07", 123456.0: "123000", 1e6: "1e+06"}
+    assert {number: spell(number) for number in cases} == cases
+    assert spell(123456) == "123456" and spell(-1.005, 2) == "-1"
+    rng = np.random.default_rng(0)
+    for number in rng.normal(size=200) * 10.0 ** rng.integers(-9, 9, 200):
+        assert float(spell(number, 4)) == pytest.approx(number, rel=5.001e-4)
+
+
+PROSE = {
+    "gains 0.31 nats": ["0.31"],
+    "gains −0.31 and +1.5 nats": ["0.31", "1.5"],
+    "from 2.6-2.8 or 2.6–2.8": ["2.6", "2.8"],
+    "12% and 7 % and $3\\%$": ["12%", "7 %", "3\\%"],
+    "the 1,797 digits, 37 steps, 3 colors": ["1,797", "37"],
+    "1.2e-09, 3 × 10⁻⁹, $4.1 \\times 10^{-3}$": ["1.2e-09", "3 × 10^{-9}", "4.1 \\times 10^{-3}"],
+    "with $k = 25$ but $\\log p = -2.84$ and $x_{12}$": ["2.84"],
+    "**0.5** and _0.7_ and (0.9).": ["0.5", "0.7", "0.9"],
+    "eq. 9.3, equation (12.42), chapter 12, pages 431-439": [],
+    "Dempster, Laird and Rubin (1977); (Bishop, 2006, eq. 9.3)": [],
+    "8x8 and 28×28 and 64 × 64 × 3 pixels": [],
+    "`lr=0.001` and [chapter](12_x.ipynb) and <https://a.org/1.5>": [],
+    "2-D, the 12th, v3.1.4, N(0, 1)": [],
+}
+
+
+@pytest.mark.parametrize("prose", PROSE)
+def test_numbers_that_prose_must_have_from_a_run(prose):
+    assert sorted(measured(prose)) == sorted(PROSE[prose])
+
+
+def notebook(printed: str, prose: str, tags=("read-out",)):
+    code = nbformat.v4.new_code_cell("...")
+    code.outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed)]
+    text = nbformat.v4.new_markdown_cell(prose, metadata={"tags": list(tags)})
+    return nbformat.v4.new_notebook(cells=[code, text])
+
+
+def test_read_out_against_claims():
+    lines = "loss 9.9\n✓ gap: 0.123 nats (needed ≤ 0.2)\n✓ tiny: 1.2e-09 (needed ≥ 0)\n"
+    assert claimed(notebook(lines, "")) == {Decimal(n) for n in ("0.123", "0.2", "1.2e-09", "0")}
+    assert unclaimed(notebook(lines, "0.123, 0.20, $1.2 \\cdot 10^{-9}$, −0.123")) == []
+    assert unclaimed(notebook(lines, "0.124")) == [(1, "0.124", Decimal("0.123"))]
+    assert unclaimed(notebook(lines, "0.12")) == [(1, "0.12", Decimal("0.123"))]  # the prose rounds as the claim does
+    assert [n for _, n, _ in unclaimed(notebook(lines, "9.9"))] == ["9.9"]  # printed, but nothing vouches for it
+    assert unclaimed(notebook(lines, "9.9", tags=())) == []
+    assert unclaimed(notebook("", "0.5")) == [(1, "0.5", None)]
