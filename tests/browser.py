@@ -6,6 +6,7 @@ wrong in it.  `on_stage(tab, stage)` shows a stage of this process there, wired 
 
 import base64
 import contextlib
+import json
 import tempfile
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -108,40 +109,41 @@ globalThis.__model = (values) => ({
 });
 globalThis.__emit = (name, ...args) => (__listeners[name] ?? []).slice().forEach((f) => f(...args));
 globalThis.__reply = (message, buffers = []) => {
-  __emit("msg:custom", message, buffers.map((b) => new DataView(Uint8Array.from(atob(b), (c) => c.charCodeAt(0)).buffer)));
+  const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  __emit("msg:custom", message, buffers.map(bytes));
 };
 globalThis.__open = async (esm, css, values) => {
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
   const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
   globalThis.__module = (await import(url)).default;
   globalThis.__values = values;
-  globalThis.__close = __module.render({ model: (globalThis.__m = __model(values)), el: document.querySelector("main") });
+  globalThis.__m = __model(values);
+  globalThis.__close = __module.render({ model: __m, el: document.querySelector("main") });
 };
 null;  // a last value that is a function would be called
 """
 
 
-def open_stage(page, spec: dict, esm: str | None = None, html: str = BARE) -> None:
+def open_stage(page, spec: dict, state: dict | None = None, html: str = BARE) -> None:
     """The module alone in a bare page with a model that answers nothing by itself."""
     page.set_content(html)
     page.evaluate(MODEL)
-    values = {"spec": spec, "state": spec["initial"]}
-    page.evaluate("([esm, css, values]) => __open(esm, css, values)", [esm or assets.script(), assets.style(), values])
+    values = {"spec": spec, "state": state or spec["initial"]}
+    page.evaluate("([esm, css, values]) => __open(esm, css, values)", [assets.script(), assets.style(), values])
 
 
 def on_stage(page, stage, html: str = BARE) -> None:
     """A stage of this process in a bare page: requests go to its handler and what it sends comes back."""
-    import json
-
     sent = []
-    stage.send = lambda content, buffers=(): sent.append(
-        [content, [base64.b64encode(b).decode() for b in buffers or ()]]
-    )
+
+    def send(content, buffers=None):
+        sent.append([content, [base64.b64encode(b).decode() for b in buffers or ()]])
 
     def kernel(message):
         sent.clear()
         stage._handle_custom_msg(json.loads(message), [])
         return list(sent)
 
+    stage.send = send
     page.expose_function("__kernel", kernel)
-    open_stage(page, dict(stage.spec), html=html)
+    open_stage(page, dict(stage.spec), dict(stage.state), html)

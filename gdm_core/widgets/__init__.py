@@ -29,13 +29,14 @@ global random numbers: `Noise(seed)(controls["new noise"], *shape)` stays the sa
 coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new value}` (one EM step).
 
 **Training.** `trainer = Trainer(lambda: steps(model, x), lambda _: frozen(model))`; in `draw` use
-`trainer.latest.state` or, with `Timeline("checkpoint", trainer.count, value=-1, follow=True)`, `trainer.at(index).state`;
-`Stage(trainer=...)` shows its buttons and redraws as it goes.
+`trainer.latest.state`, or with `Timeline("checkpoint", trainer.count, value=-1, follow=True)` the state
+`trainer.at(index).state`; `Stage(trainer=...)` shows its buttons and redraws as it goes.
 
-**Without a page.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`, `stage.set(...)`.
+**Without a page.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`,
+`stage.set(...)`.
 
-**Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: `Stage(sampled={"z": 11, "digit": 10})`
-shows the nearest of sampled frames, `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` decodes in the page.
+**Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: with `Stage(sampled={"z": 11})` the
+nearest of sampled frames shows, with `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` the page decodes.
 """
 
 from gdm_core.widgets.controls import Button, Choice, Pad, Slider, Timeline, Toggle

@@ -115,7 +115,7 @@ class Stage(anywidget.AnyWidget):
         return {name: control.value_of(state[name]) for name, control in self.controls.items()}
 
     def set(self, values: Mapping | None = None, /, **named) -> "Stage":
-        """Move controls: `stage.set(z=(0.5, -1.0), noise=0.1)`, or a dict; every open page follows.  Returns the stage."""
+        """Move controls: `stage.set(z=(0.5, -1.0), noise=0.1)`, or a dict; open pages follow.  Returns the stage."""
         self.state = self.clean({**(values or {}), **named})
         return self
 
@@ -204,7 +204,7 @@ class Stage(anywidget.AnyWidget):
         return still.words(self, self.frame())
 
     def png(self, scale: float = 2.0) -> bytes:
-        """The static picture: views, marks, labels and read-out; `scale` pixels a screen pixel.  Same state, same bytes."""
+        """The static picture: views, marks, labels and read-out; the same bytes for the same state."""
         return still.png(self, self.frame(), scale)
 
     def gif(self, control: str | None = None, width: int = 720) -> bytes:

@@ -16,6 +16,7 @@ from gdm_core.validate import bad, choice
 from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 
+SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
 WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
 AXES = (58, 6, 12, 46)  # left, top, right, bottom of a view with axes
@@ -119,19 +120,21 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
     inner = width - 2 * EDGE
     if stage.title:
         y = sheet.wrapped(EDGE, y, inner, stage.title, 21, INK, True) + 8
-    views = [own(c) for c in stage.controls.values() if getattr(c, "on", "") is None]
+    views = [own(c) for c in stage.controls.values() if place_of(c) == c.name]
     views += frame.encode()["views"]
     for row in rows(views):
         y = max(draw_row(sheet, row, y, inner, stage.controls, state)) + 14
     if frame.text:
         y = sheet.wrapped(EDGE, y, inner, frame.text, 15)
-    said = [
-        c.words(state[n]) for n, c in stage.controls.items() if c.kind in ("slider", "choice", "toggle", "timeline")
-    ]
-    said += [c.words(state[n]) for n, c in stage.controls.items() if c.kind == "pad"]
+    said = [c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN]
     if said:
         y = sheet.wrapped(EDGE, y + 2, inner, "  ·  ".join(said).replace(" ", "\u2005"), 14, SOFT)
     return sheet.cut(y + EDGE - 6)
+
+
+def place_of(control) -> str | None:
+    """The view on which a control lies: its own when it has none to lie on; None for those beside the pictures."""
+    return (control.on or control.name) if hasattr(control, "on") else None
 
 
 def own(control) -> dict:
@@ -142,12 +145,9 @@ def own(control) -> dict:
     aspect = abs((right - left) / (top - bottom))
     marks = []
     if pad:
-        cross = [
-            [[left, (bottom + top) / 2], [right, (bottom + top) / 2]],
-            [[(left + right) / 2, y] for y in (bottom, top)],
-        ]
-        marks = [Lines(cross, LINE, width=1).encode()]
-        places = [[right, bottom + 0.55 * (top - bottom)], [(left + right) / 2, bottom + 0.94 * (top - bottom)]]
+        x, y = (left + right) / 2, (bottom + top) / 2
+        marks = [Lines([[[left, y], [right, y]], [[x, bottom], [x, top]]], LINE, width=1).encode()]
+        places = [[right, bottom + 0.55 * (top - bottom)], [x, bottom + 0.94 * (top - bottom)]]
         marks.append(Text(places[:1], [control.labels[0]], SOFT, anchor="right").encode())
         marks.append(Text(places[1:], [control.labels[1]], SOFT, anchor="left").encode())
     rest = {"marks": marks, "warning": "", "size": 1.0, "smooth": False, "axes": False}
@@ -193,9 +193,7 @@ def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, 
     layer = Image.new("RGBA", box)
     draw_marks(layer, view["marks"], view["extent"], sheet.scale, rim="image" in view)
     for name, control in controls.items():
-        if getattr(control, "on", None) == view["name"] or (
-            getattr(control, "on", "") is None and name == view["name"]
-        ):
+        if place_of(control) == view["name"]:
             hold(layer, control, state[name], view["extent"], sheet.scale)
     sheet.image.paste(layer, sheet.px(x, y), layer)
     warned = bool(view["warning"])
