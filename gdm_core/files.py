@@ -13,6 +13,8 @@ def atomic_write(path: str | os.PathLike, payload: bytes) -> Path:
     try:
         with os.fdopen(handle, "wb") as f:
             f.write(payload)
+            f.flush()
+            os.fsync(f.fileno())  # or a power cut may keep the new name and lose what it names
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -23,9 +25,9 @@ def atomic_write(path: str | os.PathLike, payload: bytes) -> Path:
 
 def data_home() -> Path:
     """Where data sets live: `$GDM_DATA`, else `~/.cache/gdm/data`."""
-    return Path(os.environ.get("GDM_DATA") or Path.home() / ".cache" / "gdm" / "data")
+    return Path(os.environ.get("GDM_DATA") or "~/.cache/gdm/data").expanduser()
 
 
 def model_home() -> Path:
     """Where explorers keep the models they trained: `$GDM_MODELS`, else `~/.cache/gdm/models`."""
-    return Path(os.environ.get("GDM_MODELS") or Path.home() / ".cache" / "gdm" / "models")
+    return Path(os.environ.get("GDM_MODELS") or "~/.cache/gdm/models").expanduser()

@@ -4,21 +4,17 @@
 it to the end with a progress bar.
 """
 
-import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gdm_core.files import atomic_write
+from gdm_core import checkpoint as checkpoints
 from gdm_core.validate import bad, integer, positive
 
 
@@ -34,7 +30,7 @@ class History:
 
 
 class Diverged(FloatingPointError):
-    """The loss or its gradient is no longer finite; the parameters are those before the step."""
+    """The loss or its gradient is no longer finite; the model is the one before the step."""
 
 
 def cosine(progress: float) -> float:
@@ -62,7 +58,7 @@ def steps(
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> Iterator[History]:
-    """Minimize `model.loss` and yield the history after every step.
+    """Minimize `model.loss`; the generator yields the history after every step.
 
     Args:
         model: anything with `loss(*batch) -> ()`; left in training mode.
@@ -73,62 +69,95 @@ def steps(
         optimizer: any torch optimizer over the model's parameters.
         schedule: factor on the learning rate as a function of progress in [0, 1], such as `cosine`.
         clip: largest norm of the gradient.
-        validation: held-out data; its loss is measured every `validate_every` steps in evaluation mode, without
-            disturbing the random numbers of training.
-        checkpoint: a safetensors file.  If it exists, training resumes from it and continues as if never stopped.
-        checkpoint_every: steps between two saves; one more is made at the end and on Ctrl-C.
+        validation: held-out data; its loss is measured every `validate_every` steps, and at the end, in evaluation
+            mode, without disturbing the random numbers of training.
+        checkpoint: a safetensors file.  If it exists, training resumes from it and continues as if never stopped, with
+            the optimizer's settings in it.
+        checkpoint_every: steps between two saves; one more is made at the end and on Ctrl-C, which waits for the end of
+            the step that it finds.
         seed: of the order of the batches.  Noise inside the model follows `torch.manual_seed`.
 
     Raises:
-        ValueError: empty or mismatched data, non-positive sizes, a checkpoint of another model.
-        Diverged: a loss or gradient that is not finite; names step, loss and learning rate.
+        ValueError: empty or mismatched data, another device than the model's, non-positive sizes, a checkpoint of
+            another model.
+        Diverged: while running, a loss or gradient that is not finite; names step, loss and learning rate.
     """
     data, validation = _tensors(data, "data"), None if validation is None else _tensors(validation, "validation")
     integer("steps", steps)
-    batch_size = min(integer("batch_size", batch_size), len(data[0]))
+    integer("seed", seed, 0)
     integer("validate_every", validate_every)
     integer("checkpoint_every", checkpoint_every)
+    clip = math.inf if clip is None else positive("clip", clip)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise bad("a model with trainable parameters", type(model).__name__, "requires_grad_() on what shall learn")
+    device = parameters[0].device
+    for tensor in (*data, *(validation or ())):
+        if tensor.device != device:
+            raise bad(f"data on the model's device {device}", tensor.device, f"data.to('{device}')")
     if optimizer is None:
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
         optimizer = torch.optim.Adam(parameters, lr=positive("lr", lr, 1e-3), fused=fused)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    history, order = History(), _Batches(len(data[0]), batch_size, seed)
-    path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and path.exists():
-        history = _resume(path, model, optimizer, order)
+    learning = [p for group in optimizer.param_groups for p in group["params"]]
+    if not {id(p) for p in learning} & {id(p) for p in parameters}:
+        raise bad("an optimizer of this model's parameters", "one of others", "making it after the model")
+    order = checkpoints.Batches(len(data[0]), min(integer("batch_size", batch_size), len(data[0])), seed)
+    history, draws, path = History(), None, None
+    if checkpoint is not None:
+        path = Path(checkpoint)
+        if path.exists():
+            state, draws = checkpoints.load(path, model, optimizer, order)
+            history = _history(state)
 
-    model.train()
-    try:
-        while len(history) < steps:
-            step = len(history)
-            if schedule is not None:
-                for group, rate in zip(optimizer.param_groups, rates):
-                    group["lr"] = rate * schedule(step / max(steps - 1, 1))
-            index = order.next().to(data[0].device)
-            loss = model.loss(*(d[index] for d in data))
-            if loss.shape != ():
-                raise bad("model.loss to return a scalar ()", tuple(loss.shape), "the mean over the batch")
-            value = loss.item()
-            _finite("loss", value, value, step, optimizer)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-            _finite("gradient norm", norm.item(), value, step, optimizer)
-            if clip is not None:
-                torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
-            optimizer.step()
-            history.loss.append(value)
-            if validation is not None and (len(history) % validate_every == 0 or len(history) == steps):
-                history.validation.append((len(history), evaluate(model, validation)))
-            if path is not None and len(history) % checkpoint_every == 0 and len(history) < steps:
-                _save(path, model, optimizer, order, history)
-            yield history
-    finally:
-        if path is not None and len(history):
-            _save(path, model, optimizer, order, history)
+    def run() -> Iterator[History]:  # what is above happens at the call, what is below at each `next`
+        rates = [group["lr"] for group in optimizer.param_groups]
+        saved, undo = len(history), checkpoints.Undo(model, order, device)
+
+        def validate() -> None:
+            step, last = len(history), history.validation[-1][0] if history.validation else 0
+            if validation is not None and step > last and (step % validate_every == 0 or step == steps):
+                history.validation.append((step, evaluate(model, validation)))
+
+        if draws is not None:
+            checkpoints.set_rng_state(draws, device)
+        try:
+            validate()  # a run can have been stopped between a step and its validation
+            while len(history) < steps:
+                step = len(history)
+                model.train()  # whoever looked at the model since the last step may have changed that
+                if schedule is not None:
+                    _set_rates(optimizer, rates, schedule(step / max(steps - 1, 1)))
+                with checkpoints.Uninterrupted(), undo:
+                    index = order.next().to(device)
+                    loss = model.loss(*(d[index] for d in data))
+                    if getattr(loss, "shape", None) != ():
+                        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+                        raise bad("model.loss to return a scalar tensor ()", got, "the mean over the batch")
+                    value = loss.item()
+                    _finite("loss", value, value, step, optimizer, rates)
+                    optimizer.zero_grad()
+                    model.zero_grad()  # of what the optimizer leaves alone too, or it would add up
+                    loss.backward()
+                    norm = nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+                    _finite("gradient norm", norm.item(), value, step, optimizer, rates)
+                    if clip < math.inf:
+                        nn.utils.clip_grads_with_norm_(learning, clip, norm)
+                    undo.moving = True
+                    optimizer.step()
+                    history.loss.append(value)
+                    undo.moving = False
+                validate()
+                if path is not None and len(history) % checkpoint_every == 0 and len(history) < steps:
+                    _set_rates(optimizer, rates, 1.0 if schedule else None)
+                    checkpoints.save(path, model, optimizer, order, device, vars(history))
+                    saved = len(history)
+                yield history
+        finally:
+            _set_rates(optimizer, rates, 1.0 if schedule else None)
+            if path is not None and len(history) > saved and not undo.moving:
+                checkpoints.save(path, model, optimizer, order, device, vars(history))
+
+    return run()
 
 
 def fit(model: nn.Module, data: Tensor | tuple[Tensor, ...], *, progress: bool | None = None, **options) -> History:
@@ -143,11 +172,9 @@ def fit(model: nn.Module, data: Tensor | tuple[Tensor, ...], *, progress: bool |
     """
     if progress is None:
         progress = not os.environ.get("GDM_QUIET")
-    run = steps(model, data, **options)
-    history = History()
-    total = options.get("steps", 1000)
+    run, history = steps(model, data, **options), None
     try:
-        with tqdm(total=total, disable=not progress, unit="step", file=sys.stderr, mininterval=0.3) as bar:
+        with tqdm(total=options.get("steps", 1000), disable=not progress, unit="step", mininterval=0.3) as bar:
             for history in run:
                 bar.update(len(history) - bar.n)
                 if progress and len(history) % 20 == 0:
@@ -155,41 +182,39 @@ def fit(model: nn.Module, data: Tensor | tuple[Tensor, ...], *, progress: bool |
     finally:
         run.close()
         model.eval()
-    if len(history) == 0 and options.get("checkpoint") is not None:  # the checkpoint was already complete
-        history = _read(Path(options["checkpoint"]))[1]
+    if history is None:  # the checkpoint was complete already
+        history = _history(checkpoints.read(Path(options["checkpoint"]))[1]["history"])
     return history
 
 
 def evaluate(model: nn.Module, data: Tensor | tuple[Tensor, ...], batch_size: int = 1000) -> float:
-    """Mean loss over `data` in evaluation mode, in nats per example; random numbers and mode are left as they were."""
+    """Mean loss over `data` in evaluation mode, in nats per example, always with the same noise.
+
+    The random numbers and the modes of all parts of the model are left as they were.
+    """
     data = _tensors(data, "data")
-    mode, total = model.training, 0.0
+    device, total = data[0].device, 0.0
+    modes, draws = [(m, m.training) for m in model.modules()], checkpoints.rng_state(device)
     model.eval()
-    devices = [data[0].device] if data[0].device.type == "cuda" else []
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices):
-            torch.manual_seed(0)
-            for i in range(0, len(data[0]), batch_size):
-                part = tuple(d[i : i + batch_size] for d in data)
+        checkpoints.set_seed(0, device)
+        with torch.no_grad():
+            for part in zip(*(d.split(integer("batch_size", batch_size)) for d in data)):
                 total += model.loss(*part).item() * len(part[0])
     finally:
-        model.train(mode)
+        checkpoints.set_rng_state(draws, device)
+        for module, training in modes:
+            module.training = training
     return total / len(data[0])
 
 
-class _Batches:
-    """Index tensors of shuffled epochs.  An incomplete last batch of an epoch is filled from the next one."""
+def _set_rates(optimizer: torch.optim.Optimizer, rates: list[float], factor: float | None) -> None:
+    for group, rate in zip(optimizer.param_groups, rates if factor is not None else []):
+        group["lr"] = rate * factor
 
-    def __init__(self, n: int, size: int, seed: int):
-        self.n, self.size = n, size
-        self.generator = torch.Generator().manual_seed(seed)
-        self.left = torch.empty(0, dtype=torch.long)
 
-    def next(self) -> Tensor:
-        if len(self.left) < self.size:
-            self.left = torch.cat([self.left, torch.randperm(self.n, generator=self.generator)])
-        index, self.left = self.left[: self.size], self.left[self.size :]
-        return index
+def _history(saved: dict) -> History:
+    return History(saved["loss"], [tuple(pair) for pair in saved["validation"]])
 
 
 def _tensors(data, name: str) -> tuple[Tensor, ...]:
@@ -197,79 +222,20 @@ def _tensors(data, name: str) -> tuple[Tensor, ...]:
     for d in data:
         if not isinstance(d, Tensor):
             raise bad(f"{name} as a tensor or a tuple of tensors", type(d).__name__, "dataset.x")
-    if len({len(d) for d in data}) > 1:
+    if not data or len({len(d) for d in data}) > 1:
         raise bad(f"{name} of one length", [len(d) for d in data], "the same examples in each tensor")
     if len(data[0]) == 0:
         raise bad(f"{name} with at least 1 example", 0, "a larger set")
     for d in data:
-        if d.is_floating_point() and not torch.isfinite(d).all():
+        if d.is_floating_point() and not torch.isfinite(d.sum()) and not torch.isfinite(d).all():
             raise bad(f"finite {name}", "NaN or infinite entries", "dropping those examples")
     return data
 
 
-def _finite(what: str, number: float, loss: float, step: int, optimizer) -> None:
+def _finite(what: str, number: float, loss: float, step: int, optimizer, rates: list[float]) -> None:
     if not math.isfinite(number):
         rate = optimizer.param_groups[0]["lr"]
         raise Diverged(
             f"needed a finite {what}, got {number} at step {step} (loss {loss:.6g}, learning rate {rate:.3g}); "
-            f"try lr={rate / 10:.1g}, clip=1.0, or look for log(0) and division by 0 in the loss"
+            f"try lr={rates[0] / 10:.1g}, clip=1.0, or look for log(0) and division by 0 in the loss"
         )
-
-
-def _save(path: Path, model, optimizer, order: _Batches, history: History) -> None:
-    """Everything that the next step depends on, in one file, by atomic rename."""
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    state, scalars = optimizer.state_dict(), {}
-    for i, entries in state["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{i}.{key}"] = value
-            else:
-                scalars[f"{i}.{key}"] = value
-    tensors |= {"order.rng": order.generator.get_state(), "order.left": order.left, "rng": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    meta = {
-        "history": vars(history),
-        "groups": state["param_groups"],
-        "scalars": scalars,
-        "model": type(model).__name__,
-    }
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    payload = safetensors.torch.save(tensors, {"gdm": json.dumps(meta)})
-    atomic_write(path, payload)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], History, dict]:
-    try:
-        with safetensors.safe_open(path, "pt") as f:
-            meta = json.loads(f.metadata()["gdm"])
-            tensors = {k: f.get_tensor(k) for k in f.keys()}
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise bad("a checkpoint written by train.fit", f"{path} ({error})", "deleting the file to start anew") from None
-    history = History(meta["history"]["loss"], [tuple(v) for v in meta["history"]["validation"]])
-    return tensors, history, meta
-
-
-def _resume(path: Path, model, optimizer, order: _Batches) -> History:
-    tensors, history, meta = _read(path)
-    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise bad(f"a checkpoint of this {type(model).__name__}", f"{path} ({error})", "another file name") from None
-    state: dict[int, dict] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, i, name = key.split(".", 2)
-            state.setdefault(int(i), {})[name] = value
-    for key, value in meta["scalars"].items():
-        i, name = key.split(".", 1)
-        state.setdefault(int(i), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": meta["groups"]})
-    order.generator.set_state(tensors["order.rng"])
-    order.left = tensors["order.left"]
-    torch.set_rng_state(tensors["rng"])
-    if "rng.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
-    return history
