@@ -35,7 +35,7 @@ from gdm_core.validate import choice
 choice("PROFILE", PROFILE, ["fast", "full"])
 choice("DATASET", DATASET, ["digits", "strokes", "mnist", "fashion"])
 plotting.use_style()
-torch.manual_seed(SEED)
+torch.manual_seed(SEED);
 
 # %% [markdown]
 # ## 2.1 Six numbers describe this picture
@@ -299,7 +299,7 @@ ax.axvline(latents[best_i], color=colors.ACCENT, lw=1.5, zorder=0)
 ax.set(xlabel="latents q", ylabel="nats per picture", title=f"Held-out likelihood is highest at q = {latents[best_i]}");
 
 # %%
-claim("latents chosen by held-out likelihood", latents[best_i], above=0)
+claim("latents chosen by held-out likelihood, of 64 dimensions", latents[best_i], above=0)
 claim("noise that is left, standard deviation", linear.var.sqrt(), near=12**-0.5, within=0.05, unit="gray levels")
 claim("PPCA, nats per test picture: -log p is at most", -test.mean(), below=400, unit="nats")
 claim("standard error", test.std() / len(test) ** 0.5, below=10, unit="nats");
