@@ -113,7 +113,7 @@ def floor_light(body, p: Tensor, d: Tensor, l: Tensor, direct: Tensor) -> Tensor
     out = p.new_zeros(TERMS, p.shape[1])
     left, right, hidden = beside(p[0] + WALL, 4.0), beside(p[2] + WALL, 4.0), body.covers(p)
     clear, walls = 1 - hidden, left + right
-    out[F] = direct * l[1] + SKY * (1 - left) * (1 - right) * clear
+    out[F] = 0.84 * (direct * l[1] + SKY * (1 - left) * (1 - right) * clear)  # or the solid's top would melt into it
     out[FW] = PASSED * walls * clear
     out[FO] = PASSED * hidden
     shine = 0.04 + 0.4 * (1 + d[1]) ** 4
@@ -179,12 +179,12 @@ def meet(body, o: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
     right = ((-WALL - o[2]) / d[2]).masked_fill_(d[2] >= 0, INF)
     wall, on_body = torch.minimum(left, right), body.hit(o, d)
     t = torch.minimum(torch.minimum(floor, wall), on_body)
-    part = torch.where(o[1] + t * d[1] < SKIRTING, 3.0, 1.0)
+    part = 1 + 2 * (o[1] + t * d[1] < SKIRTING).to(t.dtype)
     return t, part.masked_fill_(floor <= t, 0.0).masked_fill_(on_body <= t, 2.0)
 
 
-def shade(body, o: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    """Light `(8, S)` along each ray, and the part that it meets."""
+def shade(body, o: Tensor, d: Tensor) -> Tensor:
+    """Light `(8, S)` along each ray."""
     t, part = meet(body, o, d)
     p = o + t * d
     l, power = from_lamp(p)
@@ -196,14 +196,24 @@ def shade(body, o: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         out.index_copy_(1, chosen, model(body, p, d, l, direct[0]))
     total = out[F : O + 1].sum(0) + 0.6 * out[FW:].sum(0)
     out[F:] *= torch.where(total > KNEE, KNEE + (1 - KNEE) * ((total - KNEE) / (1 - KNEE)).tanh_(), total) / total
-    return out, part
+    return out
 
 
-def edges(key: Tensor, contrast: float) -> Tensor:
-    """Pixels `(size, size)` in a 2 x 2 block over which `key` `(size, size)` changes by more than `contrast`."""
+def faces(body, o: Tensor, d: Tensor) -> Tensor:
+    """A number `(S,)` that jumps by 1 or more from one part, wall or face of the solid, or highlight, to the next."""
+    t, part = meet(body, o, d)
+    p = o + t * d
+    n = body.normal(p)
+    half = from_lamp(p)[0] - d  # a mirror that faces this way shows the lamp
+    glint = dot(n, half) > 0.99 * dot(half, half).sqrt_()
+    return 10 * part + torch.where(part == 2, 2 * n[1] + n[0] + 4 * glint, 3.0 * (p[0] < p[2]))
+
+
+def edges(key: Tensor) -> Tensor:
+    """Pixels `(size, size)` in a 2 x 2 block over which `key` `(size, size)` changes by nearly 1."""
     high, low = torch.maximum(key[1:], key[:-1]), torch.minimum(key[1:], key[:-1])
     high, low = torch.maximum(high[:, 1:], high[:, :-1]), torch.minimum(low[:, 1:], low[:, :-1])
-    block = high - low > contrast
+    block = high - low > 0.9
     out = torch.zeros_like(key, dtype=torch.bool)
     for i in (slice(1, None), slice(None, -1)):
         for j in (slice(1, None), slice(None, -1)):
@@ -211,18 +221,22 @@ def edges(key: Tensor, contrast: float) -> Tensor:
     return out
 
 
-@torch.no_grad()
 def light(shape: str, scale: float, degrees: float, size: int, device) -> Tensor:
     """The eight factors of light, `(8, size, size)`: one ray a pixel, eight where an edge crosses it."""
-    body = solid(shape, scale)
-    o, axes = camera(degrees, device)
-    line = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * (2 / size) - 1
-    u, v = line.repeat(size), -line.repeat_interleave(size)
-    out, part = shade(body, o, rays(u, v, axes))
-    edge = edges((10 * part + out.sum(0)).view(size, size), 0.12).flatten().nonzero().squeeze(1)
-    du, dv = (2 / size) * (torch.tensor(ROOKS, dtype=torch.float32, device=device) - 3.5).view(2, 1, -1) / 8
-    fine, _ = shade(body, o, rays((u[edge, None] + du).flatten(), (v[edge, None] + dv).flatten(), axes))
-    out.index_copy_(1, edge, fine.view(TERMS, len(edge), -1).mean(-1))
+    out = torch.empty(TERMS, size * size, dtype=torch.float32, device=device)
+    with torch.inference_mode():
+        body = solid(shape, scale)
+        o, axes = camera(degrees, device)
+        line = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * (2 / size) - 1
+        u, v = line.repeat(size), -line.repeat_interleave(size)
+        d = rays(u, v, axes)
+        edge = edges(faces(body, o, d).view(size, size)).flatten()
+        plain, edge = (~edge).nonzero().squeeze(1), edge.nonzero().squeeze(1)
+        du, dv = (2 / size) * (torch.tensor(ROOKS, dtype=torch.float32, device=device) - 3.5).view(2, 1, -1) / 8
+        fine = rays((u[edge, None] + du).flatten(), (v[edge, None] + dv).flatten(), axes)
+        found = shade(body, o, torch.cat([d.index_select(1, plain), fine], 1))
+        out.index_copy_(1, plain, found[:, : len(plain)])
+        out.index_copy_(1, edge, found[:, len(plain) :].view(TERMS, len(edge), -1).mean(-1))
     return out.view(TERMS, size, size)
 
 

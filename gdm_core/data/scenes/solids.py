@@ -122,8 +122,8 @@ class Cylinder:
 
     def normal(self, p: Tensor) -> Tensor:
         top = p[1] > self.height * (1 - 1e-5)
-        flat = torch.where(top, 0.0, 1 / self.radius)
-        return torch.stack([p[0] * flat, top.to(p.dtype), p[2] * flat])
+        side = (~top).to(p.dtype) / self.radius
+        return torch.stack([p[0] * side, top.to(p.dtype), p[2] * side])
 
     def gap(self, p: Tensor, l: Tensor) -> tuple[Tensor, Tensor]:
         end = ((self.height - p[1]) / l[1]).clamp_(min=0)
