@@ -115,3 +115,25 @@ def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None
             f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]"
         )
     return x
+
+
+def known(name: str, value, shape: Iterable[int], like: Tensor) -> Tensor:
+    """Return a given parameter of this shape as finite float64 numbers on the device of `like`.
+
+    >>> known("b", [1.0, 2.0], (3,), torch.zeros(1))
+    Traceback (most recent call last):
+        ...
+    ValueError: needed finite b of shape (3,), got (2,); try b.reshape(3)
+    """
+    shape = tuple(shape)
+    try:
+        value = torch.as_tensor(value, dtype=torch.float64, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise bad(f"{name} as numbers of shape {shape}", type(value).__name__, f"torch.as_tensor({name})") from None
+    if tuple(value.shape) != shape:
+        raise bad(
+            f"finite {name} of shape {shape}", tuple(value.shape), f"{name}.reshape({', '.join(map(str, shape))})"
+        )
+    if not torch.isfinite(value).all():
+        raise bad(f"finite {name}", f"{int((~torch.isfinite(value)).sum())} NaN or infinite entries", "other numbers")
+    return value

@@ -15,7 +15,7 @@ from torch.distributions import Categorical, MultivariateNormal
 from torch.linalg import cholesky_ex, solve_triangular
 
 from gdm_core import gaussian_em
-from gdm_core.validate import bad, batch, integer, positive
+from gdm_core.validate import bad, batch, integer, known, positive
 
 
 class GMM(nn.Module):
@@ -114,12 +114,11 @@ class GMM(nn.Module):
         Returns:
             (B,), nats.
         """
-        log_joint, q = self.log_joint(x), responsibilities
-        if q.shape != log_joint.shape:
-            raise bad(
-                f"responsibilities of shape {tuple(log_joint.shape)}", tuple(q.shape), "model.responsibilities(x)"
-            )
-        if not ((q >= 0).all() and torch.allclose(q.sum(1), torch.ones_like(q[:, 0]), atol=1e-4)):
+        log_joint = self.log_joint(x)
+        q = batch(responsibilities, (self.components,), name="responsibilities", like=self.means)
+        if len(q) != len(x):
+            raise bad(f"responsibilities of {len(x)} examples", len(q), "model.responsibilities(x)")
+        if (q < 0).any() or not torch.allclose(q.sum(1), torch.ones_like(q[:, 0]), atol=1e-4):
             raise bad("rows of responsibilities that are >= 0 and sum to 1", "others", "weights.softmax(1)")
         return (q * log_joint - torch.xlogy(q, q)).sum(1)
 
@@ -150,18 +149,18 @@ class GMM(nn.Module):
                 definite.
         """
         k, d = self.components, self.features
-        given = {"weights": (weights, (k,)), "means": (means, (k, d)), "covariances": (covariances, (k, d, d))}
-        for name, (value, shape) in given.items():
-            if tuple(value.shape) != shape or not torch.isfinite(value).all():
-                raise bad(f"finite {name} of shape {shape}", tuple(value.shape), f"{name}.reshape{shape}")
-        if (weights <= 0).any() or not torch.isclose(weights.sum(), torch.ones_like(weights.sum()), atol=1e-6):
+        weights = known("weights", weights, (k,), self.means)
+        means = known("means", means, (k, d), self.means)
+        covariances = known("covariances", covariances, (k, d, d), self.means)
+        if (weights <= 0).any() or abs(weights.sum() - 1) > 1e-6:
             raise bad("positive weights that sum to 1", weights.tolist(), "weights / weights.sum()")
         tril, info = cholesky_ex(covariances)
-        if info.any():
+        if info.any() or not torch.allclose(covariances, covariances.mT, rtol=1e-5):
+            which = int(info.nonzero()[0]) if info.any() else "one"
             raise bad(
-                "positive definite covariances", f"component {int(info.nonzero()[0])} that is not", "0.1 * I added"
+                "symmetric, positive definite covariances", f"component {which} that is not", "A @ A.mT + 0.1 * I"
             )
-        self._write(weights.to(self.means), means.to(self.means), tril.to(self.means))
+        self._write(weights, means, tril)
         return self
 
     def em(self, x: Tensor, iterations: int, *, floor: float = 0.0) -> Iterator[float]:

@@ -15,7 +15,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from gdm_core.validate import bad, batch, integer
+from gdm_core.validate import bad, batch, integer, known
 
 LOG_2PI = math.log(2 * math.pi)
 TILE = 4096  # examples at a time: what fits the cache
@@ -62,7 +62,7 @@ class PPCA(nn.Module):
         return Independent(Normal(z @ self.W.T + self.b, (0.5 * self.log_var).exp()), 1)
 
     def encode(self, x: Tensor) -> MultivariateNormal | Independent:
-        """Exact posterior p(z | x) = N(m, var M^{-1}), Tipping & Bishop appendix A.  x: (B, d) -> Normal over (B, q)."""
+        """Exact posterior p(z | x) = N(m, var M^{-1}), Tipping & Bishop appendix A.  x: (B, d) -> over (B, q)."""
         x = batch(x, self.event_shape, like=self.W)
         mean, tril = _posterior_mean(x - self.b, self.W, self.var)
         if not self.latents:  # torch's MultivariateNormal needs a dimension
@@ -85,10 +85,8 @@ class PPCA(nn.Module):
     @torch.no_grad()
     def set(self, W: Tensor, b: Tensor, var: Tensor | float) -> "PPCA":
         """Write known parameters: W (d, q), b (d,), var > 0.  ValueError: other shapes, NaN, var <= 0."""
-        var = torch.as_tensor(var, dtype=self.b.dtype)
-        for name, value, shape in (("W", W, tuple(self.W.shape)), ("b", b, tuple(self.b.shape)), ("var", var, ())):
-            if tuple(value.shape) != shape or not torch.isfinite(value).all():
-                raise bad(f"finite {name} of shape {shape}", tuple(value.shape), f"{name}.reshape({shape})")
+        W = known("W", W, (self.features, self.latents), self.W)
+        b, var = known("b", b, (self.features,), self.W), known("var", var, (), self.W)
         if var <= 0:
             raise bad("a positive noise variance", var.item(), "var=0.1")
         self._write(W, b, var)
