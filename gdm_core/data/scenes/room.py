@@ -8,7 +8,8 @@ where L_1 is light that met white only (highlights, skirting), L_f light that me
 floor and wall, and so on.  `light` finds the eight L once for a geometry; in any colors it is then eight products.
 
 Direct light comes from a square panel and follows Lambert's law; its shadow is soft.  Light from the open side of the
-room and light passed between two surfaces use closed-form form factors.  Polish grows at grazing angles (Schlick, 1994).
+room and light passed between two surfaces use closed-form form factors.  Polish grows at grazing angles
+(Schlick, 1994).
 """
 
 import math
