@@ -7,22 +7,26 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup lab app build test bench doctor clean
+.PHONY: help setup install lab app build test bench doctor clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(READY) ## make the virtual environment (once; needs the network only this time)
 	@echo "$(VENV) is ready."
 
-# Written last: an installation that broke off is taken up again, a finished one is never touched.
+# The stamp holds what was installed, so that a checkout which only touches the files asks for no network.
 $(READY): pyproject.toml constraints.txt
+	@if cat $^ | cmp -s - $@; then touch $@; else $(MAKE) --no-print-directory install; fi
+
+# The stamp is written last: an installation that broke off is taken up again.
+install:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "needed Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make setup PYTHON=python3.12"; exit 1; }
 	@echo "Setting up $(VENV) with the pinned packages: some minutes the first time, nothing afterwards ..."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' || { \
 		echo "the packages could not be installed; try again with a network, nothing has to be removed first"; exit 1; }
-	@touch $@
+	@cat pyproject.toml constraints.txt > $(READY)
 
 lab: $(READY) ## open JupyterLab on the start page
 	@$(BIN)/gdm lab

@@ -32,7 +32,7 @@ def lint(chapter: Chapter) -> list[str]:
     try:
         nb = nbformat.read(path, 4)
         nbformat.validate(nb)
-    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         return [f"needed a notebook, got {type(error).__name__}: {str(error).splitlines()[0]}; {build}"]
     source = read_source(chapter.source)
     for_students = any(SOLUTION.search(cell.source) for cell in source.cells)

@@ -78,7 +78,7 @@ def _execute(nb: NotebookNode, folder: Path, cell_seconds: int) -> NotebookNode:
         timeout=cell_seconds,
         startup_timeout=START_SECONDS,
         kernel_name="python3",
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     )

@@ -184,7 +184,7 @@ class _Engine(NBClientEngine):
             kernel_name=kernel_name,
             timeout=None,
             startup_timeout=START_SECONDS,
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=CRITICAL"],
         )
         client.on_notebook_start = probe(client, watch.start)
         run_cells = client.papermill_execute_cells

@@ -1,0 +1,195 @@
+"""Each rule of the lint, on a good notebook with one thing wrong."""
+
+import json
+
+import nbformat
+import pytest
+import tiny_course
+
+from gdm_core.course import chapters as course
+from gdm_core.course.lint import IGNORED_SHARE, LARGEST, lint
+from gdm_core.course.notebooks import fingerprint, read_source, student, write
+
+BODY = """
+# %%
+print("✓ gap: 0.123 nats (needed ≤ 0.2)")
+
+# %%
+figure
+
+# %% [markdown] tags=["read-out"]
+# The gap is 0.123 nats: see [the source](src/01_good.py) and [a paper](https://example.org).
+
+# %% tags=["nbval-ignore-output"]
+# ignored: plotly differs in the last bit
+plot
+
+# %% tags=["raises-exception"]
+1 / 0
+
+# %%
+last
+"""
+
+
+def output(kind, **content):
+    return nbformat.v4.new_output(kind, **content)
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A chapter and its notebook as if it had been built; `save` writes it after a change."""
+    (chapter,) = tiny_course.make(tmp_path, _01_good=BODY)
+    nb = read_source(chapter.source)
+    nb.metadata["gdm"] = {"source": fingerprint(nb)}
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    for i, cell in enumerate(code, 1):
+        cell.execution_count = i
+    code[1].outputs = [output("stream", name="stdout", text="✓ gap: 0.123 nats (needed ≤ 0.2)\n")]
+    code[2].outputs = [output("display_data", data={"image/png": "aaaa", "text/plain": "<Figure>"})]
+    code[4].outputs = [output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    return chapter, nb, code
+
+
+def complaints(chapter, nb):
+    chapter.notebook.write_text(nbformat.writes(nb))
+    return lint(chapter)
+
+
+def test_good_notebook_has_no_complaints(good):
+    chapter, nb, _ = good
+    assert complaints(chapter, nb) == []
+
+
+def show(**content):
+    return lambda nb, code: code[5].outputs.append(output("display_data", data=content))
+
+
+def write_to(stream, text):
+    return lambda nb, code: code[5].outputs.append(output("stream", name=stream, text=text))
+
+
+def count(i, number):
+    return lambda nb, code: code[i].update(execution_count=number)
+
+
+FAULTS = {
+    "not run": (lambda nb, code: [c.update(execution_count=None) for c in code], "needed cells run once"),
+    "one cell not run": (count(3, None), "needed cells run once"),
+    "out of order": (count(3, 7), "needed cells run once"),
+    "error": (
+        lambda nb, code: code[5].outputs.append(output("error", ename="KeyError", evalue="'x'", traceback=[])),
+        "cell 8: needed no error, got KeyError: 'x'",
+    ),
+    "warning": (write_to("stderr", "UserWarning: no\n  more"), "needed nothing on stderr, got 'UserWarning: no'"),
+    "html": (show(**{"text/html": "<b>"}), "needed pictures and text, got text/html"),
+    "svg": (show(**{"image/svg+xml": "<svg/>", "text/plain": "x"}), "got image/svg+xml"),
+    "script": (show(**{"application/javascript": "x"}), "got application/javascript"),
+    "widget": (show(**{"application/vnd.jupyter.widget-view+json": {}}), "got application/vnd.jupyter.widget-view"),
+    "address": (show(**{"text/plain": "[<Line2D object at 0x7f12ab34cd56>]"}), "got an address"),
+    "printed address": (write_to("stdout", "<object at 0x7f12ab34cd56>\n"), "got an address"),
+    "widget state": (lambda nb, code: nb.metadata.update(widgets={}), "needed no stored widget state"),
+    "no stamp": (lambda nb, code: nb.metadata.pop("gdm"), "got those of no stamped build"),
+    "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),
+    "edited": (lambda nb, code: code[5].update(source="other"), "got cells edited after the build"),
+    "retagged": (lambda nb, code: code[5].metadata.update(tags=["x"]), "got cells edited after the build"),
+    "large": (show(**{"image/png": "a" * LARGEST}), "needed at most 1.5 MB, got 1.50 MB"),
+    "unclaimed": (
+        lambda nb, code: code[1].outputs[0].update(text="gap: 0.123\n✓ gap: 0.124 nats (needed ≤ 0.2)\n"),
+        "cell 5: needed a claim that printed 0.123, got none; try the number as printed, such as 0.124",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_in_the_notebook(good, fault):
+    chapter, nb, code = good
+    change, complaint = FAULTS[fault]
+    change(nb, code)
+    found = complaints(chapter, nb)
+    assert len(found) == 1 and complaint in found[0] and "; " in found[0], found
+
+
+def test_path_of_this_machine(good, tmp_path):
+    chapter, nb, code = good
+    write_to("stdout", f"saved {tmp_path}/x\n")(nb, code)
+    (found,) = complaints(chapter, nb)
+    assert "needed no path of this machine" in found
+
+
+SOURCES = {
+    "parameters untagged": ('# %% tags=["parameters"]', "# %%", 'needed the tag "parameters"'),
+    "parameters second": (
+        '# %% tags=["parameters"]',
+        '# %%\nx = 1\n\n# %% tags=["parameters"]',
+        "got it in code cells",
+    ),
+    "parameters twice": ("# %%\nlast", '# %% tags=["parameters"]\nlast', "got it in code cells [1, 6]"),
+    "parameter missing": ("SEED = 0", "SED = 0", "got no SEED"),
+    "parameter computed": ("SEED = 0", "SEED = int(0)", "got no SEED"),
+    "full profile": ('PROFILE = "fast"', 'PROFILE = "full"', "needed PROFILE = \"fast\" as committed, got 'full'"),
+    "on the card": ('DEVICE = "cpu"', 'DEVICE = "cuda"', "needed DEVICE"),
+    "no reason": ("# ignored: plotly", "# plotly", "cell 6: needed a reason to ignore its output"),
+    "empty reason": ("# ignored: plotly differs in the last bit", "# ignored:", "cell 6: needed a reason"),
+    "skipped": ("# %%\nlast", '# %% tags=["nbval-skip"]\nlast', "cell 8: needed no other exemption, got nbval-skip"),
+    "by comment": ("# %%\nlast", "# %%\n# NBVAL_IGNORE_OUTPUT\nlast", "got NBVAL_IGNORE_OUTPUT"),
+    "dead link": ("src/01_good.py", "src/01_bad.py", "needed a link that leads somewhere, got src/01_bad.py"),
+    "no title": ("# # 1 · Title of 1", "# Title", "cell 1: needed a heading"),
+    "no question": ("What is seen here?", "This.", "cell 1: needed a question"),
+    "no minutes": ("About 20 minutes.", "Soon.", "cell 1: needed how long it takes"),
+}
+
+
+@pytest.mark.parametrize("fault", SOURCES)
+def test_fault_in_the_source(good, fault):
+    """The notebook follows the source: the stamp is fresh, the fault is the source's own."""
+    chapter, nb, _ = good
+    old, new, complaint = SOURCES[fault]
+    text = chapter.source.read_text()
+    assert text.count(old) == 1
+    chapter.source.write_text(text.replace(old, new))
+    chapter = course.Chapter(chapter.source)
+    faulty = read_source(chapter.source)
+    faulty.metadata["gdm"] = {"source": fingerprint(faulty)}
+    outputs = {cell.source: cell.outputs for cell in nb.cells if cell.cell_type == "code"}
+    for i, cell in enumerate((c for c in faulty.cells if c.cell_type == "code"), 1):
+        cell.execution_count, cell.outputs = i, outputs.get(cell.source, [])
+    found = complaints(chapter, faulty)
+    assert len(found) == 1 and complaint in found[0], found
+
+
+def test_source_edited_after_the_build(good):
+    chapter, nb, _ = good
+    chapter.source.write_text(chapter.source.read_text().replace("last", "late"))
+    (found,) = complaints(chapter, nb)
+    assert "needed outputs of the source as it is" in found and found.endswith("try gdm build 01")
+
+
+def test_share_of_ignored_cells_is_capped(good):
+    chapter, nb, code = good
+    assert 1 <= IGNORED_SHARE * len(code) < 2
+    code[5].update(source="# ignored: too", metadata=nbformat.from_dict({"tags": ["nbval-ignore-output"]}))
+    assert any("needed at most 20% of code cells ignored, got 2 of 6" in c for c in complaints(chapter, nb))
+
+
+def test_missing_and_broken_notebooks(good):
+    chapter, nb, _ = good
+    (found,) = lint(chapter)
+    assert "got no file; try gdm build 01" in found
+    for text in ("", "{}", "not json", json.dumps({"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})):
+        chapter.notebook.write_text(text)
+        (found,) = lint(chapter)
+        assert found.startswith("needed a notebook, got") and "\n" not in found
+
+
+def test_lab_for_students_needs_no_outputs_but_a_fresh_stamp(tmp_path):
+    body = "\n# %%\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n"
+    (lab,) = tiny_course.make(tmp_path, kind="labs", _01_lab=body)
+    nb = read_source(lab.source)
+    stamp = fingerprint(nb)
+    nb = student(nb)
+    nb.metadata["gdm"] = {"source": stamp}
+    write(nb, lab.notebook)
+    assert lint(lab) == []
+    lab.source.write_text(lab.source.read_text().replace("x = 1", "x = 2"))
+    assert "needed outputs of the source as it is" in lint(lab)[0]
