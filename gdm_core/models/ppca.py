@@ -94,12 +94,12 @@ class PPCA(nn.Module):
 
     def rotated(self, R: Tensor) -> "PPCA":
         """The model with W R: another basis of the latents, the same p(x).  R: (q, q) orthogonal."""
-        q = self.latents
-        if tuple(R.shape) != (q, q) or not torch.allclose(R @ R.T, torch.eye(q).to(R), atol=1e-5):
-            raise bad(f"an orthogonal R of shape ({q}, {q})", tuple(R.shape), "torch.linalg.qr(R).Q")
+        R = known("R", R, (self.latents, self.latents), self.W)
+        if not torch.allclose(R @ R.T, _eye(R), atol=1e-5):
+            raise bad("an orthogonal R", "R @ R.T far from I", "torch.linalg.qr(R).Q")
         other = copy.deepcopy(self)
         with torch.no_grad():
-            other.W.copy_(self.W @ R)
+            other.W.copy_(self.W.double() @ R)
         return other
 
     @torch.no_grad()
