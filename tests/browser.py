@@ -1,7 +1,8 @@
 """Headless Chromium for the tests that drive a page, and a page with nothing in it but a stage.
 
-A test asks for the fixture `tab` (import it beside `pytestmark = browser.needed`): a fresh tab that collects what goes
-wrong in it.  `on_stage(tab, stage)` shows a stage of this process there, wired to it as a kernel would be.
+A test module says `pytest_plugins = ("browser",)` and `pytestmark = browser.needed`; its tests ask for the fixture
+`tab`: a fresh tab that collects what goes wrong in it.  `on_stage(tab, stage)` shows a stage of this process there,
+wired to it as a kernel would be.
 """
 
 import base64
@@ -63,23 +64,23 @@ def launched(**options):
     with sync_playwright() as play, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         settings = {"executable_path": chromium(), "headless": True, "args": list(FLAGS), **options}
         context = play.chromium.launch_persistent_context(profile, **settings)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(8_000)
         try:
             yield context
         finally:
             context.close()
 
 
-@pytest.fixture(scope="module")
-def context():
+@pytest.fixture(scope="session")
+def chromium_context():
     with launched(viewport={"width": 800, "height": 900}, has_touch=True) as opened:
         yield opened
 
 
 @pytest.fixture
-def tab(context):
+def tab(chromium_context):
     """A fresh tab; `tab.trouble` holds what went wrong in it, and the test fails when that is not empty."""
-    page = context.new_page()
+    page = chromium_context.new_page()
     page.trouble = Trouble()
     page.trouble.watch(page)
     yield page
@@ -108,9 +109,11 @@ globalThis.__model = (values) => ({
   },
 });
 globalThis.__emit = (name, ...args) => (__listeners[name] ?? []).slice().forEach((f) => f(...args));
+globalThis.__answered = 0;  // the number of the last request that was answered
 globalThis.__reply = (message, buffers = []) => {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   __emit("msg:custom", message, buffers.map(bytes));
+  __answered = Math.max(__answered, message.n ?? 0);
 };
 globalThis.__open = async (esm, css, values) => {
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));

@@ -146,7 +146,7 @@ class Bars:
     def encode(self) -> dict:
         x = array("x", self.x, (None,))
         height = array("height", self.height, (len(x),))
-        base = np.broadcast_to(_plain(self.base), x.shape)
+        base = array("base", np.zeros_like(x) + _plain(self.base), (len(x),))
         rows = np.stack([x, height, base, np.full_like(x, self.width)], 1)  # (N, 4)
         return {"mark": "bars", "xy": rows, **_look(self, len(x))}
 
@@ -173,7 +173,7 @@ class Text:
 
     def encode(self) -> dict:
         words = [self.text] if isinstance(self.text, str) else [str(t) for t in self.text]
-        xy = array("xy", _plain(self.xy).reshape(-1, 2), (len(words), 2))
+        xy = array("xy", np.atleast_2d(_plain(self.xy)), (len(words), 2))
         choice("anchor", self.anchor, ("center", "left", "right", "above", "below"))
         rest = {"text": words, "size": float(self.size), "anchor": self.anchor}
         return {"mark": "text", "xy": xy, **rest, **_look(self, len(words))}

@@ -22,6 +22,7 @@ from gdm_core.widgets.frames import pack
 from gdm_core.widgets.trainer import Trainer, drawing
 from gdm_core.widgets.view import Frame, frame_of
 
+ROOM = ("name", "label", "extent", "aspect", "axes", "size", "smooth")  # of a view: the page keeps its place free
 SAYS_AGAIN = 1.0  # seconds after which an unanswered call to look again is repeated
 
 
@@ -91,8 +92,11 @@ class Stage(anywidget.AnyWidget):
         spec = {"title": title, "caption": caption, "name": self.key, "source": source, "link": link, "lag": lag}
         spec |= {"controls": [c.spec() for c in self.controls.values()], "trainer": trainer is not None}
         state = {name: c.value for name, c in self.controls.items()}
-        self.frame(state).encode()  # a callback that cannot draw its first picture hears it here, not in the page
-        super().__init__(spec=spec | {"initial": state}, state=state)
+        first = self.frame(
+            state
+        ).encode()  # a callback that cannot draw its first picture hears it here, not in the page
+        spec |= {"initial": state, "views": [{k: view[k] for k in ROOM} for view in first["views"]]}
+        super().__init__(spec=spec, state=state)
         self.on_msg(self._receive)
         if trainer is not None:
             trainer.listen(self.refresh)

@@ -65,21 +65,22 @@ function linkOf(stage) {
   return parts.toString().replaceAll("%5B", "[").replaceAll("%5D", "]").replaceAll("%2C", ",");
 }
 
-function restoreLink(stage) {
-  const parts = new URLSearchParams(location.hash.slice(1));
-  if (parts.get("stage") !== stage.spec.name) return;
-  const state = {};
+/** The state that the page's address asks for; what someone cut short or made up is left out. */
+function stateOfLink(stage) {
+  const parts = new URLSearchParams(location.hash.slice(1)), state = {};
+  if (parts.get("stage") !== stage.spec.name) return state;
   for (const name of Object.keys(stage.state)) {
-    if (!parts.has(name)) continue;
     try {
-      state[name] = JSON.parse(parts.get(name));
-      if (JSON.stringify(state[name]).replace(/[^[\],]|,(?=.)/g, "") === "" && Array.isArray(state[name]) !== Array.isArray(stage.initial[name])) delete state[name];
+      const value = JSON.parse(parts.get(name));
+      if (alike(value, stage.initial[name])) state[name] = value;
     } catch {
-      continue; // a link that someone cut short
+      continue;
     }
   }
-  Object.assign(stage.state, state);
+  return state;
 }
+
+const alike = (a, b) => (Array.isArray(b) ? Array.isArray(a) && a.length === b.length && b.every((v, i) => alike(a[i], v)) : typeof a === typeof b);
 
 /** State as Python source. */
 function literal(value) {

@@ -82,7 +82,7 @@ function makeView(name, look) {
       }
       picture.hidden = !content.image;
       figure.classList.toggle("axes", Boolean(content.axes));
-      figure.classList.toggle("chart", !content.image);
+      figure.classList.toggle("chart", !content.image && !content.blank);
       if (placed !== view.placed) {
         view.placed = placed;
         view.extent = content.extent;

@@ -175,6 +175,7 @@ function render({ model, el }) {
       view.figure.classList.add("plain");
     }
   }
+  for (const room of spec.views) need(room.name).update({ ...room, marks: [], warning: "", blank: true });
   const training = spec.trainer ? trainingStrip(stage) : null;
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;
@@ -195,7 +196,12 @@ function render({ model, el }) {
     stage.theme = readTheme(root);
     views.forEach((view) => view.content && (legend(view.figure.querySelector(".below"), view.content, stage.theme), view.draw()));
   }));
-  if (spec.link) restoreLink(stage);
+  if (spec.link) {
+    const follow = () => stage.adopt(stateOfLink(stage));
+    Object.assign(stage.state, stateOfLink(stage));
+    addEventListener("hashchange", follow);
+    clean.push(() => removeEventListener("hashchange", follow));
+  }
   controls.forEach((_, name) => show(name));
   requests.want();
   return () => {

@@ -1,0 +1,577 @@
+"""The page's half of the stage, alone in a bare page of headless Chromium with a model that the test plays."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from browser import BARE, needed, on_stage, open_stage
+from PIL import Image
+from torch import nn
+
+from gdm_core import widgets as w
+
+pytest_plugins = ("browser",)  # the fixture `tab`
+pytestmark = needed
+
+PAD, PICTURE = '[data-control="z"]', ".view:not(.plain) canvas.picture"
+
+
+def field(controls):
+    """16 x 16 gray levels that depend on both coordinates of the pad."""
+    x, y = controls["z"]
+    grid = np.add.outer(np.arange(16) * (y + 3), np.arange(16) * (x + 3))
+    return grid.astype(np.uint8)
+
+
+def padded(**options):
+    controls = [w.Pad("z", limit=3.0, labels=("z1", "z2"), step=0.05), *options.pop("controls", [])]
+    return w.Stage(options.pop("draw", field), controls, title="Pad", source="make()", **options)
+
+
+def sent(tab):
+    return tab.evaluate("__sent")
+
+
+def answer(tab, n, ms=20.0, level=0, kind="frame", **rest):
+    """A frame of one 2 x 2 gray picture, or an error, as the reply to request n."""
+    view = {"name": "picture", "label": "", "extent": [0, 1, 0, 1], "aspect": 1, "axes": False, "marks": []}
+    view |= {"warning": "", "size": 1, "smooth": False, "image": {"array": f"k{level}"}}
+    arrays = {f"k{level}": {"buffer": 0, "type": "u1", "shape": [2, 2]}}
+    reply = {"kind": kind, "view": sent(tab)[0]["view"], "n": n, "ms": ms}
+    reply |= {"frame": {"views": [view], "text": "said", "arrays": arrays}} if kind == "frame" else {}
+    pixels = base64.b64encode(bytes([level] * 4)).decode()
+    tab.evaluate("([reply, pixels]) => __reply(reply, [pixels])", [reply | rest, pixels])
+
+
+def level(tab):
+    return tab.evaluate(f"document.querySelector('{PICTURE}').getContext('2d').getImageData(0, 0, 1, 1).data[0]")
+
+
+def pixels(tab, view="picture"):
+    """Red channel of a view's canvas."""
+    script = """(view) => { const c = document.querySelector(`[data-view="${view}"] canvas.picture`);
+        return [c.height, c.width, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]] }"""
+    height, width, data = tab.evaluate(script, view)
+    return np.array(data, np.uint8).reshape(height, width, 4)[..., 0]
+
+
+def drag(tab, points, steps=1):
+    tab.mouse.move(*points[0])
+    tab.mouse.down()
+    for point in points[1:]:
+        tab.mouse.move(*point, steps=steps)
+    tab.mouse.up()
+
+
+def place(tab, selector, fx=0.5, fy=0.5):
+    box = tab.locator(selector).bounding_box()
+    return box["x"] + fx * box["width"], box["y"] + fy * box["height"]
+
+
+def settled(tab):
+    """Nothing asked, nothing in flight: as many answers as requests."""
+    tab.wait_for_function("__answered === __sent.length")
+
+
+@pytest.fixture
+def live(tab):
+    """Show a stage of this process and wait for its first picture."""
+
+    def show(stage, html=BARE):
+        on_stage(tab, stage, html)
+        tab.wait_for_function(f"document.querySelector('{PICTURE}')?.width > 1")
+        return tab
+
+    return show
+
+
+# Flow control
+
+
+def test_a_hundred_moves_send_one_message_and_the_reply_releases_the_newest(tab):
+    open_stage(tab, padded().spec)
+    assert [m["n"] for m in sent(tab)] == [1]  # the first picture is asked for at once
+    drag(tab, [place(tab, ".plain .layer", 0.1, 0.5), place(tab, ".plain .layer", 0.75, 0.25)], steps=100)
+    assert len(sent(tab)) == 1
+    answer(tab, 1, ms=20)
+    assert len(sent(tab)) == 2
+    assert sent(tab)[1]["state"]["z"] == pytest.approx([1.5, 1.5], abs=0.03)  # where the hand is, not where it was
+    answer(tab, 2, ms=20)
+    assert len(sent(tab)) == 2  # and then there is silence
+
+
+def test_two_in_flight_only_when_the_kernel_is_fast(tab):
+    open_stage(tab, padded().spec)
+    answered = 0
+    for ms, allowed in ((9.0, 2), (11.0, 1), (2.0, 2)):
+        while answered < len(sent(tab)):
+            answered += 1
+            answer(tab, answered, ms=ms)
+        before = len(sent(tab))
+        tab.focus(PAD)
+        for _ in range(10):
+            tab.keyboard.press("ArrowRight")
+        assert len(sent(tab)) - before == allowed
+
+
+def test_an_older_answer_does_not_replace_a_newer_picture(tab):
+    open_stage(tab, padded().spec)
+    answer(tab, 1, ms=1)
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    answer(tab, 3, ms=1, level=33)
+    answer(tab, 2, ms=1, level=22)
+    assert level(tab) == 33
+
+
+def test_an_error_is_an_alert_and_the_picture_stays(tab):
+    open_stage(tab, padded().spec)
+    answer(tab, 1, level=77)
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    answer(tab, 2, kind="error", text="needed a, got b; try c")
+    alert = tab.get_by_role("alert").first
+    assert alert.inner_text() == "needed a, got b; try c" and level(tab) == 77
+    tab.keyboard.press("ArrowRight")
+    answer(tab, 3, level=88)
+    assert not alert.is_visible() and level(tab) == 88
+
+
+def test_a_lost_answer_frees_its_slot_and_is_said_in_words(tab):
+    tab.clock.install()
+    open_stage(tab, padded().spec)
+    answer(tab, 1, level=1)
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    assert len(sent(tab)) == 2
+    tab.clock.run_for(2900)
+    assert len(sent(tab)) == 2
+    tab.clock.run_for(200)
+    messages = sent(tab)
+    assert len(messages) == 3 and messages[2]["state"]["z"] == [0.1, 0]
+    assert "does not answer" in tab.locator(".status").inner_text() and level(tab) == 1
+    tab.clock.run_for(60_000)
+    assert 2 <= len(sent(tab)) - 3 <= 6  # it keeps trying, ever more patiently
+    last = len(sent(tab))
+    answer(tab, last, level=5)
+    assert not tab.locator(".status").is_visible() and level(tab) == 5
+    tab.clock.run_for(60_000)
+    assert len(sent(tab)) == last
+
+
+def test_a_slow_answer_is_not_taken_for_a_lost_one_twice(tab):
+    tab.clock.install()
+    open_stage(tab, padded().spec)
+    tab.clock.run_for(3100)  # request 1 takes long: asked again as 2
+    answer(tab, 1, ms=3900, level=1)
+    answer(tab, 2, ms=3900, level=2)
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    tab.clock.run_for(8000)
+    assert len(sent(tab)) == 3  # three times what the kernel needs is waited for
+
+
+def test_a_kernel_that_is_gone_is_said(tab):
+    open_stage(tab, padded().spec)
+    answer(tab, 1, level=9)
+    tab.evaluate("document.querySelector('main').parentElement.classList.add('jupyter-widgets-disconnected')")
+    tab.evaluate("__emit('comm_live_update')")
+    tab.wait_for_function("document.querySelector('.status').textContent.includes('run this cell again')")
+    assert level(tab) == 9
+
+
+def test_silent_while_not_visible(tab):
+    tall = BARE.replace("<main>", "<main>").replace("body {", "body { padding-bottom: 4000px;")
+    open_stage(tab, padded().spec, html=tall)
+    answer(tab, 1)
+    tab.evaluate("scrollTo(0, 3500)")
+    tab.wait_for_timeout(100)
+    for _ in range(3):
+        tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    assert len(sent(tab)) == 1
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_function("__sent.length === 2")
+
+
+def test_closing_leaves_nothing_behind(tab):
+    open_stage(tab, padded().spec)
+    answer(tab, 1)
+    tab.evaluate("__close()")
+    assert tab.evaluate("Object.values(__listeners).flat().length") == 0
+    tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    assert len(sent(tab)) == 1
+
+
+# Hands: keys, mouse, touch
+
+
+def test_keys_move_the_pad_and_are_told_to_a_screen_reader(tab):
+    open_stage(tab, padded().spec)
+    pad = tab.locator(PAD)
+    tab.keyboard.press("Tab")
+    assert pad.evaluate("e => e === document.activeElement") and pad.get_attribute("role") == "slider"
+    steps = [("ArrowRight", [0.05, 0]), ("ArrowUp", [0.05, 0.05]), ("Shift+ArrowLeft", [-0.45, 0.05])]
+    steps += [("ArrowDown", [-0.45, 0]), ("PageUp", [-0.45, 0.5]), ("PageDown", [-0.45, 0]), ("End", [3, 0])]
+    steps += [("Home", [-3, 0]), ("Shift+End", [-3, 3]), ("Shift+Home", [-3, -3]), ("ArrowLeft", [-3, -3])]
+    for n, (key, wanted) in enumerate([*steps, ("0", [0, 0])], 1):
+        tab.keyboard.press(key)
+        answer(tab, n)
+        assert sent(tab)[-1]["state"]["z"] == pytest.approx(wanted), key
+    tab.keyboard.press("ArrowRight")
+    assert pad.get_attribute("aria-valuetext") == "z1 0.05, z2 0.00"
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press("ArrowLeft")
+    assert pad.get_attribute("aria-valuetext") == "z1 −0.05, z2 0.00"
+    assert "arrow keys" in pad.get_attribute("aria-label")
+
+
+def test_every_control_can_be_worked_by_keys_alone(live):
+    controls = [
+        w.Slider("level", 0, 255, value=10, step=1),
+        w.Slider("rate", 1e-3, 1.0, log=True, value=0.1),
+        w.Choice("digit", range(10)),
+        w.Choice("data", ["moons", "eight gaussians", "checkerboard", "two spirals"]),
+        w.Toggle("exact"),
+        w.Button("new noise"),
+        w.Timeline("step", 30),
+        w.Tiles("tile", on="picture", rows=2, columns=2),
+        w.Brush("mask", 8, 8),
+    ]
+    tab = live(padded(controls=controls))
+    state = lambda: tab.evaluate("__sent.at(-1).state")
+
+    def press(control, *keys):
+        tab.focus(f'[data-control="{control}"]')
+        for key in keys:
+            tab.keyboard.press(key)
+        settled(tab)
+        return state()[control]
+
+    assert press("level", "ArrowRight", "Shift+ArrowRight", "PageUp", "ArrowLeft") == 30
+    assert press("level", "Home") == 0 and press("level", "End") == 255
+    assert press("rate", "End") == 1.0 and press("rate", "Home") == 1e-3
+    tab.focus('[data-control="digit"] input:checked')
+    tab.keyboard.press("ArrowRight")
+    settled(tab)
+    assert state()["digit"] == 1
+    assert press("data", "ArrowDown", "ArrowDown") == "checkerboard"
+    assert press("exact", "Space") is True
+    assert press("new noise", "Enter", "Space") == 2
+    assert press("step", "ArrowRight", "ArrowRight") == 2
+    assert press("tile", "ArrowRight", "ArrowDown") == 3 and press("tile", "Home") == 0
+    painted = np.frombuffer(base64.b64decode(press("mask", "Home", "PageUp", "Space")), np.uint8).reshape(8, 8)
+    assert painted[0, 0] == 255 and painted.sum() < 6 * 255
+    assert max(base64.b64decode(press("mask", "Delete"))) == 0
+    names = tab.evaluate("""[...document.querySelectorAll('input, select, button, [tabindex="0"]')].map((e) =>
+        e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent)""")
+    assert all(names), names  # whatever can be reached says what it is
+
+
+def test_touch_drags_the_pad(live):
+    tab = live(padded())
+    session = tab.context.new_cdp_session(tab)
+    x, y = place(tab, ".plain .layer", 0.25, 0.25)
+    touch = lambda kind, *points: session.send(
+        "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": a, "y": b} for a, b in points]}
+    )
+    touch("touchStart", (x, y))
+    settled(tab)
+    assert tab.evaluate("__sent.at(-1).state.z") == pytest.approx([-1.5, 1.5], abs=0.05)
+    touch("touchMove", place(tab, ".plain .layer", 0.75, 0.5))
+    touch("touchEnd")
+    settled(tab)
+    assert tab.evaluate("__sent.at(-1).state.z") == pytest.approx([1.5, 0], abs=0.05)
+    assert tab.evaluate("scrollY") == 0
+
+
+def test_the_page_shows_the_pixels_of_the_kernel(live):
+    stage = padded()
+    tab = live(stage)
+    start, end = place(tab, ".plain .layer", 0.5, 0.5), place(tab, ".plain .layer", 0.85, 0.2)
+    drag(tab, [start, end], steps=25)
+    settled(tab)
+    state = tab.evaluate("__sent.at(-1).state")
+    np.testing.assert_array_equal(pixels(tab), field({"z": state["z"]}))
+    tab.wait_for_function("__saved.length > 0")  # when the hand rests, the state goes to the kernel's model
+    assert tab.evaluate("__saved.at(-1)") == state and tab.evaluate("__saved.length") == 1
+
+
+def test_colormaps_and_colors_arrive_as_they_were(live):
+    levels = np.random.default_rng(0).normal(size=(9, 7))
+    color = np.random.default_rng(1).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+
+    def draw(controls):
+        return {"field": w.View(levels, colormap="cividis", scale="nats"), "color": color}
+
+    tab = live(padded(draw=draw))
+    from gdm_core.widgets.view import palette, picture
+
+    np.testing.assert_array_equal(pixels(tab, "field"), palette("cividis")[picture(levels, "cividis")[0]][..., 0])
+    np.testing.assert_array_equal(pixels(tab, "color"), color[..., 0])
+    assert "nats" in tab.locator('[data-view="field"] .below').inner_text()
+
+
+def test_handles_and_gaussians_are_dragged_in_data_coordinates(live):
+    controls = [
+        w.Handles("h", [(-2, 1), (2, -1)], on="map", labels=["a", "b"]),
+        w.Gaussians("g", [(0.0, 0.0)], [np.diag([0.5, 0.1])], on="map", radius=2.0),
+    ]
+
+    def draw(controls):
+        return {"map": w.View(np.zeros((8, 16), np.uint8), extent=(-4, 4, -2, 2))}
+
+    tab = live(w.Stage(draw, controls, title="Map"))
+    at = lambda x, y: place(tab, '[data-view="map"] .box', (x + 4) / 8, (2 - y) / 4)
+    drag(tab, [at(2, -1), at(3, 1.5)], steps=4)
+    drag(tab, [at(0, 0), at(-1, -1)], steps=4)
+    settled(tab)
+    state = tab.evaluate("__sent.at(-1).state")
+    np.testing.assert_allclose(state["h"], [[-2, 1], [3, 1.5]], atol=0.03)
+    np.testing.assert_allclose(state["g"][0], [-1, -1, 0.5**0.5, 0.1**0.5, 0], atol=0.03)
+    reach = 2 * 0.5**0.5
+    drag(tab, [at(-1 + reach, -1), at(-1, 1)], steps=4)  # the long axis, turned upright and stretched
+    settled(tab)
+    state = tab.evaluate("__sent.at(-1).state")
+    np.testing.assert_allclose(state["g"][0], [-1, -1, 1.0, 0.1**0.5, np.pi / 2], atol=0.03)
+    tab.focus('[data-control="h a"]')
+    tab.keyboard.press("ArrowUp")
+    settled(tab)
+    np.testing.assert_allclose(tab.evaluate("__sent.at(-1).state.h[0]"), [-2, 1.08], atol=1e-6)
+
+
+def test_marks_lie_where_their_coordinates_say(live):
+    """A red dot at (1, 1) of [-2, 2] x [-2, 2] on black: three quarters across, one quarter down."""
+
+    def draw(controls):
+        image = np.zeros((4, 4), np.uint8)
+        return w.View(image, [w.Points([[1, 1]], "#ff0000", size=12)], (-2, 2, -2, 2), axes=("a", "b"))
+
+    tab = live(padded(draw=draw))
+    box = tab.locator('[data-view="picture"] .box').bounding_box()
+    shot = np.asarray(Image.open(io.BytesIO(tab.screenshot(clip=box))).convert("RGB")).astype(int)
+    red = np.argwhere((shot[..., 0] > 200) & (shot[..., 1:] < 60).all(-1))
+    np.testing.assert_allclose(red.mean(0) / shot.shape[:2], [0.25, 0.75], atol=0.01)
+
+
+def test_a_press_moves_other_controls_and_a_stale_frame_is_asked_for_anew(live):
+    step = w.Button("step", press=lambda c: {"z": (c["z"][0] / 2, c["z"][1] / 2)})
+    stage = padded(controls=[step]).set(z=(2.0, 1.0))
+    tab = live(stage)
+    tab.click('[data-control="step"]')
+    tab.click('[data-control="step"]')
+    tab.wait_for_function(
+        "document.querySelector('[data-control=z]').getAttribute('aria-valuetext') === 'z1 0.50, z2 0.25'"
+    )
+    settled(tab)
+    np.testing.assert_array_equal(pixels(tab), field({"z": (0.5, 0.25)}))
+    assert sum(m["presses"].get("step", 0) for m in sent(tab)) == 2
+    before = len(sent(tab))
+    tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    settled(tab)
+    assert len(sent(tab)) == before + 1
+
+
+def test_the_model_moves_the_page(live):
+    stage = padded()
+    tab = live(stage)
+    settled(tab)
+    tab.evaluate("__m.set('state', { z: [1.5, -0.5] }); __emit('change:state')")
+    settled(tab)
+    np.testing.assert_array_equal(pixels(tab), field({"z": (1.5, -0.5)}))
+    assert tab.locator(PAD).get_attribute("aria-valuetext") == "z1 1.50, z2 −0.50"
+
+
+def test_timeline_plays_every_state_scrubs_and_follows(live):
+    length = [4]
+    line = w.Timeline("step", lambda: length[0], fps=50, follow=True)
+    tab = live(w.Stage(lambda c: np.full((2, 2), 10 * c["step"], np.uint8), [line]))
+    settled(tab)
+    assert sent(tab)[-1]["state"]["step"] == 0  # nothing plays by itself
+    tab.click('[data-control="step play"]')
+    tab.wait_for_function("__sent.at(-1).state.step === -1")
+    settled(tab)
+    played = [m["state"]["step"] for m in sent(tab)]
+    assert played == [0, 1, 2, -1]  # none left out; the last is "the newest"
+    length[0] = 9
+    tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    settled(tab)
+    assert tab.locator('[data-control="step"]').get_attribute("max") == "8"
+    assert pixels(tab)[0, 0] == 80
+    assert tab.locator(".timeline .number").inner_text() == "8 / 8"
+
+
+def test_brush_paints_where_the_hand_goes(live):
+    stage = w.Stage(lambda c: c["mask"], [w.Brush("mask", 16, 16, on="picture", radius=1.0)])
+    tab = live(stage)
+    at = lambda x, y: place(tab, '[data-view="picture"] .box', x / 16, y / 16)
+    drag(tab, [at(2.5, 8.5), at(13.5, 8.5)], steps=3)
+    settled(tab)
+    painted = pixels(tab)
+    assert (painted[8, 2:14] == 255).all() and painted[:6].max() == 0 and painted[11:].max() == 0
+    tab.click("text=Erase")
+    drag(tab, [at(8.5, 8.5), at(9, 8.5)])
+    settled(tab)
+    assert pixels(tab)[8, 8] == 0 and pixels(tab)[8, 3] == 255
+
+
+# Take home
+
+
+def test_png_gif_link_and_code(live, tmp_path):
+    stage = padded(
+        controls=[w.Timeline("step", 5, fps=20), w.Button("new noise")],
+        link=True,
+        draw=lambda c: field(c) // (c["step"] + 1),
+    )
+    tab = live(stage)
+    tab.focus(PAD)
+    tab.keyboard.press("Shift+ArrowRight")
+    tab.click('[data-control="new noise"]')
+    settled(tab)
+    with tab.expect_download() as kept:
+        tab.click('[data-tool="PNG"]')
+    image = Image.open(kept.value.path())
+    assert image.width > 800 and "0.5" in kept.value.suggested_filename
+    assert len(set(image.convert("L").resize((40, 40)).get_flattened_data())) > 20
+    with tab.expect_download() as kept:
+        tab.click('[data-tool="GIF"]')
+    moving = Image.open(kept.value.path())
+    assert moving.n_frames == 5 and moving.info["duration"] == 50
+    frames = []
+    for k in range(5):
+        moving.seek(k)
+        frames.append(np.asarray(moving.convert("L"), float))
+    assert all(np.abs(a - b).max() > 4 for a, b in zip(frames, frames[1:]))
+    settled(tab)
+    state = tab.evaluate("__sent.at(-1).state")
+    assert state["step"] == 0  # the timeline is back where it was
+    assert tab.evaluate("(__listeners, 0)") == 0
+    stage.set(state)
+    hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
+    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
+    tab.click('[data-tool="Code"]')
+    assert tab.evaluate("__copied") == stage.code() == "make().set({'z': [0.5, 0], 'new noise': 1})"
+    tab.click('[data-tool="Link"]')
+    assert tab.evaluate("location.hash") == "#stage=pad&z=[0.5,0]&new+noise=1"
+
+
+def test_a_link_restores_the_state_and_rubbish_is_left_out(live, tab):
+    tab.evaluate("location.hash = '#stage=pad&z=[1,-1]&new+noise=\"x\"&other=3&step=[1'")
+    live(padded(controls=[w.Button("new noise"), w.Timeline("step", 5)], link=True))
+    assert sent(tab)[0]["state"] == {"z": [1, -1], "new noise": 0, "step": 0}
+    tab.evaluate("location.hash = '#stage=pad&z=[2,2]'")
+    tab.wait_for_function("__sent.at(-1).state.z[0] === 2")
+    tab.evaluate("location.hash = '#stage=someone-else&z=[0,0]'")
+    tab.wait_for_timeout(50)
+    assert sent(tab)[-1]["state"]["z"] == [2, 2]
+
+
+# Looks
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_is_legible_in_both_themes_and_nothing_is_cut_off(live, tab, theme):
+    tab.emulate_media(color_scheme="light" if theme == "dark" else "dark")  # the page's word counts more
+    html = BARE.replace("<main>", f'<body data-jp-theme-light="{json.dumps(theme == "light")}"><main>')
+    controls = [w.Slider("level", 0, 255), w.Choice("digit", range(10)), w.Toggle("exact"), w.Timeline("step", 9)]
+    live(padded(controls=controls, caption="Drag the point.", describe=lambda c: "log p = −2 nats"), html)
+    contrast = """(selectors) => selectors.map((s) => {
+      const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+      const parts = (c) => c.match(/[\\d.]+/g).map(Number).map(channel);
+      const light = (c) => parts(c).slice(0, 3).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+      const e = document.querySelector(s), text = light(getComputedStyle(e).color);
+      let ground = e;
+      while (getComputedStyle(ground).backgroundColor.includes(", 0)")) ground = ground.parentElement;
+      const below = light(getComputedStyle(ground).backgroundColor);
+      return [s, (Math.max(text, below) + 0.05) / (Math.min(text, below) + 0.05), below] })"""
+    places = [".card h3", ".caption", ".said", ".name", ".number", ".quiet", ".segments input:checked + span", ".play"]
+    for selector, ratio, _ in tab.evaluate(contrast, places):
+        assert ratio >= 4.5, (selector, ratio)
+    ground = tab.evaluate(contrast, places[:1])[0][2]
+    assert ground < 0.05 if theme == "dark" else ground > 0.9
+    for width in (360, 1600):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_timeout(60)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.set_viewport_size({"width": 360, "height": 700})
+    boxes = [tab.locator(f'[data-view="{v}"] .box').bounding_box() for v in ("z", "picture")]
+    assert boxes[0]["y"] == boxes[1]["y"] and min(b["width"] for b in boxes) > 130  # side by side on a phone
+
+
+# Without a kernel
+
+
+def opened(tab, path, fragments):
+    path.write_text("<!doctype html><meta charset='utf-8'><body>" + "\n".join(fragments), "utf-8")
+    tab.context.set_offline(True)
+    try:
+        tab.goto(path.as_uri())
+        tab.wait_for_function(f"document.querySelector('{PICTURE}')?.width > 1")
+    finally:
+        tab.context.set_offline(False)
+
+
+def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
+    def draw(controls):
+        x, y = controls["z"]
+        overlay = [w.Points([[x, y]], "model")]
+        view = w.View(field(controls) // (1 + controls["exact"]), overlay, (-3, 3, -3, 3))
+        return w.Frame({"picture": view}, f"z is {x:.1f}, {y:.1f}")
+
+    controls = [w.Toggle("exact"), w.Slider("unsampled", 0, 1), w.Button("halve", press=lambda c: {"h": c["h"] / 2})]
+    controls.append(w.Handles("h", [(2.0, 2.0)], on="picture"))
+    stage = padded(draw=draw, controls=controls, sampled={"z": (7, 4), "exact": True, "halve": 3})
+    opened(tab, tmp_path / "page.html", [stage.to_html(), stage.to_html(script=False)])
+    assert tab.locator(".card").count() == 2
+    drag(tab, [place(tab, ".plain .layer >> nth=0"), place(tab, ".plain .layer >> nth=0", 0.66, 0.95)], steps=5)
+    tab.locator('[data-control="exact"]').first.click()
+    tab.wait_for_function("document.querySelector('.said').textContent === 'z is 1.0, -3.0'")  # nearest of -3, -2 … 3
+    np.testing.assert_array_equal(pixels(tab), field({"z": (1, -3)}) // 2)
+    tab.locator('[data-control="halve"]').first.click()
+    tab.wait_for_function(
+        "document.querySelector('[data-control=\"h 1\"]').getAttribute('aria-valuetext') === 'x 1.00, y 1.00'"
+    )
+    assert tab.locator('[data-control="unsampled"]').count() == 0
+    assert "sampled" in tab.locator(".tools").first.inner_text()
+
+
+def test_decoder_runs_in_the_page_as_torch_runs_it(tab, tmp_path):
+    torch.manual_seed(0)
+    parts = [nn.Linear(5, 24), nn.SiLU(), nn.Linear(24, 24), nn.GELU(), nn.Linear(24, 24), nn.ELU(), nn.Linear(24, 24)]
+    net = nn.Sequential(*parts, nn.Softplus(), nn.Linear(24, 24), nn.LeakyReLU(), nn.Linear(24, 35))
+
+    def draw(controls):
+        z = torch.tensor([*controls["z"], *(float(controls["digit"] == d) for d in range(3))])
+        return w.Frame(torch.sigmoid(net(z)).reshape(5, 7), w.where_is(controls["z"]))
+
+    decoder = w.BrowserDecoder.of(net, ["z", "digit"], (5, 7), final="sigmoid", latent="z")
+    stage = padded(draw=draw, controls=[w.Choice("digit", range(3))], decoder=decoder)
+    opened(tab, tmp_path / "page.html", [stage.to_html()])
+    tab.locator(".segments label").nth(2).click()
+    tab.focus(PAD)
+    for key in ("Shift+ArrowRight", "Shift+ArrowRight", "ArrowUp", "End"):
+        tab.keyboard.press(key)
+    here = {"z": (3.0, 0.05), "digit": 2}
+    tab.wait_for_function("document.querySelector('.said').textContent.includes('radius 3.00')")
+    wanted = np.rint(255 * draw(here).views.detach().numpy())
+    np.testing.assert_allclose(pixels(tab).astype(int), wanted, atol=2)  # half precision
+    assert np.ptp(wanted) > 20
+    assert tab.locator(".said").inner_text().replace("\xa0", " ") == w.where_is(here["z"]).replace("\xa0", " ")
+    assert "" == tab.locator(".warning").first.inner_text()
+
+
+def test_blended_samples_are_the_mean_of_the_neighbors(tab, tmp_path):
+    stage = w.Stage(
+        lambda c: np.full((2, 2), c["level"], np.uint8), [w.Slider("level", 0, 240, step=1)], sampled={"level": 3}
+    )
+    opened(tab, tmp_path / "page.html", [stage.to_html(blend=True)])
+    for value in (30, 120, 239):
+        tab.locator('[data-control="level"]').fill(str(value))
+        tab.wait_for_function(
+            f"document.querySelector('{PICTURE}').getContext('2d').getImageData(0, 0, 1, 1).data[0] === {value}"
+        )
