@@ -53,7 +53,7 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-const fileName = (stage) => [stage.spec.name, ...Object.values(stage.state).filter((v) => JSON.stringify(v).length < 24)].flat().join("_").replace(/[^\w.+-]+/g, "-");
+const fileName = (stage) => [stage.spec.name, ...changedOf(stage).flat(2)].join("_").replace(/[^\w.+-]+/g, "-").slice(0, 80);
 
 // Links: #stage=name&z=[0.5,-1.2]&noise=0.1 : one JSON value a control, only those that left their start.
 
@@ -141,6 +141,7 @@ function compose(stage, scale) {
     context.textBaseline = "alphabetic";
     view.draw(context);
     context.restore();
+    copyWords(context, view.figure, space, stage.theme);
     for (const knob of view.box.querySelectorAll(".knob > span, .tile")) {
       const at = knob.getBoundingClientRect(), look = getComputedStyle(knob);
       if (knob.matches(".tile")) {
@@ -169,6 +170,34 @@ function compose(stage, scale) {
   context.fillStyle = stage.theme.ink;
   lines.forEach((line, i) => context.fillText(line, 0, space.height + size + i * 1.5 * size));
   return canvas;
+}
+
+/** Legend, color scale and warning of a view, from where they stand on the page. */
+function copyWords(context, figure, space, theme) {
+  for (const element of figure.querySelectorAll(".chip, .ramp, .below, .below span, .warning")) {
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    const x = box.left - space.left, y = box.top - space.top;
+    if (!box.width) continue;
+    if (element.matches(".ramp")) {
+      const stops = style.backgroundImage.match(/rgb[^)]*\)/g), ramp = context.createLinearGradient(x, 0, x + box.width, 0);
+      stops.forEach((color, i) => ramp.addColorStop(i / (stops.length - 1), color));
+      context.fillStyle = ramp;
+    } else context.fillStyle = element.matches(".chip") ? style.color : style.backgroundColor;
+    context.beginPath();
+    context.roundRect(x, y, box.width, box.height, Math.min(parseFloat(style.borderRadius) || 0, box.height / 2));
+    context.fill();
+    context.fillStyle = style.color;
+    context.font = `${style.fontSize} ${theme.font}`;
+    for (const node of element.childNodes) {
+      if (node.nodeType !== Node.TEXT_NODE) continue;
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      const place = range.getBoundingClientRect();
+      wrap(context, node.data, place.width + 2).forEach((line, i, lines) => {
+        context.fillText(line, place.left - space.left, place.top - space.top + ((i + 0.12) * place.height) / lines.length);
+      });
+    }
+  }
 }
 
 function wrap(context, text, width) {

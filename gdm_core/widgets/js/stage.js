@@ -167,10 +167,13 @@ function render({ model, el }) {
       const extent = control.extent ?? [0, width, height, 0];
       const aspect = Math.abs((extent[1] - extent[0]) / (extent[3] - extent[2]));
       const across = (share) => extent[0] + share * (extent[1] - extent[0]), up = (share) => extent[2] + share * (extent[3] - extent[2]);
+      const cross = [[0, 0.5], [1, 0.5], [0.5, 0], [0.5, 1]].flatMap(([u, v]) => [across(u), up(v)]);
+      const axes = { mark: "lines", counts: [2, 2], xy: { data: cross }, color: "line", alpha: 1, width: 1, dash: false, fill: false };
       const marks = (control.labels ?? []).map((text, i) => ({
         mark: "text", text: [text], size: 14, anchor: i ? "left" : "right", color: "soft", alpha: 1,
         xy: { data: i ? [across(0.5), up(0.94)] : [across(1), up(0.55)] },
       }));
+      if (control.labels) marks.unshift(axes);
       view.update({ name: control.name, label: control.label, extent, aspect, axes: false, marks, warning: "", size: 1, smooth: false });
       view.figure.classList.add("plain");
     }
