@@ -42,20 +42,22 @@ class Chapter:
             if line.startswith("# %%") or not line.startswith("#"):
                 break
             lines.append(line.removeprefix("#").removeprefix(" "))
-        return "\n".join(lines).replace("**", "")
+        return "\n".join(lines).replace("*", "")
 
     @property
     def title(self) -> str:
         """The heading, without its number."""
-        heading = re.search(r"^# +(?:\d+[ .:·–-]*)?(.+)$", self.opening, re.MULTILINE)
+        heading = re.search(r"^# +(?:\d+\s*[.:·–-]\s*|\d+ +)?(.+)$", self.opening, re.MULTILINE)
         return heading[1].strip() if heading else self.name
 
     @property
     def question(self) -> str:
         """The first sentence that ends in a question mark, or nothing."""
         body = re.sub(r"^#.*$", "", self.opening, flags=re.MULTILINE)
-        found = re.search(r"(?:^|[.!:|]\s|\n\s*\n)\s*((?:[^.!?:|\n]|\n(?!\s*\n))+\?)", body)
-        return " ".join(found[1].split()) if found else ""
+        sentences = [
+            s for part in re.split(r"\n\s*\n", body) for s in re.split(r"(?<=[.!?:])\s+", " ".join(part.split()))
+        ]
+        return next((s for s in sentences if s.endswith("?")), "")
 
     @property
     def minutes(self) -> int | None:

@@ -16,6 +16,7 @@ from gdm_core.course.chapters import chapters, root
 from gdm_core.files import data_home, model_home
 
 FREE_GB = 2.0
+KEY = ("torch", "numpy", "matplotlib", "plotly", "anywidget", "jupyterlab", "voila")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 GET_CHROMIUM = "apt install chromium, brew install --cask chromium, or set GDM_CHROMIUM to the path of one"
 
@@ -71,8 +72,7 @@ def _packages() -> Iterator[Finding]:
             old.append(f"{need.name} {version} (needed {need.specifier})")
         elif need.name in tested and tested[need.name] != version.split("+")[0]:
             other.append(f"{need.name} {version} (tested {tested[need.name]})")
-    key = ("torch", "numpy", "matplotlib", "plotly", "anywidget", "jupyterlab", "voila")
-    yield Finding(True, ", ".join(f"{name} {_version(name)}" for name in key if name not in missing))
+    yield Finding(True, ", ".join(f"{name} {_version(name)}" for name in KEY if name not in missing))
     if missing:
         yield Finding(False, "not installed: " + ", ".join(missing), "make setup")
     if old:

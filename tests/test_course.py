@@ -1,0 +1,365 @@
+"""Chapters, the start page, the doctor, the command line, and JupyterLab as `gdm lab` starts it."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+import tiny_course
+
+from gdm_core.course import cli, doctor, nodelay, start
+from gdm_core.course.chapters import Chapter, chapters, choose, root
+from gdm_core.course.notebooks import read_source
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of two chapters and a lab; the working directory."""
+    tiny_course.make(tmp_path, _02_second="", _01_first="")
+    tiny_course.make(tmp_path, kind="labs", _01_practice="")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_chapters_in_order(course):
+    (course / "lectures" / "src" / "notes.py").touch()
+    first, second = chapters()
+    assert (first.name, first.number) == ("01_first", "01") and second.name == "02_second"
+    assert first.notebook == course / "lectures" / "01_first.ipynb"
+    assert [c.name for c in chapters("labs", course)] == ["01_practice"]
+
+
+@pytest.mark.parametrize(
+    "opening, title, question, minutes",
+    [
+        ("# # 3 · From here to there\n# **Question.** Where do we\n# go? And why? 40 minutes", "From here to there",
+         "Where do we go?", 40),
+        ("# # 03: Names\n#\n# Some text. Is it 0.5? *About 5 min.*", "Names", "Is it 0.5?", 5),
+        ("# # 3D shapes\n#\n# ## Part?\n#\n# What is a shape?", "3D shapes", "What is a shape?", None),
+        ("# # Plain\n#\n# No question.", "Plain", "", None),
+        ("# Text alone", "03_x", "", None),
+    ],
+)  # fmt: skip
+def test_opening(tmp_path, opening, title, question, minutes):
+    source = tmp_path / "03_x.py"
+    head, rest = "# ---\n# jupyter: no\n# ---\n\n# %% [markdown]", "\n# %%\n# Why not this? 99 minutes\n"
+    source.write_text(f"{head}\n{opening}\n{rest}")
+    chapter = Chapter(source)
+    assert (chapter.title, chapter.question, chapter.minutes) == (title, question, minutes)
+
+
+def test_choose(course):
+    first, second = listed = chapters()
+    assert choose([], listed) == listed
+    for name in ("1", "01", "01_first", "lectures/01_first.ipynb", "lectures/src/01_first.py"):
+        assert choose([name], listed) == [first]
+    assert choose(["2", "1", "02"], listed) == [second, first]
+    for name in ("3", "first", "0", ""):
+        with pytest.raises(ValueError, match="needed chapter to be one of '01_first', '02_second'"):
+            choose([name], listed)
+    with pytest.raises(ValueError, match="needed at least one chapter, got none"):
+        choose(["1"], [])
+
+
+def test_root_is_found_from_below_and_from_elsewhere(course, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(course / "lectures" / "src")
+    assert root() == course
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert root() == ROOT  # the clone that the package was installed from
+
+
+def test_start_page(course):
+    assert start.write_page(course) and not start.write_page(course)
+    nb = nbformat.read(course / "lectures" / start.NAME, 4)
+    text = "\n".join(cell.source for cell in nb.cells)
+    assert {cell.cell_type for cell in nb.cells} == {"markdown"}
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links == ["01_first.ipynb", "02_second.ipynb", "../labs/01_practice.ipynb"]
+    assert "| [1 · Title of 1](01_first.ipynb) | What is seen here? | 20 |" in text
+
+
+# The doctor
+
+
+def test_doctor_on_this_machine(capsys):
+    code = cli.main(["doctor"])
+    said = capsys.readouterr().out
+    assert f"Python {sys.version.split()[0]}" in said and "torch " in said and "GB free" in said
+    assert code == int("✗" in said)
+
+
+def found(looker):
+    return [(f.ok, str(f)) for f in looker()]
+
+
+def test_doctor_knows_what_is_in_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDM_DATA", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "a.gz").write_bytes(b"x" * 1_500_000)
+    said = dict((text.split(" in ")[0], ok) for ok, text in found(doctor._data))
+    assert said["✓ mnist"] is True and said["· fashion"] is None
+    assert any("1 files, 1.5 MB" in text for _, text in found(doctor._data))
+    monkeypatch.setenv("GDM_DATA", str(tmp_path / "gone"))
+    assert any("does not exist yet" in text for _, text in found(doctor._data))
+
+
+def test_doctor_finds_missing_and_strange_packages(tmp_path, monkeypatch):
+    versions = {"torch": "2.13.0+cpu", "numpy": "2.4.5", "scipy": "1.17.1", "tqdm": "1.0"}
+    needs = ["torch>=2.13", "numpy>=2.4", "scipy>=1.17", "tqdm>=4.67", "voila>=0.5", "pytest>=9 ; extra == 'test'"]
+
+    def version(name):
+        if name not in versions:
+            raise doctor.importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: needs)
+    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    monkeypatch.setattr(doctor, "_tested", lambda: {"torch": "2.13.0", "numpy": "2.4.6", "scipy": "1.17.1"})
+    monkeypatch.setattr(doctor, "KEY", ("torch", "numpy"))
+    assert found(doctor._packages) == [
+        (True, "✓ torch 2.13.0+cpu, numpy 2.4.5"),
+        (False, "✗ not installed: voila\n    try make setup"),
+        (False, "✗ of a version the course cannot use: tqdm 1.0 (needed >=4.67)\n    try make setup"),
+        (None, "· not the versions the course is tested with: numpy 2.4.5 (tested 2.4.6)"),
+    ]
+
+
+def test_doctor_speaks_of_disk_browser_chapters_and_card(course, monkeypatch):
+    usage = types.SimpleNamespace(free=0.5e9)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: usage)
+    assert found(doctor._disk)[0][0] is False and "making room" in found(doctor._disk)[0][1]
+    monkeypatch.delenv("GDM_CHROMIUM", raising=False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert found(doctor._chromium)[0][0] is None and "apt install chromium" in found(doctor._chromium)[0][1]
+    monkeypatch.setenv("GDM_CHROMIUM", "/opt/chromium")
+    assert doctor.chromium() == "/opt/chromium"
+    assert found(doctor._chapters)[1] == (False, "✗ chapters without a notebook: 01, 02\n    try gdm build 01 02")
+    card = types.SimpleNamespace(name="H200", total_memory=141 * 2**30)
+    monkeypatch.setattr(doctor.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(doctor.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(doctor.torch.cuda, "get_device_properties", lambda i: card)
+    assert found(doctor._device) == [(True, '✓ graphics card H200, 141 GB: DEVICE = "cuda:0"')]
+
+
+# The command line
+
+
+def test_every_command_says_what_it_does(capsys):
+    assert cli.main([]) == 0
+    said = capsys.readouterr().out
+    for name, function in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +\S", said, re.MULTILINE) and function.__doc__ in said
+
+
+def test_unknown_command_names_the_nearest(capsys):
+    assert cli.main(["biuld"]) == 2
+    assert "try 'build'" in capsys.readouterr().err
+
+
+def test_faults_of_ours_are_not_hidden(monkeypatch):
+    def broken(arguments):
+        raise ValueError("shape mismatch")
+
+    monkeypatch.setitem(cli.COMMANDS, "lint", broken)
+    with pytest.raises(ValueError, match="shape mismatch"):
+        cli.main(["lint"])
+
+
+def test_build_and_lint_say_what_happened(course, monkeypatch, capsys):
+    """The kernel is left out: tests/test_build.py has it."""
+    from gdm_core.course import notebooks
+
+    def build(chapter):
+        if chapter.number == "02":
+            raise notebooks.CellFailed(3, "x = y", "NameError: name 'y' is not defined")
+        nb = read_source(chapter.source)
+        nb.metadata["gdm"] = {"source": notebooks.fingerprint(nb)}
+        for i, cell in enumerate((c for c in nb.cells if c.cell_type == "code"), 1):
+            cell.execution_count = i
+        return notebooks.write(nb, chapter.notebook)
+
+    monkeypatch.setattr(notebooks, "build", build)
+    assert cli.main(["build"]) == 1
+    said = capsys.readouterr()
+    assert "written" in said.out and "02_second: code cell 3 raised\n    x = y\nNameError" in said.err
+    assert (course / "lectures" / start.NAME).is_file()
+    assert cli.main(["build", "1"]) == 0 and "unchanged" in capsys.readouterr().out
+    assert cli.main(["lint", "1"]) == 0 and capsys.readouterr().out == "✓ 01_first\n"
+    assert cli.main(["lint"]) == 1
+    assert "✗ 02_second\n  needed 02_second.ipynb built" in capsys.readouterr().out
+    assert cli.main(["build", "5"]) == 2
+
+
+@pytest.fixture
+def became(monkeypatch):
+    """The command that would have taken the place of this process."""
+    commands = []
+    monkeypatch.setattr(cli, "_become", lambda command: commands.append(command) or 0)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    return commands
+
+
+def test_lab_opens_the_start_page(course, became):
+    assert cli.main(["lab", "--port", "9999"]) == 0
+    (command,) = became
+    assert command[-2:] == ["--port", "9999"]
+    assert "--LabApp.default_url=/lab/tree/lectures/00_start.ipynb" in command
+    assert "--ServerApp.kernel_websocket_connection_class=gdm_core.course.nodelay.NoDelayConnection" in command
+    assert (course / "lectures" / "00_start.ipynb").is_file()
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_test_uses_the_cores_there_are(became, monkeypatch, cores):
+    monkeypatch.setattr(doctor, "cpus", lambda: cores)
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["test", "-k", "claims"]) == 0
+    (command,) = became
+    assert command[1:4] == ["-m", "pytest", "--doctest-modules"] and command[-4:] == [
+        "gdm_core",
+        "tests",
+        "-k",
+        "claims",
+    ]
+    assert (command[command.index("-n") + 1] if "-n" in command else "1") == str(min(cores, 4))
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_app_and_export_pass_their_arguments(course, monkeypatch):
+    studio, export = types.ModuleType("studio"), types.ModuleType("export")
+    seen = []
+    studio.main = lambda *arguments: seen.append(arguments)
+    export.export = lambda listed: seen.append([c.name for c in listed])
+    for name, module in (("studio", studio), ("export", export)):
+        monkeypatch.setitem(sys.modules, f"gdm_core.course.{name}", module)
+        monkeypatch.setattr(f"gdm_core.course.{name}", module, raising=False)
+    assert cli.main(["app", "--port", "8001"]) == 0 and cli.main(["export", "02"]) == 0
+    assert seen == [("--port", "8001"), ["02_second"]]
+
+
+def test_mutants_by_name(became, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["mutants", "kl"]) == 0
+    assert became[0][1:] == ["-m", "mutants.plant", "kl"] and os.environ["PYTHONPATH"].startswith("tests")
+
+
+# JupyterLab
+
+
+def test_frames_are_sent_at_once(monkeypatch):
+    asked = []
+    connection = nodelay.NoDelayConnection.__new__(nodelay.NoDelayConnection)
+    handler = types.SimpleNamespace(set_nodelay=asked.append)
+    monkeypatch.setattr(nodelay.NoDelayConnection, "websocket_handler", handler)
+    base = nodelay.ZMQChannelsWebsocketConnection
+    monkeypatch.setattr(base, "connect", lambda self: asked.append("connected"))
+    connection.connect()
+    assert asked == [True, "connected"]
+
+
+class Lab:
+    """JupyterLab as `gdm lab` starts it, in a course."""
+
+    def __init__(self, home: Path):
+        free = ["--no-browser", "--ServerApp.port=0", "--IdentityProvider.token=t", "--allow-root"]
+        self.log = open(home / "log", "w+")
+        environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gdm_core.course.cli", "lab", *free],
+            cwd=home, env=environment, stderr=self.log, stdout=self.log, start_new_session=True,
+        )  # fmt: skip
+        end = time.monotonic() + 90
+        while time.monotonic() < end and self.process.poll() is None:
+            if address := re.search(r"http://(?:localhost|127\.0\.0\.1):(\d+)/", Path(home / "log").read_text()):
+                self.base = f"http://127.0.0.1:{address[1]}"
+                return
+            time.sleep(0.2)
+        raise AssertionError(Path(home / "log").read_text())
+
+    def ask(self, path: str, method: str = "GET", content: dict | None = None) -> bytes:
+        data = json.dumps(content).encode() if content else None
+        request = urllib.request.Request(self.base + path, data, method=method)
+        request.add_header("Authorization", "token t")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=60)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    home = tmp_path_factory.mktemp("lab")
+    tiny_course.make(home, _01_first="\n# %%\nx = 1\n")
+    shutil.copy(ROOT / "lectures" / "jupytext.toml", home / "lectures")
+    nb = read_source(home / "lectures" / "src" / "01_first.py")
+    nbformat.write(nb, home / "lectures" / "01_first.ipynb")
+    running = Lab(home)
+    yield running, home
+    running.stop()
+
+
+@pytest.mark.slow
+def test_lab_shows_the_start_page(lab):
+    running, _ = lab
+    assert b"jupyter-config-data" in running.ask("/lab/tree/lectures/00_start.ipynb")
+    page = json.loads(running.ask("/api/contents/lectures/00_start.ipynb"))
+    assert "01_first.ipynb" in str(page["content"])
+
+
+@pytest.mark.slow
+def test_notebook_saved_in_lab_writes_its_source(lab):
+    running, home = lab
+    opened = json.loads(running.ask("/api/contents/lectures/01_first.ipynb"))
+    assert opened["content"]["cells"][-1]["source"] == "x = 1"
+    before = (home / "lectures" / "src" / "01_first.py").read_text()
+    running.ask("/api/contents/lectures/01_first.ipynb", "PUT", opened)
+    assert (home / "lectures" / "src" / "01_first.py").read_text().split() == before.split()
+    opened["content"]["cells"][-1]["source"] = "x = 2"
+    running.ask("/api/contents/lectures/01_first.ipynb", "PUT", opened)
+    assert read_source(home / "lectures" / "src" / "01_first.py").cells[-1].source == "x = 2"
+
+
+@pytest.mark.slow
+def test_start_page_saved_in_lab_becomes_no_chapter(lab):
+    running, home = lab
+    opened = json.loads(running.ask("/api/contents/lectures/00_start.ipynb"))
+    running.ask("/api/contents/lectures/00_start.ipynb", "PUT", opened)
+    assert [c.name for c in chapters("lectures", home)] == ["01_first"]
+
+
+@pytest.mark.slow
+def test_kernel_in_lab_answers_over_our_connection(lab):
+    """A message there and back through the websocket, by the class that the command names."""
+    from tornado.websocket import websocket_connect
+
+    running, _ = lab
+    kernel = json.loads(running.ask("/api/kernels", "POST", {"name": "python3"}))["id"]
+
+    async def talk() -> list[str]:
+        address = running.base.replace("http", "ws") + f"/api/kernels/{kernel}/channels?token=t"
+        socket = await websocket_connect(address, connect_timeout=60)
+        header = {"msg_id": "1", "msg_type": "kernel_info_request", "session": "s", "username": "", "version": "5.3"}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": {}, "channel": "shell"}
+        await socket.write_message(json.dumps(message))
+        kinds = []
+        while "kernel_info_reply" not in kinds:
+            kinds.append(json.loads(await asyncio.wait_for(socket.read_message(), 60))["header"]["msg_type"])
+        socket.close()
+        return kinds
+
+    assert asyncio.run(talk())
+    running.ask(f"/api/kernels/{kernel}", "DELETE")
