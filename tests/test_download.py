@@ -19,9 +19,9 @@ FAULTS = {
     "cut": f"cut off after {len(FILE) // 2:,} of {len(FILE):,} bytes",
     "corrupt": "another or a damaged file",
     "longer": "cut off",
-    "stall": "silent or too slow for 0.2 seconds",
-    "mute": "silent or too slow for 0.2 seconds",
-    "trickle": "silent or too slow for 0.2 seconds",
+    "stall": "silent or too slow for 0.5 seconds",
+    "mute": "silent or too slow for 0.5 seconds",
+    "trickle": "silent or too slow for 0.5 seconds",
 }
 
 
@@ -33,8 +33,10 @@ def server(monkeypatch):
         yield server
 
 
-def fetch(server, *manners, **options):
-    return download.fetch([f"{server.url}/{manner}/set/file.gz" for manner in manners], SUM, stall=0.2, **options)
+def fetch(server, *manners):
+    # A busy machine may keep a good server waiting: patience is short only where a test is about patience.
+    stall = 0.5 if {"stall", "mute", "trickle", "interrupt"} & set(manners) else 10
+    return download.fetch([f"{server.url}/{manner}/set/file.gz" for manner in manners], SUM, stall=stall)
 
 
 @pytest.mark.parametrize("manner", ["good", "plain", "vague"])
@@ -53,8 +55,13 @@ def test_bad_mirror_is_named_with_its_cause(server, manner, words):
 
 
 @pytest.mark.parametrize("manner", [*FAULTS, "rotten"])
-@pytest.mark.parametrize("good", ["good", "plain", "vague"])
-def test_good_mirror_after_a_bad_one(server, manner, good):
+def test_good_mirror_after_a_bad_one(server, manner):
+    assert fetch(server, manner, "good") == FILE
+
+
+@pytest.mark.parametrize("manner", ["missing", "page", "cut", "corrupt", "rotten", "longer"])
+@pytest.mark.parametrize("good", ["plain", "vague"])
+def test_good_mirror_without_ranges_after_a_bad_one(server, manner, good):
     assert fetch(server, manner, good) == FILE
 
 
@@ -68,7 +75,7 @@ def test_nobody_there():
     with serving({}) as gone:
         url = gone.url
     with pytest.raises(download.DataUnavailable, match="refused"):
-        download.fetch([f"{url}/file.gz"], SUM, stall=0.2, progress=False)
+        download.fetch([f"{url}/file.gz"], SUM, stall=0.5, progress=False)
 
 
 def test_no_mirror():

@@ -65,7 +65,7 @@ def fetch(urls: Sequence[str], sha256: str, *, stall: float = 5.0, progress: boo
 
 def _attempt(url: str, got: bytearray, sha256: str, stall: float, bar: tqdm, causes: dict[str, str]) -> bool:
     """Complete `got` from `url`.  A wrong sum may be the fault of earlier bytes, so then once more from the first."""
-    while True:
+    for _ in range(2):
         resumed = len(got) > 0
         try:
             _receive(url, got, stall, bar)
@@ -82,7 +82,8 @@ def _attempt(url: str, got: bytearray, sha256: str, stall: float, bar: tqdm, cau
             causes[url] = _wrong(got, sha256)
         got.clear()
         if not resumed:
-            return False
+            break
+    return False
 
 
 def _receive(url: str, got: bytearray, stall: float, bar: tqdm) -> None:

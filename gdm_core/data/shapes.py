@@ -169,11 +169,11 @@ class Banana(Target):
 
     def quadrature(self):
         noise, weights = grid([-8.0] * 2, [8.0] * 2, 0.25)
-        return self._bent(noise), weights * self.std.double().prod().cpu()
+        return self._bent(noise), weights * self.std.cpu().double().prod()
 
     def entropy(self) -> float:
         """That of the Gaussian before bending: log(2 pi e s c), nats."""
-        return 1 + LOG_2PI + self.std.double().log().sum().item()
+        return 1 + LOG_2PI + self.std.cpu().double().log().sum().item()
 
 
 class Funnel(Target):
@@ -210,11 +210,11 @@ class Funnel(Target):
     def quadrature(self):
         noise, weights = grid([-8.0] * 2, [8.0] * 2, 0.25)
         points = self._widened(noise)
-        return points, weights * self.std.double().prod().cpu() * (0.5 * points[:, 0]).exp()
+        return points, weights * self.std.cpu().double().prod() * (0.5 * points[:, 0]).exp()
 
     def entropy(self) -> float:
         """log(2 pi e s c): E[x_1] = 0, so the funnel's mean log-width is that of its middle; nats."""
-        return 1 + LOG_2PI + self.std.double().log().sum().item()
+        return 1 + LOG_2PI + self.std.cpu().double().log().sum().item()
 
 
 class Checkerboard(Target):

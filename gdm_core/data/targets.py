@@ -32,7 +32,12 @@ def tiled(method):
 
 
 class Target(nn.Module):
-    """What the targets share.  Subclasses give `log_prob`, `draw`, `quadrature` and, where it exists, `score`.
+    """What the targets share.  Each has, of its own:
+
+    - `log_prob(x)`, (B, *event) -> (B,), nats, and `score(x)`, its gradient, where there is one;
+    - `draw(n, generator=None)`: draws (n, *event) and the number (n,) of the mode each came from, None for one mode;
+    - `quadrature()`: points (M, *event) and weights (M,), float64, such that `(weights * f(points)).sum()` is the
+      integral of f over all x.
 
     Attributes:
         event_shape: (1,) or (2,).
@@ -41,16 +46,8 @@ class Target(nn.Module):
     event_shape = Size([2])
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` independent draws, (n, *event); they follow `torch.manual_seed` unless a generator is given."""
+        """`n` draws, (n, *event), that follow `torch.manual_seed`, or a generator on the target's device."""
         return self.draw(n, generator)[0]
-
-    def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
-        """Draws (n, *event) and the number of the mode each came from, (n,), or None for a single mode."""
-        raise NotImplementedError
-
-    def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Points (M, *event) and weights (M,), float64: `(weights * f(points)).sum()` is the integral of f over x."""
-        raise NotImplementedError
 
     def entropy(self) -> float:
         """-E[log p(x)] in nats: the lowest mean negative log-likelihood that any model can reach.  By quadrature."""
@@ -170,12 +167,12 @@ class Gaussian(Target):
         return self.mean + noise @ self.scale_tril.T, None
 
     def quadrature(self):
-        tril = self.scale_tril.double().cpu()
+        tril = self.scale_tril.cpu().double()
         d = len(tril)
         noise, weights = grid([-8.0] * d, [8.0] * d, 0.25)
-        return self.mean.double().cpu() + noise @ tril.T, weights * tril.diagonal().prod()
+        return self.mean.cpu().double() + noise @ tril.T, weights * tril.diagonal().prod()
 
     def entropy(self) -> float:
         """d/2 log(2 pi e) + log|L|, nats."""
         d = len(self.mean)
-        return 0.5 * d * (1 + LOG_2PI) + self.scale_tril.double().diagonal().log().sum().item()
+        return 0.5 * d * (1 + LOG_2PI) + self.scale_tril.cpu().double().diagonal().log().sum().item()

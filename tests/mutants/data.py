@@ -217,14 +217,13 @@ MUTANTS = [
         DOWNLOAD,
         "        got.clear()\n        if not resumed:",
         "        if not resumed:",
-        "tests/test_download.py::test_bad_mirror_is_named_with_its_cause[corrupt] "
-        "tests/test_download.py::test_good_mirror_after_a_bad_one[good-corrupt]",
+        "tests/test_download.py::test_good_mirror_after_a_bad_one[corrupt]",
     ),
     Mutant(
         "no-second-chance-for-the-good-mirror",
         DOWNLOAD,
-        "        if not resumed:\n            return False",
-        "        return False",
+        "        if not resumed:\n            break",
+        "        break",
         "tests/test_download.py::test_wrong_beginning_is_not_kept",
     ),
     Mutant(
