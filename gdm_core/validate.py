@@ -76,7 +76,15 @@ def device(value) -> torch.device:
     return found
 
 
-def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None = None, minimum: int = 1) -> Tensor:
+def batch(
+    x,
+    event_shape: Iterable[int],
+    *,
+    name: str = "x",
+    like: Tensor | None = None,
+    minimum: int = 1,
+    finite: bool = True,
+) -> Tensor:
     """Return `x` if it is a finite floating batch `(B, *event_shape)` with `B >= minimum`.
 
     Args:
@@ -85,6 +93,7 @@ def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None
         name: how the error calls it.
         like: a tensor (a parameter, say) whose dtype and device `x` must share.
         minimum: least number of examples.
+        finite: look for NaN and infinity; False where the caller sees them in its own sums.
 
     Raises:
         ValueError: no tensor, wrong shape, too few examples, integers, another dtype or device, NaN or infinity.
@@ -109,7 +118,7 @@ def batch(x, event_shape: Iterable[int], *, name: str = "x", like: Tensor | None
     if like is not None and x.device != like.device:
         raise bad(f"{name} on the model's device {like.device}", x.device, f"{name}.to('{like.device}')")
     # A sum is NaN or infinite as soon as one entry is, and many times faster to take than isfinite is to look at all.
-    if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
+    if finite and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
         count = int((~torch.isfinite(x)).sum())
         raise bad(
             f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]"

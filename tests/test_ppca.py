@@ -275,6 +275,7 @@ def low_rank(n=100):
         (lambda: data()[:1], 1, "at least 2 examples, got 1"),
         (lambda: data()[:4], 3, "at least 5 examples for 3 latents, got 4; try fewer latents"),
         (lambda: torch.full((9, 6), float("nan")).double(), 2, "finite x"),
+        (lambda: torch.cat([data(), torch.full((1, 6), float("inf"))]), 2, "finite x, got 6 NaN"),
         (lambda: data().float(), 2, "model's dtype"),
         (lambda: data()[:, :5], 2, r"x of shape \(B, 6\)"),
     ],
@@ -284,6 +285,11 @@ def test_bad_data_are_refused_with_cause_and_remedy(method, x, q, words):
     with pytest.raises(ValueError, match=f"needed .*{words}"):
         model.solve(x()) if method == "solve" else list(model.em(x(), 2000))
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_numbers_too_large_to_square_are_refused():
+    with pytest.raises(ValueError, match="squares are finite, got values up to .*e.20.; try x / x.std"):
+        PPCA(6, 2).double().solve(data() * 1e200)
 
 
 def test_a_constant_column_does_no_harm_while_there_is_noise():

@@ -93,6 +93,7 @@ def test_the_names_and_the_minimum_are_the_callers():
     with says("codes with at least 2 examples, got 1"):
         validate.batch(torch.zeros(1, 3), (3,), name="codes", minimum=2)
     assert len(validate.batch(torch.zeros(0, 3), (3,), minimum=0)) == 0
+    assert len(validate.batch(torch.full((2, 3), float("nan")), (3,), finite=False)) == 2
 
 
 def test_the_remedy_for_nan_works():

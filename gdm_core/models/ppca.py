@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
@@ -115,7 +116,7 @@ class PPCA(nn.Module):
         Raises:
             ValueError: fewer than q + 2 examples, NaN, or data that fill no more than q dimensions, so that var = 0.
         """
-        x, q = self._data(x), self.latents
+        x, q = self._data(x, finite=False), self.latents
         mean, values, U = _principal(x, q)
         var = values[q:].clamp(min=0).sum() / (self.features - q)
         if not var > 1e-12 * values[0]:
@@ -157,8 +158,8 @@ class PPCA(nn.Module):
         self._write(new, mean, var)
         return value
 
-    def _data(self, x: Tensor) -> Tensor:
-        x = batch(x, self.event_shape, like=self.W, minimum=2)
+    def _data(self, x: Tensor, finite: bool = True) -> Tensor:
+        x = batch(x, self.event_shape, like=self.W, minimum=2, finite=finite)
         if len(x) < self.latents + 2:
             raise bad(f"at least {self.latents + 2} examples for {self.latents} latents", len(x), "fewer latents")
         return x
@@ -196,13 +197,13 @@ def _principal(x: Tensor, q: int) -> tuple[Tensor, Tensor, Tensor]:
             total += tile.sum(0)
             gram += _gram(tile)
         mean = total / n
-        values, U = torch.linalg.eigh(gram / n - torch.outer(mean, mean))
+        values, U = _eigh(gram / n - torch.outer(mean, mean), x)
         mean, values, U = mean + shift, values.flip(0), U.flip(1)[:, :q]
     else:
         # The N x N matrix of inner products has the same eigenvalues, and the missing ones are 0.
         mean = x.double().mean(0)
         away = x.double() - mean
-        values, V = torch.linalg.eigh(_gram(away.T) / n)
+        values, V = _eigh(_gram(away.T) / n, x)
         values = values.flip(0)
         U = away.T @ V.flip(1)[:, :q] / (n * values[:q].clamp(min=1e-300)).sqrt()
     peak = U.gather(0, U.abs().argmax(0, keepdim=True))
@@ -213,8 +214,15 @@ def _gram(x: Tensor) -> Tensor:
     """x^T x; numpy's BLAS takes half the time of torch's in float64."""
     if x.device.type != "cpu":
         return x.T @ x
-    a = x.numpy()
-    return torch.from_numpy(a.T @ a)
+    with np.errstate(over="ignore", invalid="ignore"):  # `_eigh` says it better
+        return torch.from_numpy(x.numpy().T @ x.numpy())
+
+
+def _eigh(covariance: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    if not torch.isfinite(covariance.sum()):
+        batch(x, x.shape[1:])  # for its error
+        raise bad("x whose squares are finite", f"values up to {x.abs().max().item():.1e}", "x / x.std(0)")
+    return torch.linalg.eigh(covariance)
 
 
 def _no_noise(q: int) -> ValueError:
