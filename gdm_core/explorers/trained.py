@@ -1,0 +1,132 @@
+"""Models that explorers train: from zero at their first use, kept for the next one, trained anew while one watches.
+
+A recipe is a function of plain options that returns an untrained model and the iterator that trains it:
+
+    def recipe(dataset="digits", steps=1000):
+        model = VAE((1, 8, 8), 2)
+        return model, train.steps(model, data.load(dataset).x, steps=steps)
+
+`trained(recipe)` is the model after the last step, `learner(recipe)` a `Trainer` that starts from the first.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+import gdm_core
+from gdm_core.files import atomic_write, model_home
+from gdm_core.widgets import Trainer, frozen
+
+Recipe = Callable[..., tuple[nn.Module, Iterable]]
+SHARED = ("train.py", "checkpoint.py", "networks.py", "likelihoods.py", "data")  # what any recipe may use
+
+_kept: dict[Path, nn.Module] = {}
+_one_at_a_time = threading.Lock()  # training draws from torch's own stream of random numbers
+
+
+def trained(recipe: Recipe, *, seed: int = 0, **options) -> nn.Module:
+    """The model of a recipe, trained to the end: from memory, from a file, or from zero with a progress bar.
+
+    The file lies in `model_home()`; its name holds a hash of the options and one of the code that shapes the training
+    (the recipe, the model's classes, networks, likelihoods, training loop, data), so that a change of either trains
+    anew.  A file that cannot be read is replaced; a folder that cannot be written is done without.
+
+    Args:
+        recipe: `recipe(**options) -> (model, iterator of training steps)`.
+        seed: of weights and training noise; torch's random numbers are left as they were.
+        options: numbers, strings and lists of them; `steps`, if there, is the number of training steps.
+
+    Returns:
+        The model in evaluation mode, without gradients; shared between callers, so not to be trained on.
+    """
+    with _one_at_a_time, torch.random.fork_rng(_cuda()), torch.enable_grad():
+        torch.manual_seed(seed)
+        model, steps = recipe(**options)
+        path = place(recipe, model, seed, options)
+        if path not in _kept:
+            if not _load(model, path):
+                told = f"{recipe.__name__}: trained once, then kept"
+                bar = {"disable": bool(os.environ.get("GDM_QUIET")), "unit": "step", "mininterval": 0.3}
+                for _ in tqdm(steps, told, options.get("steps"), **bar):
+                    pass
+                _save(model, path)
+            _kept[path] = frozen(model)
+        return _kept[path]
+
+
+def learner(recipe: Recipe, look: Callable[[nn.Module], object] = lambda model: model, **options) -> Trainer:
+    """The training of the same recipe in the background, for `Stage(trainer=...)`.
+
+    Args:
+        look: what a checkpoint keeps, made from a frozen copy of the model in the trainer's thread: the model alone, or
+            also the codes of a data set.
+        options: of the recipe.
+    """
+    now: dict[str, nn.Module] = {}
+
+    def make() -> Iterable:
+        now["model"], steps = recipe(**options)
+        return steps
+
+    return Trainer(make, lambda _: look(frozen(now["model"])), total=options.get("steps"))
+
+
+def place(recipe: Recipe, model: nn.Module, seed: int, options: dict) -> Path:
+    """Where `trained` keeps the model of this recipe, options and code."""
+    chosen, code = hashlib.blake2b(digest_size=6), hashlib.blake2b(digest_size=6)
+    chosen.update(json.dumps([options, seed], sort_keys=True).encode())
+    code.update(f"{inspect.getsource(recipe)}{model}".encode())
+    for file in _sources(model):
+        code.update(_text(file))
+    return model_home() / f"{recipe.__name__}-{chosen.hexdigest()}-{code.hexdigest()}.safetensors"
+
+
+def _sources(model: nn.Module) -> list[Path]:
+    """The course's files that shape the training of `model`: what is shared, and its own classes."""
+    root = Path(gdm_core.__file__).parent
+    modules = {type(part).__module__ for part in model.modules()}
+    files = {Path(sys.modules[m].__file__) for m in modules if m.startswith("gdm_core.")}
+    for name in SHARED:
+        files.update((root / name).rglob("*.py") if (root / name).is_dir() else [root / name])
+    return sorted(files)
+
+
+@functools.cache
+def _text(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def _load(model: nn.Module, path: Path) -> bool:
+    """Whether the file was there and fits."""
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, RuntimeError, safetensors.SafetensorError):
+        return False
+    return True
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    """Write the file and take away those of older code."""
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    with contextlib.suppress(OSError):  # a folder that cannot be written costs the next start some seconds, no more
+        atomic_write(path, safetensors.torch.save(state))
+        for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.safetensors"):
+            if old != path:
+                old.unlink(missing_ok=True)
+
+
+def _cuda() -> list[int]:
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
