@@ -399,7 +399,8 @@ fig, ax = plt.subplots(figsize=(9, 3.8))
 for pairs, name, color in [(list(enumerate(em_values, 1)), "EM", colors.EXACT), (own_values, "own ν for each x", colors.PARAMETERS),
                            (encoded_values, "encoder", colors.MODEL)]:
     t, v = zip(*pairs)
-    plotting.curve(t, [max(optimum - value, 1e-5) for value in v], ax, name, color=color, at=0.05 if name == "EM" else 1.0)
+    plotting.curve(t, [max(optimum - value, 1e-5) for value in v], ax, name, color=color, at=0.05 if name == "EM" else 1.0,
+                   offset=(10, 10) if name == "EM" else (6, 0))
 ax.set(xscale="log", yscale="log", xlim=(1, passes * 8), ylim=(2e-5, 30), xlabel="passes over the data",
        ylabel="nats below the maximum", title="Three roads to the maximum of one likelihood");
 
