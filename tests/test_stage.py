@@ -484,14 +484,15 @@ def test_a_model_that_cannot_be_made_says_so():
 def test_stop_closes_the_generator():
     closed = threading.Event()
 
-    def make():
+    def forever():
         try:
             while True:
                 yield 1
         finally:
             closed.set()
 
-    trainer = w.Trainer(make)
+    held = forever()  # held here too: garbage collection does not close it
+    trainer = w.Trainer(lambda: held)
     trainer.step().wait()
     trainer.stop().wait()
     assert closed.is_set()

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -389,7 +390,12 @@ def test_the_model_moves_the_page(live):
 def test_timeline_plays_every_state_scrubs_and_follows(live):
     length = [4]
     line = w.Timeline("step", lambda: length[0], fps=50, follow=True)
-    tab = live(w.Stage(lambda c: np.full((2, 2), 10 * c["step"], np.uint8), [line]))
+
+    def draw(controls):
+        time.sleep(0.05)  # slower than the timeline plays
+        return np.full((2, 2), 10 * controls["step"], np.uint8)
+
+    tab = live(w.Stage(draw, [line]))
     settled(tab)
     assert sent(tab)[-1]["state"]["step"] == 0  # nothing plays by itself
     tab.click('[data-control="step play"]')

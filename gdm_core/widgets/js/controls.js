@@ -125,8 +125,8 @@ const MAKE = {
 /** Start, pause, step and reset of a background training, with its progress. */
 function trainingStrip(stage) {
   const start = h("button", { type: "button", class: "push", "data-control": "train start", onclick: () => stage.train(running ? "pause" : "start") }, "Train");
-  const step = h("button", { type: "button", class: "push quiet", "data-control": "train step", onclick: () => stage.train("step") }, "One step");
-  const reset = h("button", { type: "button", class: "push quiet", "data-control": "train reset", onclick: () => stage.train("reset") }, "Start over");
+  const step = h("button", { type: "button", class: "push quiet", "data-control": "train step", onclick: () => stage.train("step") }, "Step");
+  const reset = h("button", { type: "button", class: "push quiet", "data-control": "train reset", onclick: () => stage.train("reset") }, "Restart");
   const bar = h("progress", { "aria-label": "Training progress" });
   const said = h("output", { class: "number" });
   const alarm = h("p", { class: "alert", role: "alert", hidden: true });
@@ -135,7 +135,7 @@ function trainingStrip(stage) {
     el: h("div", { class: "control training" }, h("div", { class: "row" }, start, step, reset), h("div", { class: "row" }, bar, said), alarm),
     show(status) {
       running = status.running;
-      start.textContent = running ? "Pause" : status.done ? "Train again" : status.steps ? "Go on" : "Train";
+      start.textContent = running ? "Pause" : status.done ? "Again" : status.steps ? "Go on" : "Train";
       bar.hidden = !status.total;
       if (status.total) {
         bar.max = status.total;

@@ -92,7 +92,7 @@ function render({ model, el }) {
   const GONE = () =>
     el.closest(".jupyter-widgets-disconnected")
       ? "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page."
-      : "The kernel does not answer: it is busy, restarting or gone. The picture stays and follows as soon as it answers.";
+      : "The kernel does not answer: it is busy, or it was restarted. The picture stays and follows as soon as it answers; after a restart, run this cell again.";
 
   const receive = (message, buffers) => {
     if (message.kind === "stale") return requests.want();
