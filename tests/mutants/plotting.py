@@ -1,0 +1,43 @@
+"""Faults in figures: pictures that look right and are not."""
+
+from mutants.plant import Mutant
+
+FILE, TESTS = "gdm_core/plotting.py", "tests/test_plotting.py"
+
+MUTANTS = [
+    Mutant(
+        "ellipse-axes-swapped",
+        FILE,
+        "width, height = 2 * radius * values.flip(0).sqrt()",
+        "width, height = 2 * radius * values.sqrt()",
+        f"{TESTS}::test_ellipses_have_the_axes_of_the_covariance",
+    ),
+    Mutant(
+        "ellipse-of-variances",
+        FILE,
+        "values.flip(0).sqrt()",
+        "values.flip(0)",
+        f"{TESTS}::test_ellipses_have_the_axes_of_the_covariance",
+    ),
+    Mutant(
+        "contour-at-a-share-of-the-peak",
+        FILE,
+        "levels = sorted({float(ordered[np.searchsorted(inside, m)]) for m in mass})",
+        "levels = sorted({float(ordered[0] * (1 - m)) + 1e-9 for m in mass})[:2]",
+        f"{TESTS}::test_contours_enclose_the_mass_that_they_claim",
+    ),
+    Mutant(
+        "field-upside-down",
+        FILE,
+        '"origin": "lower"',
+        '"origin": "upper"',
+        f"{TESTS}::test_field_is_the_right_way_up",
+    ),
+    Mutant(
+        "pictures-column-by-column",
+        FILE,
+        "top, left = i // columns * (height + pad), i % columns * (width + pad)",
+        "top, left = i % rows * (height + pad), i // rows * (width + pad)",
+        f"{TESTS}::test_images_puts_every_pixel_in_its_place",
+    ),
+]
