@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch.distributions import MultivariateNormal
 
 from gdm_core import plotting
+from gdm_core.data import toy
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def test_contours_enclose_the_mass_that_they_claim(ax):
     radii = sorted(float(distance(v).mean()) for v in lines)
     expected = [math.sqrt(-2 * math.log(1 - m)) for m in (0.5, 0.9)]
     assert radii == pytest.approx(expected, abs=0.02)
+
+
+def test_contours_of_a_mixture_enclose_that_share_of_its_samples(ax):
+    target = toy.target("funnel")
+    plotting.contours(target.log_prob, ax, (-12, 12, -10, 10), mass=(0.5, 0.8), side=400)
+    torch.manual_seed(0)
+    density = target.log_prob(target.sample(20_000)).exp()
+    inside = sorted(float((density > level).float().mean()) for level in ax.collections[0].levels)
+    assert inside == pytest.approx([0.5, 0.8], abs=0.015)
 
 
 def test_ellipses_have_the_axes_of_the_covariance(ax):

@@ -24,7 +24,7 @@ MUTANTS = [
         FILE,
         "levels = sorted({float(ordered[np.searchsorted(inside, m)]) for m in mass})",
         "levels = sorted({float(ordered[0] * (1 - m)) + 1e-9 for m in mass})[:2]",
-        f"{TESTS}::test_contours_enclose_the_mass_that_they_claim",
+        f"{TESTS}::test_contours_of_a_mixture_enclose_that_share_of_its_samples",
     ),
     Mutant(
         "field-upside-down",
