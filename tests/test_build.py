@@ -147,6 +147,15 @@ def test_students_get_a_gap_for_each_solution(tmp_path):
     assert all(cell.execution_count is None for cell in nb.cells if cell.cell_type == "code")
 
 
+def test_solutions_are_cut_out_at_their_indent(tmp_path):
+    function = LAB.split("\n\n")[0]
+    two = function + "\n\n" + function.split("# %%\n")[1].replace("double", "triple")
+    (lab,) = tiny_course.make(tmp_path, kind="labs", _01_lab=two)
+    nb = notebooks.student(read_source(lab.source))
+    gap = "    # Your code here\n    raise NotImplementedError()"
+    assert nb.cells[2].source.split("\n\n") == [f"def {name}(x):\n{gap}" for name in ("double", "triple")]
+
+
 def png(*chunks: tuple[bytes, bytes]) -> str:
     raw = b"\x89PNG\r\n\x1a\n"
     for kind, data in chunks:

@@ -54,7 +54,7 @@ def test_chapters_in_order(course):
 )  # fmt: skip
 def test_opening(tmp_path, opening, title, question, minutes):
     source = tmp_path / "03_x.py"
-    head, rest = "# ---\n# jupyter: no\n# ---\n\n# %% [markdown]", "\n# %%\n# Why not this? 99 minutes\n"
+    head, rest = "# ---\n# jupyter: no\n# ---\n\n# %% [markdown]", "# %%\n# Why not this? 99 minutes\n"
     source.write_text(f"{head}\n{opening}\n{rest}")
     chapter = Chapter(source)
     assert (chapter.title, chapter.question, chapter.minutes) == (title, question, minutes)
@@ -85,6 +85,7 @@ def test_start_page(course):
     nb = nbformat.read(course / "lectures" / start.NAME, 4)
     text = "\n".join(cell.source for cell in nb.cells)
     assert {cell.cell_type for cell in nb.cells} == {"markdown"}
+    assert nb.metadata.jupytext == {"formats": "ipynb"}  # saved in JupyterLab, it writes no source
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links == ["01_first.ipynb", "02_second.ipynb", "../labs/01_practice.ipynb"]
     assert "| [1 · Title of 1](01_first.ipynb) | What is seen here? | 20 |" in text

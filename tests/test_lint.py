@@ -74,9 +74,9 @@ def count(i, number):
 
 
 FAULTS = {
-    "not run": (lambda nb, code: [c.update(execution_count=None) for c in code], "needed cells run once"),
-    "one cell not run": (count(3, None), "needed cells run once"),
-    "out of order": (count(3, 7), "needed cells run once"),
+    "not-run": (lambda nb, code: [c.update(execution_count=None) for c in code], "needed cells run once"),
+    "one-cell-not-run": (count(3, None), "needed cells run once"),
+    "out-of-order": (count(3, 7), "needed cells run once"),
     "error": (
         lambda nb, code: code[5].outputs.append(output("error", ename="KeyError", evalue="'x'", traceback=[])),
         "cell 8: needed no error, got KeyError: 'x'",
@@ -87,9 +87,9 @@ FAULTS = {
     "script": (show(**{"application/javascript": "x"}), "got application/javascript"),
     "widget": (show(**{"application/vnd.jupyter.widget-view+json": {}}), "got application/vnd.jupyter.widget-view"),
     "address": (show(**{"text/plain": "[<Line2D object at 0x7f12ab34cd56>]"}), "got an address"),
-    "printed address": (write_to("stdout", "<object at 0x7f12ab34cd56>\n"), "got an address"),
-    "widget state": (lambda nb, code: nb.metadata.update(widgets={}), "needed no stored widget state"),
-    "no stamp": (lambda nb, code: nb.metadata.pop("gdm"), "got those of no stamped build"),
+    "printed-address": (write_to("stdout", "<object at 0x7f12ab34cd56>\n"), "got an address"),
+    "widget-state": (lambda nb, code: nb.metadata.update(widgets={}), "needed no stored widget state"),
+    "no-stamp": (lambda nb, code: nb.metadata.pop("gdm"), "got those of no stamped build"),
     "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),
     "edited": (lambda nb, code: code[5].update(source="other"), "got cells edited after the build"),
     "retagged": (lambda nb, code: code[5].metadata.update(tags=["x"]), "got cells edited after the build"),
@@ -118,25 +118,25 @@ def test_path_of_this_machine(good, tmp_path):
 
 
 SOURCES = {
-    "parameters untagged": ('# %% tags=["parameters"]', "# %%", 'needed the tag "parameters"'),
-    "parameters second": (
+    "parameters-untagged": ('# %% tags=["parameters"]', "# %%", 'needed the tag "parameters"'),
+    "parameters-second": (
         '# %% tags=["parameters"]',
         '# %%\nx = 1\n\n# %% tags=["parameters"]',
         "got it in code cells",
     ),
-    "parameters twice": ("# %%\nlast", '# %% tags=["parameters"]\nlast', "got it in code cells [1, 6]"),
-    "parameter missing": ("SEED = 0", "SED = 0", "got no SEED"),
-    "parameter computed": ("SEED = 0", "SEED = int(0)", "got no SEED"),
-    "full profile": ('PROFILE = "fast"', 'PROFILE = "full"', "needed PROFILE = \"fast\" as committed, got 'full'"),
-    "on the card": ('DEVICE = "cpu"', 'DEVICE = "cuda"', "needed DEVICE"),
-    "no reason": ("# ignored: plotly", "# plotly", "cell 6: needed a reason to ignore its output"),
-    "empty reason": ("# ignored: plotly differs in the last bit", "# ignored:", "cell 6: needed a reason"),
+    "parameters-twice": ("# %%\nlast", '# %% tags=["parameters"]\nlast', "got it in code cells [1, 6]"),
+    "parameter-missing": ("SEED = 0", "SED = 0", "got no SEED"),
+    "parameter-computed": ("SEED = 0", "SEED = int(0)", "got no SEED"),
+    "full-profile": ('PROFILE = "fast"', 'PROFILE = "full"', "needed PROFILE = \"fast\" as committed, got 'full'"),
+    "on-the-card": ('DEVICE = "cpu"', 'DEVICE = "cuda"', "needed DEVICE"),
+    "no-reason": ("# ignored: plotly", "# plotly", "cell 6: needed a reason to ignore its output"),
+    "empty-reason": ("# ignored: plotly differs in the last bit", "# ignored:", "cell 6: needed a reason"),
     "skipped": ("# %%\nlast", '# %% tags=["nbval-skip"]\nlast', "cell 8: needed no other exemption, got nbval-skip"),
-    "by comment": ("# %%\nlast", "# %%\n# NBVAL_IGNORE_OUTPUT\nlast", "got NBVAL_IGNORE_OUTPUT"),
-    "dead link": ("src/01_good.py", "src/01_bad.py", "needed a link that leads somewhere, got src/01_bad.py"),
-    "no title": ("# # 1 · Title of 1", "# Title", "cell 1: needed a heading"),
-    "no question": ("What is seen here?", "This.", "cell 1: needed a question"),
-    "no minutes": ("About 20 minutes.", "Soon.", "cell 1: needed how long it takes"),
+    "by-comment": ("# %%\nlast", "# %%\n# NBVAL_IGNORE_OUTPUT\nlast", "got NBVAL_IGNORE_OUTPUT"),
+    "dead-link": ("src/01_good.py", "src/01_bad.py", "needed a link that leads somewhere, got src/01_bad.py"),
+    "no-title": ("# # 1 · Title of 1", "# Title", "cell 1: needed a heading"),
+    "no-question": ("What is seen here?", "This.", "cell 1: needed a question"),
+    "no-minutes": ("About 20 minutes.", "Soon.", "cell 1: needed how long it takes"),
 }
 
 

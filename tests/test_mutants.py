@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from mutants.plant import Mutant, Planter, collect
+from mutants.plant import Mutant, Planter, collect, judge
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needed os.fork to plant faults, got Windows; try WSL")
 
@@ -27,6 +27,40 @@ def test_fault_is_noticed(planter, area, i):
     if verdict.outcome == "skipped":
         pytest.skip(verdict.detail)
     assert verdict.outcome == "killed", f"{AREAS[area][i]}\n{verdict.detail}"
+
+
+ANSWER = {
+    "code": 1,
+    "reports": {"t.py::test_a": "passed", "t.py::test_b": "failed"},
+    "error": "AssertionError",
+    "loaded": True,
+    "import_error": None,
+    "timed_out": False,
+    "tail": "",
+}
+
+
+@pytest.mark.parametrize(
+    "changes, outcome",
+    [
+        ({}, "killed"),
+        ({"error": "ValueError"}, "killed"),  # such as Diverged, or a shape that no longer fits
+        ({"code": 0, "reports": {"t.py::test_a": "passed"}}, "survived"),
+        ({"code": 0, "loaded": False}, "broken"),
+        ({"loaded": False}, "broken"),
+        ({"error": "NameError"}, "broken"),
+        ({"error": "UnboundLocalError"}, "broken"),
+        ({"import_error": "KeyError: 1"}, "broken"),
+        ({"code": 2}, "broken"),
+        ({"code": 3}, "broken"),
+        ({"code": 4, "reports": {}}, "broken"),
+        ({"code": 5, "reports": {}}, "broken"),
+        ({"code": None, "reports": {}}, "broken"),  # the child was killed by a signal
+        ({"timed_out": True, "code": None}, "broken"),
+    ],
+)
+def test_judgement(changes, outcome):
+    assert judge(Mutant("m", "f.py", "a", "b", "t.py"), ANSWER | changes).outcome == outcome
 
 
 TWO = """

@@ -128,6 +128,7 @@ def test_waiting_for_a_reply():
     kernel.is_alive.return_value = True
     kernel.get_message.side_effect = [Empty, reply("other"), Empty, reply("mine")]
     replay.await_reply(kernel, "mine", timeout=60)
+    assert kernel.get_message.call_count == 4  # what answers another message is passed over
     kernel.get_message.side_effect = [reply("mine", "aborted")]
     with pytest.raises(RuntimeError, match="refused"):
         replay.await_reply(kernel, "mine", timeout=60)
@@ -136,4 +137,4 @@ def test_waiting_for_a_reply():
         replay.await_reply(kernel, "mine", timeout=0.05)
     kernel.is_alive.return_value = False
     with pytest.raises(RuntimeError, match="died"):
-        replay.await_reply(kernel, "mine", timeout=60)
+        replay.await_reply(kernel, "mine", timeout=1)

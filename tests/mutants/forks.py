@@ -4,6 +4,7 @@ A request is one line of JSON: root, ids, seconds, and for a fault file and text
 pytest, outcome of each test, whether the faulty file was read, what went wrong, and the end of what was printed.
 """
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -104,7 +105,8 @@ def child(request: dict) -> dict:
         fault = Fault(os.path.join(request["root"], request["file"]), request["text"])
         fault.install()
     stop = ["-x"] if "file" in request else []
-    plain = ["-q", "--tb=short", "--color=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval"]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    plain = ["-q", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
     code = pytest.main([*request["ids"], *stop, *plain, f"--rootdir={request['root']}"], plugins=[recorder])
     return {"code": int(code), "loaded": fault.loaded, "import_error": fault.import_error, **vars(recorder)}
 
@@ -170,6 +172,7 @@ def main() -> None:
             pass
     assert not any(name.split(".")[0] == "gdm_core" for name in sys.modules), "the server imported the course"
     sys.modules["torch"].set_num_threads(1)
+    gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
     for line in sys.stdin:
         answers.write(json.dumps(fork(json.loads(line))) + "\n")
 

@@ -102,7 +102,7 @@ class Planter:
         if health.outcome != "passed":
             return health
         answer = self._ask(mutant.ids, mutant.hang or self.seconds, file=mutant.file, text=text)
-        return dataclasses.replace(_judge(mutant, answer), seconds=answer["seconds"])
+        return dataclasses.replace(judge(mutant, answer), seconds=answer["seconds"])
 
     def _health(self, mutant: Mutant, neighbors: Iterable[Mutant]) -> Verdict:
         """Whether the tests pass without a fault: asked once, for as many as possible at a time."""
@@ -167,7 +167,8 @@ class Planter:
             self._server.stdout.close()
 
 
-def _judge(mutant: Mutant, answer: dict) -> Verdict:
+def judge(mutant: Mutant, answer: dict) -> Verdict:
+    """What the answer of a child with the fault means."""
     failed = [n for n, outcome in answer["reports"].items() if outcome == "failed"]
     if answer["timed_out"]:
         return Verdict("killed" if mutant.hang else "broken", "out of time")

@@ -1,0 +1,157 @@
+"""Faults in claims, notebooks, lint, replay, runs, set-up and in the planting of faults."""
+
+from mutants.plant import Mutant
+
+COURSE = "gdm_core/course"
+CLAIMS, READOUTS, NOTEBOOKS, LINT = (f"{COURSE}/{name}.py" for name in ("claims", "readouts", "notebooks", "lint"))
+KERNELS, REPLAY, RUNNER, DOCTOR = (f"{COURSE}/{name}.py" for name in ("kernels", "replay", "runner", "doctor"))
+CHAPTERS, CLI, ENVIRONMENT, START = (f"{COURSE}/{name}.py" for name in ("chapters", "cli", "environment", "start"))
+PLANT = "tests/mutants/plant.py"
+
+
+def claims(*names: str) -> str:
+    return " ".join(f"tests/test_claims.py::{name}" for name in names)
+
+
+def lint(kind: str, *names: str) -> str:
+    return " ".join(f"tests/test_lint.py::test_fault_in_the_{kind}[{name}]" for name in names)
+
+
+FALSE = claims("test_false_claims_raise_and_print_nothing")
+READ_OUT = claims("test_read_out_against_claims")
+BUILD, LINTS, RUN, COURSES = (f"tests/test_{name}.py::test_" for name in ("build", "lint", "run", "course"))
+JUDGEMENT = "tests/test_mutants.py::test_judgement"
+
+MUTANTS = [
+    # Claims
+    Mutant(
+        "bound-not-to-be-touched",
+        CLAIMS,
+        'lambda v: v <= bounds["below"]',
+        'lambda v: v < bounds["below"]',
+        claims("test_bounds_may_be_touched"),
+    ),
+    Mutant("above-is-below", CLAIMS, 'lambda v: v >= bounds["above"]', 'lambda v: v <= bounds["above"]', FALSE),
+    Mutant("near-from-one-side", CLAIMS, 'abs(v - bounds["near"])', '(v - bounds["near"])', FALSE),
+    Mutant("any-criterion-will-do", CLAIMS, "return all(holds", "return any(holds", FALSE),
+    Mutant("nan-is-a-number", CLAIMS, "if not math.isfinite(value):", "if math.isinf(value):", FALSE),
+    Mutant("claim-without-criterion", CLAIMS, "    if not needed:\n", "    if needed is None:\n", FALSE),
+    Mutant("false-is-claimed", CLAIMS, "if not value:\n", "if value is None:\n", FALSE),
+    Mutant("failure-shown-in-forty-lines", CLAIMS, "def _render_traceback_", "def _render_trace_", FALSE),
+    Mutant("decimals-for-digits", CLAIMS, ":.{digits}g}", ":.{digits}f}", claims("test_spelling")),
+    Mutant(
+        "tensor-of-three-claimed", CLAIMS, "if shape:", "if len(shape) > 1:",
+        claims("test_senseless_claims_are_refused_in_words"),
+    ),
+    # Read-outs
+    Mutant("every-printed-line-is-a-claim", READOUTS, "if line.startswith(MARK) for", "for", READ_OUT),
+    Mutant("every-cell-is-a-read-out", READOUTS, 'and TAG in cell.metadata.get("tags", ())', "", READ_OUT),
+    Mutant(
+        "prose-may-round-again", READOUTS, "if value not in printed:",
+        "if not any(abs(p - value) < Decimal('0.01') for p in printed):", READ_OUT,
+    ),
+    Mutant(
+        "exponent-lost", READOUTS, 'number["e"] or number["ten"] or 0', "0", READ_OUT,
+    ),
+    Mutant(
+        "whole-numbers-need-no-claim", READOUTS, "whole_numbers and _value(number) >= 10", "False",
+        claims("test_numbers_that_prose_must_have_from_a_run"),
+    ),
+    # Notebooks
+    Mutant("tags-change-nothing", NOTEBOOKS, 'sorted(c.metadata.get("tags", []))', "0",
+           f"{BUILD}fingerprint_follows_what_the_source_says"),
+    Mutant("order-changes-nothing", NOTEBOOKS, "repr(said)", "repr(sorted(said))",
+           f"{BUILD}fingerprint_follows_what_the_source_says"),
+    Mutant("version-in-the-picture", NOTEBOOKS, 'b"tEXt", ', "", f"{BUILD}normalize_takes_out_what_is_chance"),
+    Mutant("errors-joined-to-output", NOTEBOOKS, " and last.name == output.name", "",
+           f"{BUILD}normalize_takes_out_what_is_chance"),
+    Mutant("model-ids-kept", NOTEBOOKS, "output.data.pop(WIDGET_VIEW, None)", "pass",
+           f"{BUILD}normalize_takes_out_what_is_chance"),
+    Mutant("cells-named-by-position", NOTEBOOKS, 'f"{cell.cell_type}\\n{cell.source}"', 'f"{len(seen)}"',
+           f"{BUILD}inserted_cell_renames_no_other"),
+    Mutant("solution-left-in", NOTEBOOKS, "SOLUTION.sub(GAP, cell.source)",
+           "SOLUTION.sub(GAP, cell.source, 0) and cell.source", f"{BUILD}solutions_are_cut_out_at_their_indent"),
+    Mutant("first-solution-to-last", NOTEBOOKS, r"### BEGIN SOLUTION\n.*?### END", r"### BEGIN SOLUTION\n.*### END",
+           f"{BUILD}solutions_are_cut_out_at_their_indent"),
+    Mutant("gap-without-indent", NOTEBOOKS, r"\n\1raise", r"\nraise", f"{BUILD}solutions_are_cut_out_at_their_indent"),
+    # Kernels
+    Mutant("hung-kernel-fails-at-once", KERNELS, "            raise\n        return attempt()",
+           "            raise\n        raise", f"{BUILD}hung_kernel_gets_one_more_chance"),
+    Mutant("every-failure-tried-again", KERNELS, "            raise\n        return attempt()",
+           "            pass\n        return attempt()", f"{BUILD}hung_kernel_gets_one_more_chance"),
+    # Lint
+    Mutant("unrun-cells-overlooked", LINT,
+           "for cell in nb.cells if cell.cell_type == \"code\" and cell.source.strip()]",
+           "for cell in nb.cells if cell.get(\"execution_count\")]", lint("notebook", "one-cell-not-run", "not-run")),
+    Mutant("warnings-let-through", LINT, 'output.name == "stderr"', 'output.name == "err"',
+           lint("notebook", "warning")),
+    Mutant("html-let-through", LINT, 'MIMES = {', 'MIMES = {"text/html", ', lint("notebook", "html")),
+    Mutant("addresses-let-through", LINT, "[0-9a-f]{6,}", "[0-9A-F]{6,}", lint("notebook", "address")),
+    Mutant("stale-outputs", LINT, "if stamp != now:", "if not stamp:", f"{LINTS}source_edited_after_the_build"),
+    Mutant("edited-by-hand", LINT, "fingerprint(nb) != now", "stamp != now", lint("notebook", "edited")),
+    Mutant("no-reason-needed", LINT, "if not re.search(r\"^# ignored", "if re.search(r\"^# ignored now",
+           lint("source", "no-reason")),
+    Mutant("all-ignored", LINT, "IGNORED_SHARE = 0.2", "IGNORED_SHARE = 0.9",
+           f"{LINTS}share_of_ignored_cells_is_capped"),
+    Mutant("full-profile-committed", LINT, '!= "fast":', '== "":', lint("source", "full-profile")),
+    Mutant("parameters-anywhere", LINT, "if tagged != [0]:", "if not tagged:", lint("source", "parameters-second")),
+    Mutant("dead-links", LINT, "and not (path.parent / target).exists()", "and not target",
+           lint("source", "dead-link")),
+    Mutant("huge-notebook", LINT, "if size > LARGEST:", "if size > 10 * LARGEST:", lint("notebook", "large")),
+    # Replay
+    Mutant("pictures-not-compared", REPLAY, "if key not in PICTURES]", "]",
+           "tests/test_replay.py::test_pictures_are_compared_by_their_presence"),
+    Mutant("picture-bytes-compared", REPLAY, '"a picture" if mime in PICTURES else value', "value",
+           "tests/test_replay.py::test_pictures_are_compared_by_their_presence"),
+    Mutant("reply-to-another-message", REPLAY, 'if reply["parent_header"].get("msg_id") == msg_id:', "if reply:",
+           "tests/test_replay.py::test_waiting_for_a_reply"),
+    Mutant("dead-kernel-waited-for", REPLAY, "if not kernel.is_alive():", "if kernel is None:",
+           "tests/test_replay.py::test_waiting_for_a_reply"),
+    Mutant("hung-kernel-kept", REPLAY, "            kernel.stop()\n", "",
+           "tests/test_replay.py::test_kernel_that_hangs_at_its_start_is_replaced"),
+    # Runs
+    Mutant("unknown-parameter-ignored", RUNNER, "        if name not in declared:\n",
+           "        if name not in declared:\n            continue\n        if False:\n",
+           f"{RUN}refused_before_anything_runs"),
+    Mutant("any-profile", RUNNER, 'if name == "PROFILE":\n', 'if name == "PROFILES":\n',
+           f"{RUN}refused_before_anything_runs"),
+    Mutant("type-not-checked", RUNNER, "type(value) is not type(default) and not", "False and not",
+           f"{RUN}refused_before_anything_runs"),
+    Mutant("card-number-off-by-one", RUNNER, "< torch.cuda.device_count()", "<= torch.cuda.device_count()",
+           f"{RUN}devices"),
+    Mutant("checked-while-running", RUNNER,
+           "    for chapter in picked:\n        check(chapter, parameters)\n    folder.mkdir", "    folder.mkdir",
+           f"{RUN}refused_before_anything_runs"),
+    # Chapters and start page
+    Mutant("chapter-twice", CHAPTERS, "list(dict.fromkeys(picked))", "picked", f"{COURSES}choose"),
+    Mutant("question-from-a-later-cell", CHAPTERS, 'if line.startswith("# %%") or not', "if not", f"{COURSES}opening"),
+    Mutant("start-page-paired", START, ', jupytext={"formats": "ipynb"}', "", f"{COURSES}start_page"),
+    Mutant("labs-beside-lectures", START, '"../labs/"', '""', f"{COURSES}start_page"),
+    # Command line and doctor
+    Mutant("failed-build-exits-0", CLI, "failed += 1", "failed += 0", f"{COURSES}build_and_lint_say_what_happened"),
+    Mutant("our-faults-hidden", CLI, "            raise  # a fault of ours", "            pass  # a fault of ours",
+           f"{COURSES}faults_of_ours_are_not_hidden"),
+    Mutant("frames-wait", CLI, "nodelay.NoDelayConnection", "nodelay.Connection",
+           f"{COURSES}lab_opens_the_start_page"),
+    Mutant("missing-package-overlooked", DOCTOR, "missing.append(need.name)", "pass",
+           f"{COURSES}doctor_finds_missing_and_strange_packages"),
+    Mutant("old-package-overlooked", DOCTOR, "if not need.specifier.contains(version, prereleases=True):",
+           "if not version:", f"{COURSES}doctor_finds_missing_and_strange_packages"),
+    Mutant("full-disk-is-fine", DOCTOR, "fine = free >= FREE_GB", "fine = free > 0",
+           f"{COURSES}doctor_speaks_of_disk_browser_chapters_and_card"),
+    # environment.yml
+    Mutant("cuda-for-everyone", ENVIRONMENT, "and not CUDA_ONLY.match(pin.name)", "",
+           "tests/test_setup.py::test_pins_follow_the_markers"),
+    Mutant("windows-packages-everywhere", ENVIRONMENT, "None if all(there)", "None if any(there)",
+           "tests/test_setup.py::test_pins_follow_the_markers"),
+    # The planting of faults
+    Mutant("survival-is-a-kill", PLANT, 'return Verdict("survived",', 'return Verdict("killed",', JUDGEMENT),
+    Mutant("collection-error-is-a-kill", PLANT,
+           'if answer["code"] not in (0, 1):\n        return Verdict("broken", _trouble',
+           'if answer["code"] == 0 and False:\n        return Verdict("broken", _trouble', JUDGEMENT),
+    Mutant("typo-is-a-kill", PLANT, '("NameError", "UnboundLocalError",', "(", JUDGEMENT),
+    Mutant("import-error-is-a-kill", PLANT, 'if answer["import_error"]:', 'if answer["import_error"] == "":',
+           JUDGEMENT),
+    Mutant("unread-file-is-a-kill", PLANT, 'if not answer["loaded"]:', 'if answer["loaded"] is None:', JUDGEMENT),
+    Mutant("slowness-is-a-kill", PLANT, '"killed" if mutant.hang else "broken"', '"killed"', JUDGEMENT),
+]  # fmt: skip
