@@ -134,14 +134,16 @@ DRAW = {
 def ticks(low: float, high: float, count: float) -> list[float]:
     """Round numbers in [low, high], about `count` of them.
 
-    >>> ticks(-3, 3, 4)
-    [-2.0, 0.0, 2.0]
+    >>> ticks(-3, 3, 4), ticks(-6.1, -4.1, 1)
+    ([-2.0, 0.0, 2.0], [-6.0, -5.0])
     """
     low, high = min(low, high), max(low, high)
     raw = (high - low) / max(1.0, count)
     power = 10.0 ** math.floor(math.log10(raw))
     step = power * next((m for m in (1, 2, 5) if m * power >= raw), 10)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    if last <= first and count < 50:
+        return ticks(low, high, 1.5 * count)  # one number is no scale
     return [float(f"{k * step:.10g}") + 0.0 for k in range(first, last + 1)]
 
 

@@ -16,6 +16,7 @@ from gdm_core.validate import bad, choice
 from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 
+TALLEST = 420.0
 SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
 WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
@@ -27,14 +28,22 @@ class Sheet:
 
     def __init__(self, width: int, scale: float):
         self.width, self.scale = width, scale
-        self.image = Image.new("RGB", (round(width * scale), round(3000 * scale)), "white")
+        self.image = Image.new("RGB", (round(width * scale), round(200 * scale)), "white")
         self.pen = ImageDraw.Draw(self.image)
+
+    def room(self, y: float) -> None:
+        """Make the page reach down to `y`."""
+        if self.px(y) > self.image.height:
+            longer = Image.new("RGB", (self.image.width, self.px(1.2 * y)), "white")
+            longer.paste(self.image)
+            self.image, self.pen = longer, ImageDraw.Draw(longer)
 
     def px(self, *values: float):
         out = [round(v * self.scale) for v in values]
         return out[0] if len(out) == 1 else tuple(out)
 
     def text(self, x, y, words, size=15, color=INK, bold=False, anchor="la"):
+        self.room(y + 2 * size)
         self.pen.text(self.px(x, y), words, fill=color, font=font(self.px(size), bold), anchor=anchor)
 
     def wrapped(self, x, y, width, words, size=15, color=INK, bold=False) -> float:
@@ -49,6 +58,7 @@ class Sheet:
         self.pen.rectangle(box, fill=fill, outline=outline, width=max(1, self.px(width)))
 
     def cut(self, height: float) -> Image.Image:
+        self.room(height)
         return self.image.crop((0, 0, self.image.width, self.px(height)))
 
 
@@ -123,7 +133,7 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
     views = [own(c) for c in stage.controls.values() if place_of(c) == c.name]
     views += frame.encode()["views"]
     for row in rows(views):
-        y = max(draw_row(sheet, row, y, inner, stage.controls, state)) + 14
+        y = max(draw_row(sheet, row, y, inner, stage.controls, state, len(views) < 3)) + 14
     if frame.text:
         y = sheet.wrapped(EDGE, y, inner, frame.text, 15)
     said = [c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN]
@@ -160,11 +170,13 @@ def rows(views: list[dict]) -> list[list[dict]]:
     return [list(part) for part in np.array_split(np.array(views, dtype=object), count)]
 
 
-def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: dict, state: dict) -> list[float]:
+def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: dict, state: dict, few: bool) -> list:
     """Views side by side from `y`; returns where each ends."""
+    sheet.room(y + TALLEST + 200)
     share = sum(view["size"] for view in row)
     room = inner - GAP * (len(row) - 1)
-    widths = [min(room * view["size"] / share, 380.0 * max(1.0, view["size"])) for view in row]
+    most = [(380.0 if few else 290.0) * max(1.0, view["size"]) + 70 * bool(view["axes"]) for view in row]
+    widths = [min(room * view["size"] / share, cap) for view, cap in zip(row, most)]
     labels = [broken(v["label"], sheet.px(w), font(sheet.px(15), True)) for v, w in zip(row, widths)]
     top = y + 22 * max(map(len, labels)) + 4 * any(labels)
     x, ends = float(EDGE), []
@@ -174,8 +186,8 @@ def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: di
         left, above, right, below = AXES if view["axes"] else (0, 0, 0, 0)
         w = wide - left - right
         h = w / view["aspect"]
-        if h > 420:
-            w, h = w * 420 / h, 420.0
+        if h > TALLEST:
+            w, h = w * TALLEST / h, TALLEST
         end = draw_view(sheet, view, x + left, top + above, w, h, controls, state) + below
         ends.append(draw_legend(sheet, view, x, end + 8, wide))
         x += wide + GAP

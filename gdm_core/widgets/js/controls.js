@@ -53,11 +53,13 @@ const MAKE = {
     const group = `${stage.id}-${spec.name}`;
     const inputs = spec.options.map((option) => h("input", { type: "radio", name: group, onchange: () => stage.move(spec.name, option) }));
     const options = spec.options.map((option, i) => h("label", {}, inputs[i], h("span", {}, String(option))));
-    const segments = h("div", { class: "segments" }, ...options), count = options.length;
-    if (spec.options.every((option) => String(option).length <= 3)) {
-      segments.style.gridTemplateColumns = `repeat(${count > 6 ? Math.ceil(count / 2) : count}, 1fr)`;
-      segments.classList.add("even");
-    }
+    const segments = h("div", { class: "segments" }, ...options);
+    const widest = 1.1 + 0.6 * Math.max(2, ...spec.options.map((option) => String(option).length)); // em
+    new ResizeObserver(() => {
+      const fit = Math.max(1, Math.floor(segments.clientWidth / (widest * stage.theme.size + 4)));
+      const rows = Math.ceil(options.length / fit); // as few rows as fit, all of one length
+      segments.style.gridTemplateColumns = `repeat(${Math.ceil(options.length / rows)}, 1fr)`;
+    }).observe(segments);
     const el = h("fieldset", { class: "control choice", "data-control": spec.name }, h("legend", { class: "name" }, spec.label), segments);
     return { el, show: (value) => inputs.forEach((input, i) => (input.checked = spec.options[i] === value)) };
   },
@@ -68,7 +70,7 @@ const MAKE = {
   },
 
   button(spec, stage) {
-    const button = h("button", { type: "button", class: "push", "data-control": spec.name, onclick: () => stage.press(spec.name) }, spec.label);
+    const button = h("button", { type: "button", class: "push plain", "data-control": spec.name, onclick: () => stage.press(spec.name) }, spec.label);
     return { el: h("div", { class: "control press" }, button), show: () => {} };
   },
 

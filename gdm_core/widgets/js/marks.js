@@ -167,7 +167,7 @@ function ticks(low, high, count) {
   const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
   const out = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(+(k * step).toPrecision(10));
-  return out;
+  return out.length > 1 || count > 50 ? out : ticks(low, high, 1.5 * count); // one number is no scale
 }
 
 function drawAxes(context, extent, axes, at, width, height, theme) {

@@ -136,6 +136,17 @@ function makeView(name, look) {
   return view;
 }
 
+/** Pictures side by side begin at one height, though one caption may need two lines. */
+function levelCaptions(views) {
+  const captions = views.filter((view) => !view.figure.hidden).map((view) => view.figure.querySelector("figcaption"));
+  captions.forEach((caption) => (caption.style.minHeight = ""));
+  const rows = Map.groupBy(captions.map((caption) => [Math.round(caption.getBoundingClientRect().top), caption, caption.offsetHeight]), ([top]) => top);
+  for (const row of rows.values()) {
+    const tallest = Math.max(...row.map(([, , height]) => height));
+    row.forEach(([, caption, height]) => height < tallest && (caption.style.minHeight = `${tallest}px`));
+  }
+}
+
 const content_label = (view) => view.content?.label || view.name;
 
 /** Labels of the marks with their colors, and the ends of the color scale. */

@@ -144,6 +144,7 @@ function render({ model, el }) {
         view.extent ??= control.extent ?? [0, 1, 0, 1];
         const layer = view.addLayer(["pad", "tiles", "brush"].includes(control.kind));
         layer.inert = Boolean(control.frozen);
+        if (control.on !== control.name && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
       }
     }
@@ -158,7 +159,12 @@ function render({ model, el }) {
   for (const control of spec.controls) {
     if (MAKE[control.kind]) {
       controls.set(control.name, MAKE[control.kind](control, stage));
-      panel.append(controls.get(control.name).el);
+      let place = panel;
+      if (control.kind === "button") {
+        if (!panel.lastElementChild?.matches(".presses")) panel.append(h("div", { class: "presses" }));
+        place = panel.lastElementChild; // buttons that follow each other share a row
+      }
+      place.append(controls.get(control.name).el);
     } else if (!control.on) {
       const [width, height] = [control.width ?? 1, control.height ?? 1];
       control.on = control.name; // a plane of its own
@@ -179,6 +185,7 @@ function render({ model, el }) {
     }
   }
   for (const room of spec.views) need(room.name).update({ ...room, marks: [], warning: "", blank: true });
+  new ResizeObserver(() => levelCaptions([...views.values()])).observe(row);
   const training = spec.trainer ? trainingStrip(stage) : null;
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;
