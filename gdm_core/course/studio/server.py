@@ -75,8 +75,8 @@ class Reading(Page):
         found = [c for c in chapters.chapters(home=self.home) if c.name == name]
         if not found:
             raise web.HTTPError(404, f"There is no chapter {name}.")
-        address = lambda explorer: f"{self.render_at}{explorer}.ipynb"
-        reading = await asyncio.to_thread(export.reading, found[0], url_path_join(self.base_url, "studio/"), address)
+        start = url_path_join(self.base_url, "studio/")
+        reading = await asyncio.to_thread(export.reading, found[0], start, self.render_at)
         self.set_header("Cache-Control", "no-cache")
         self.finish(reading)
 
