@@ -37,12 +37,11 @@ class Standard(NamedTuple):
 
 
 def standardize(x: Tensor, floor: float = 0.0) -> Standard:
-    """Whiten `x` (N, d) in float64.
+    """Whiten `x` (N, d), float64.
 
     Raises:
         ValueError: without a floor, columns that are constant or linear combinations of others; their numbers are told.
     """
-    x = x.double()
     center = x.mean(0)
     away = x - center
     covariance = away.T @ away / len(x)

@@ -151,7 +151,7 @@ def test_em_is_scikit_learns(floor):
     assert model.log_prob(x).mean().item() == pytest.approx(peer.score(x.numpy()), abs=1e-8)
 
 
-@pytest.mark.parametrize("narrow", [None, 0.0], ids=["products", "own coordinates"])
+@pytest.mark.parametrize("narrow", [None, 0.0], ids=["products", "own-coordinates"])
 @pytest.mark.parametrize("shift, scale", [(0.0, 1.0), (1e4, 1e-3)])
 def test_one_iteration_is_the_textbooks(monkeypatch, narrow, shift, scale):
     """Both ways of taking the sums, on data in awkward units, and more of them than fit one tile."""
@@ -162,7 +162,9 @@ def test_one_iteration_is_the_textbooks(monkeypatch, narrow, shift, scale):
     x = truth.sample(500) * scale + shift
     model = off_init(GMM(3, 4).double().start(x), 0.0)
     with torch.no_grad():
-        model.log_scales.add_(0.3)  # not where the start put them
+        # Not where the start put them: with one covariance for all, many an error cancels.
+        model.log_scales.add_(0.3 * torch.randn(3, 4))
+        model.lower.mul_(1 + torch.randn(3, 6))
         model.logits.copy_(torch.tensor([0.2, 1.0, -0.5]))
     value, weights, means, covariances = long_em(
         x, model.weights.detach(), model.means.detach(), model.scale_tril.detach()
@@ -189,6 +191,19 @@ def test_em_keeps_its_digits_on_narrow_components():
         @ (truth.means.detach().numpy() - new.astype(float))[:, :, None]
     )
     assert np.abs(step).max() < 1e-14  # squared distance in units of the component
+
+
+def test_narrow_and_wide_components_side_by_side():
+    """Some take the sums in their own coordinates, others do not, and each gets its own back."""
+    truth, weights, means, covariances = mixture(4, 3)
+    covariances = covariances * np.array([1e-7, 1, 1, 1e-8])[:, None, None]
+    truth.set(weights, means, covariances)
+    x = truth.sample(500)
+    value, weights, means, covariances = long_em(x, weights, means, np.linalg.cholesky(covariances))
+    assert next(truth.em(x, 1)) == pytest.approx(float(value), abs=1e-9)
+    assert np.allclose(truth.weights.detach(), weights.astype(float), atol=1e-11)
+    assert np.allclose(truth.means.detach(), means.astype(float), atol=1e-11)
+    assert relative(truth.covariances.detach(), covariances) < 1e-8
 
 
 def test_em_climbs_to_a_stationary_point():
@@ -363,6 +378,15 @@ def test_a_collapse_along_one_direction_is_seen():
     covariances = torch.stack([torch.eye(3), 4 * torch.eye(3)]).double()
     model.set(torch.tensor([0.9, 0.1]).double(), torch.tensor([[0.0] * 3, [20.0] * 3]).double(), covariances)
     with pytest.raises(ValueError, match="component 1 that has collapsed on 3 examples"):
+        list(model.em(x, 50))
+
+
+def test_near_duplicates_are_a_collapse_although_each_variance_is_positive():
+    x = torch.cat([torch.randn(60, 2).double(), 20 + 1e-7 * torch.randn(5, 2).double()])
+    model = GMM(2, 2).double()
+    eye = torch.eye(2).double()
+    model.set([0.9, 0.1], [[0.0, 0.0], [20.0, 20.0]], torch.stack([eye, 1e-12 * eye]))
+    with pytest.raises(ValueError, match="component 1 that has collapsed on 5 examples"):
         list(model.em(x, 50))
 
 

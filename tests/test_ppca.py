@@ -157,6 +157,7 @@ def test_solve_in_awkward_units(monkeypatch, n):
     monkeypatch.setattr(ppca, "TILE", 32)
     x = data(n)
     x = x[x[:, 0].argsort()]
+    assert PPCA(6, 2).double().solve(x).log_prob(x).mean().item() == pytest.approx(maximum(x, 2)[0], abs=1e-8)
     plain, moved = PPCA(6, 2).double().solve(x), PPCA(6, 2).double().solve(x + 2.0**20)
     assert torch.allclose(plain.W, moved.W, rtol=0, atol=1e-8)
     assert moved.var.item() == pytest.approx(plain.var.item(), rel=1e-8)

@@ -181,6 +181,23 @@ def test_clip_bounds_the_norm_of_the_gradient():
     assert model.w.item() == pytest.approx(2 - 0.1 * 2, rel=1e-5)
 
 
+def test_parameters_left_alone_do_not_count_in_the_norm():
+    """The optimizer has one of two; the gradient of the other is neither added up nor part of the clipped norm."""
+
+    class Two(Line):
+        def __init__(self):
+            super().__init__(slope=1.0)
+            self.other = nn.Parameter(torch.tensor(1.0))
+
+        def loss(self, x):
+            return super().loss(x) + 100 * self.other
+
+    model = Two()
+    train.fit(model, DATA, steps=3, optimizer=torch.optim.SGD([model.w], lr=0.1), clip=1.0)
+    assert model.w.item() == pytest.approx(2 - 0.3, rel=1e-5)
+    assert model.other.grad.item() == 100
+
+
 def test_a_look_in_between_does_not_leave_evaluation_mode():
     plain, looked_at = Noisy(), Noisy()
     torch.manual_seed(0)
@@ -413,7 +430,7 @@ def interrupted(path, when, where, times=1):
 
     done = []
     if where == "loss":
-        model.a.register_forward_hook(press)
+        model.a.register_forward_hook(lambda m, *_: press() if m.training else None)
     elif where == "backward":
         model.b.weight.register_hook(press)
     elif where == "validation":

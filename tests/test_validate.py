@@ -82,6 +82,7 @@ def test_a_good_batch_passes_untouched(event):
         (torch.zeros(4, 3).double().to("meta"), ["model's device cpu, got meta; try x.to\\('cpu'\\)"]),
         (torch.tensor([[0.0, float("nan"), float("inf")]]).double(), ["finite x, got 2 NaN or infinite entries; try"]),
         (torch.tensor([[float("inf"), -float("inf"), 0]]).double(), ["got 2 NaN or infinite"]),
+        (torch.tensor([[0.0, float("inf"), 0.0]]).double(), ["got 1 NaN or infinite"]),
     ],
 )
 def test_a_bad_batch_is_named(x, words):

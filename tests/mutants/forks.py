@@ -19,9 +19,9 @@ import time
 
 # Slow to import and free of the course; a child that needs more imports it itself.
 SHARED = (
-    "torch", "torch.distributions", "numpy", "scipy.stats", "scipy.special", "scipy.integrate", "scipy.optimize",
-    "sklearn.mixture", "sklearn.decomposition", "sklearn.datasets", "sklearn.linear_model", "matplotlib.pyplot",
-    "PIL.Image", "safetensors.torch", "tqdm.auto", "pytest", "nbformat", "nbclient", "jupytext", "papermill",
+    "torch", "torch.distributions", "torch._dynamo", "numpy", "scipy.stats", "scipy.special", "scipy.integrate",
+    "scipy.optimize", "sklearn.mixture", "sklearn.decomposition", "sklearn.datasets", "sklearn.linear_model",
+    "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "tqdm.auto", "pytest", "nbformat", "nbclient", "jupytext", "papermill",
     "ipywidgets", "anywidget", "plotly.graph_objects",
 )  # fmt: skip
 

@@ -1,0 +1,328 @@
+"""Faults in the training loop, its checkpoints, its files and its argument checks."""
+
+from mutants.plant import Mutant
+
+TRAIN, CHECKPOINT = "gdm_core/train.py", "gdm_core/checkpoint.py"
+FILES, VALIDATE = "gdm_core/files.py", "gdm_core/validate.py"
+
+
+def train(*names: str) -> str:
+    return " ".join(f"tests/test_train.py::test_{name}" for name in names)
+
+
+def resume(what: str) -> str:
+    return f"tests/test_train.py::test_a_stopped_run_resumes_bit_for_bit[{what}]"
+
+
+def files(*names: str) -> str:
+    return " ".join(f"tests/test_files.py::test_{name}" for name in names)
+
+
+def validate(*names: str) -> str:
+    return " ".join(f"tests/test_validate.py::test_{name}" for name in names)
+
+
+CTRL_C = "tests/test_train.py::test_ctrl_c_leaves_a_whole_checkpoint"
+
+MUTANTS = [
+    # The loop
+    Mutant(
+        "gradients-add-up",
+        TRAIN,
+        "optimizer.zero_grad()\n                    model.zero_grad()",
+        "pass",
+        train("steps_are_those_of_adam_by_hand[8]"),
+    ),
+    Mutant(
+        "gradients-outside-the-optimizer-add-up",
+        TRAIN,
+        "model.zero_grad()  # of",
+        "pass  # of",
+        train("parameters_left_alone_do_not_count_in_the_norm"),
+    ),
+    Mutant(
+        "clip-forgotten",
+        TRAIN,
+        "if clip < math.inf:",
+        "if False:",
+        train("clip_bounds_the_norm_of_the_gradient"),
+    ),
+    Mutant(
+        "schedule-never-ends",
+        TRAIN,
+        "schedule(step / max(steps - 1, 1))",
+        "schedule(step / steps)",
+        train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
+    ),
+    Mutant(
+        "schedule-compounds",
+        TRAIN,
+        "_set_rates(optimizer, rates, schedule(",
+        '_set_rates(optimizer, [g["lr"] for g in optimizer.param_groups], schedule(',
+        train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
+    ),
+    Mutant(
+        "schedule-leaves-a-rate-of-zero",
+        TRAIN,
+        "finally:\n            _set_rates(optimizer, rates, 1.0 if schedule else None)",
+        "finally:",
+        train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
+    ),
+    Mutant(
+        "draws-with-replacement",
+        CHECKPOINT,
+        "torch.randperm(self.n, generator=self.generator)",
+        "torch.randint(self.n, (self.n,), generator=self.generator)",
+        train("each_epoch_sees_each_example_once"),
+    ),
+    Mutant(
+        "same-order-each-epoch",
+        CHECKPOINT,
+        "torch.randperm(self.n, generator=self.generator)",
+        "torch.randperm(self.n, generator=self.generator.manual_seed(0))",
+        train("each_epoch_sees_each_example_once"),
+    ),
+    Mutant(
+        "labels-not-shuffled-along",
+        TRAIN,
+        "model.loss(*(d[index] for d in data))",
+        "model.loss(data[0][index], *(d[: len(index)] for d in data[1:]))",
+        train("tuples_are_indexed_together"),
+    ),
+    Mutant(
+        "stays-in-evaluation-mode",
+        TRAIN,
+        "model.train()  # whoever",
+        "pass  # whoever",
+        train("a_look_in_between_does_not_leave_evaluation_mode"),
+    ),
+    Mutant(
+        "ends-in-training-mode",
+        TRAIN,
+        "run.close()\n        model.eval()",
+        "run.close()",
+        train("training_reaches_the_known_optimum"),
+    ),
+    # Validation
+    Mutant(
+        "validation-disturbs-the-draws",
+        TRAIN,
+        "checkpoints.set_rng_state(draws, device)\n        for module",
+        "for module",
+        train("validation_does_not_disturb_the_draws"),
+    ),
+    Mutant(
+        "validation-with-dropout",
+        TRAIN,
+        "model.eval()\n    try:\n        checkpoints",
+        "model.train()\n    try:\n        checkpoints",
+        train("evaluation_uses_evaluation_mode_and_puts_each_mode_back"),
+    ),
+    Mutant(
+        "validation-flips-frozen-parts",
+        TRAIN,
+        "module.training = training",
+        "module.train(modes[0][1])",
+        train("evaluation_uses_evaluation_mode_and_puts_each_mode_back"),
+    ),
+    Mutant(
+        "validation-averages-batches-alike",
+        TRAIN,
+        "model.loss(*part).item() * len(part[0])",
+        "model.loss(*part).item() * batch_size",
+        train("validation_is_the_mean_over_all_held_out_examples"),
+    ),
+    Mutant(
+        "validation-missing-at-the-end",
+        TRAIN,
+        "(step % validate_every == 0 or step == steps)",
+        "step % validate_every == 0",
+        train("validation_is_the_mean_over_all_held_out_examples"),
+    ),
+    # Divergence
+    Mutant(
+        "nan-loss-goes-on",
+        TRAIN,
+        "if not math.isfinite(number):",
+        "if number == math.inf:",
+        train("a_loss_that_is_not_finite_stops_with_step_loss_and_rate"),
+    ),
+    Mutant(
+        "nan-gradient-goes-on",
+        TRAIN,
+        '_finite("gradient norm"',
+        'str("gradient norm") or _finite("gradient norm"',
+        train("a_gradient_that_is_not_finite_stops_before_the_step"),
+    ),
+    Mutant(
+        "failed-step-leaves-its-averages",
+        CHECKPOINT,
+        "buffer.copy_(value)",
+        "pass",
+        train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
+    ),
+    Mutant(
+        "failed-step-leaves-its-batch",
+        CHECKPOINT,
+        "self.order.load(self.kept[0])",
+        "pass",
+        train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
+    ),
+    Mutant(
+        "failed-step-leaves-its-draws",
+        CHECKPOINT,
+        "set_rng_state(self.kept[1], self.device)",
+        "pass",
+        train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
+    ),
+    # Resuming
+    Mutant(
+        "resume-without-the-order",
+        CHECKPOINT,
+        'order.load(parts["order"])',
+        "pass",
+        resume("8-adam"),
+    ),
+    Mutant(
+        "resume-without-the-noise",
+        TRAIN,
+        "if draws is not None:",
+        "if False:",
+        resume("8-adam"),
+    ),
+    Mutant(
+        "resume-without-the-optimizer",
+        CHECKPOINT,
+        'optimizer.load_state_dict({"state": state, "param_groups": meta["groups"]})',
+        "pass",
+        resume("8-adam"),
+    ),
+    Mutant(
+        "resume-without-the-history",
+        TRAIN,
+        "history = _history(state)",
+        "pass",
+        resume("8-adam"),
+    ),
+    Mutant(
+        "resume-with-the-schedule-applied-twice",
+        TRAIN,
+        "_set_rates(optimizer, rates, 1.0 if schedule else None)\n                    checkpoints.save",
+        "checkpoints.save",
+        train("a_killed_run_resumes_bit_for_bit_from_its_last_save"),
+    ),
+    Mutant(
+        "resume-skips-a-validation",
+        TRAIN,
+        "validate()  # a run",
+        "pass  # a run",
+        f"{CTRL_C}[7-validation]",
+    ),
+    Mutant(
+        "complete-checkpoint-is-rewritten",
+        TRAIN,
+        "len(history) > saved and not undo.moving",
+        "not undo.moving",
+        train("a_complete_checkpoint_is_loaded_and_left_alone"),
+    ),
+    Mutant(
+        "checkpoint-of-another-model",
+        CHECKPOINT,
+        "if have != came:",
+        "if False:",
+        train("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
+    ),
+    Mutant(
+        "checkpoint-of-other-data",
+        CHECKPOINT,
+        'if order.n != meta["examples"]:',
+        "if False:",
+        train("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
+    ),
+    # Ctrl-C and files
+    Mutant(
+        "ctrl-c-cuts-a-step",
+        CHECKPOINT,
+        "self.holds = threading.current_thread()",
+        "self.holds = False and threading.current_thread()",
+        f"{CTRL_C}[7-optimizer]",
+    ),
+    Mutant(
+        "ctrl-c-is-lost",
+        CHECKPOINT,
+        "if self.count == 1:",
+        "if False:",
+        f"{CTRL_C}[7-loss]",
+    ),
+    Mutant(
+        "half-a-step-is-saved",
+        TRAIN,
+        " and not undo.moving",
+        "",
+        train("a_second_ctrl_c_inside_the_optimizer_keeps_the_last_whole_file"),
+    ),
+    Mutant(
+        "written-in-place",
+        FILES,
+        "os.replace(temporary, path)",
+        "path.write_bytes(payload), os.unlink(temporary)",
+        files("the_name_is_taken_by_the_whole_file_at_once"),
+    ),
+    Mutant(
+        "renamed-across-disks",
+        FILES,
+        "tempfile.mkstemp(dir=path.parent, ",
+        "tempfile.mkstemp(",
+        files("the_name_is_taken_by_the_whole_file_at_once"),
+    ),
+    Mutant(
+        "litter-after-ctrl-c",
+        FILES,
+        "except BaseException:",
+        "except Exception:",
+        files("an_interruption_leaves_the_old_file_and_no_litter"),
+    ),
+    Mutant(
+        "private-file",
+        FILES,
+        "os.chmod(temporary, 0o644)",
+        "pass",
+        files("writes_and_overwrites_and_makes_folders"),
+    ),
+    # Argument checks
+    Mutant(
+        "infinity-passes",
+        VALIDATE,
+        "not torch.isfinite(x.sum()) and",
+        "torch.isnan(x.sum()) and",
+        validate("a_bad_batch_is_named"),
+    ),
+    Mutant(
+        "large-numbers-refused",
+        VALIDATE,
+        " and not torch.isfinite(x).all():\n        count",
+        ":\n        count",
+        validate("a_good_batch_passes_untouched"),
+    ),
+    Mutant(
+        "true-is-a-number",
+        VALIDATE,
+        "if isinstance(value, bool) or not whole",
+        "if not whole",
+        validate("what_is_no_integer_in_the_range"),
+    ),
+    Mutant(
+        "nan-is-positive",
+        VALIDATE,
+        'if not 0 < number < float("inf"):',
+        'if number <= 0 or number == float("inf"):',
+        validate("what_is_not_positive"),
+    ),
+    Mutant(
+        "no-example-passes",
+        VALIDATE,
+        "if len(x) < minimum:",
+        "if len(x) < minimum - 1:",
+        validate("a_bad_batch_is_named"),
+    ),
+]
