@@ -21,8 +21,8 @@ import time
 SHARED = (
     "torch", "torch.distributions", "torch._dynamo", "numpy", "scipy.stats", "scipy.special", "scipy.integrate",
     "scipy.optimize", "sklearn.mixture", "sklearn.decomposition", "sklearn.datasets", "sklearn.linear_model",
-    "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "tqdm.auto", "pytest", "nbformat", "nbclient", "jupytext", "papermill",
-    "ipywidgets", "anywidget", "plotly.graph_objects",
+    "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "tqdm.auto", "pytest", "nbformat", "nbclient", "jupytext",
+    "papermill", "ipywidgets", "anywidget", "plotly.graph_objects",
 )  # fmt: skip
 
 
