@@ -27,6 +27,29 @@ def test_line_and_value(capsys):
     assert printed(capsys, "it agrees", True) == (True, "✓ it agrees\n")
 
 
+@pytest.mark.parametrize(
+    "number, criterion, shown",
+    [
+        (8.9e-16, {"near": 0, "within": 2e-3}, "0"),  # rounding errors: another machine has others
+        (-1.8e-15, {"near": 0, "within": 2e-3}, "0"),
+        (0.0004567, {"near": 0, "within": 2e-3}, "0.00046"),
+        (0.123456, {"near": 0.1, "within": 0.5}, "0.123"),
+        (2.8354e-7, {"near": 0, "within": 1e-6}, "2.8e-07"),
+        (1797, {"near": 1800, "within": 1000.0}, "1797"),
+        (3e-16, {"below": 1e-8}, "< 1e-11"),
+        (-3e-16, {"below": 1e-8}, "< 1e-11"),
+        (3e-16, {"below": 1e-8, "above": 0}, "3e-16"),  # then its size is what is claimed
+        (3e-10, {"below": 1e-8}, "3e-10"),
+        (2e-5, {"below": 1}, "2e-05"),
+        (1.23e-9, {"above": 0}, "1.23e-09"),
+        (-5.0, {"below": -1}, "-5"),
+        (0.0, {"below": 0}, "0"),
+    ],
+)
+def test_digits_far_below_the_criterion_are_left_out(number, criterion, shown, capsys):
+    assert printed(capsys, "x", number, **criterion)[1].startswith(f"✓ x: {shown} (needed")
+
+
 @pytest.mark.parametrize("number", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5, requires_grad=True)])
 def test_kinds_of_numbers(number, capsys):
     value, line = printed(capsys, "half", number, near=0.5, within=1e-9)

@@ -21,14 +21,15 @@ def test_lint(chapter):
     assert not complaints, "\n".join(complaints)
 
 
-def replays():
-    """Each notebook alone on a worker: none waits for another."""
-    for c in LECTURES:
-        yield pytest.param(c, id=c.name, marks=[pytest.mark.slow, pytest.mark.xdist_group(f"replay-{c.name}")])
+# Each notebook alone on a worker: none waits for another.
+REPLAYS = [
+    pytest.param(c, id=c.name, marks=[pytest.mark.slow, pytest.mark.xdist_group(f"replay-{c.name}")]) for c in LECTURES
+]
 
 
-@pytest.mark.parametrize("chapter", replays())
+@pytest.mark.parametrize("chapter", REPLAYS)
 def test_replay_prints_the_committed_outputs(chapter):
+    assert chapter.notebook.is_file(), f"needed {chapter.notebook.name}, got none; try gdm build {chapter.number}"
     with kernels.clean() as env:
         done = subprocess.run(replay.command(chapter.notebook), env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

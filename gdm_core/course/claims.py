@@ -50,7 +50,8 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
         raise bad("a claim in words, on one line", repr(text), 'claim("the loss falls", first - last, above=0)')
     integer("digits", digits, 1, 15)
     value = _number(measured)
-    needed = _criteria(below, above, near, within)
+    bounds = _bounds(below=below, above=above, near=near, within=within)
+    needed = _criteria(bounds)
     if isinstance(value, bool):
         if needed:
             raise bad("no criterion beside a bool", " and ".join(needed), "claiming the number itself")
@@ -70,7 +71,7 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
         shown = next((d for d in range(digits, 17) if not _all(needed, float(spell(value, d)))), 17)
         raise ClaimFailed(f"{text}: needed {wanted}, got {spell(value, shown)}{suffix}")
     colon = "" if ":" in text else ":"
-    print(f"{MARK} {text}{colon} {spell(value, digits)}{suffix} (needed {wanted})")
+    print(f"{MARK} {text}{colon} {_shown(value, bounds, digits)}{suffix} (needed {wanted})")
     return value
 
 
@@ -98,15 +99,21 @@ def _number(measured):
     return value if isinstance(value, (bool, int)) else float(value)
 
 
-def _criteria(below, above, near, within) -> dict:
-    """The criteria as words, each with its predicate."""
-    if (near is None) != (within is None):
-        raise bad("near and within together", f"near={near}, within={within}", "near=0.5, within=0.01")
-    bounds = {"below": below, "above": above, "near": near, "within": within}
-    bounds = {name: _number(bound) for name, bound in bounds.items() if bound is not None}
+def _bounds(**given) -> dict[str, float]:
+    """What was given of below, above, near and within, as finite numbers."""
+    if (given["near"] is None) != (given["within"] is None):
+        raise bad(
+            "near and within together", f"near={given['near']}, within={given['within']}", "near=0.5, within=0.01"
+        )
+    bounds = {name: _number(bound) for name, bound in given.items() if bound is not None}
     for name, bound in bounds.items():
         if isinstance(bound, bool) or not math.isfinite(bound) or (name == "within" and bound < 0):
             raise bad(f"a finite {name}" + (" >= 0" if name == "within" else ""), bound, f"{name}=0.01")
+    return bounds
+
+
+def _criteria(bounds: dict[str, float]) -> dict:
+    """The criteria as words, each with its predicate."""
     needed = {}
     if "above" in bounds:
         needed[f"≥ {_threshold(bounds['above'])}"] = lambda v: v >= bounds["above"]
@@ -116,6 +123,16 @@ def _criteria(below, above, near, within) -> dict:
         words = f"{_threshold(bounds['near'])} ± {_threshold(bounds['within'])}" if bounds["within"] else ""
         needed[words or f"= {_threshold(bounds['near'])}"] = lambda v: abs(v - bounds["near"]) <= bounds["within"]
     return needed
+
+
+def _shown(value: float, bounds: dict[str, float], digits: int) -> str:
+    """`value` as it is printed: without the digits far below what the criterion feels, for these are rounding errors,
+    which differ from machine to machine."""
+    if isinstance(value, float) and bounds.get("within"):
+        value = round(value, 2 - math.floor(math.log10(bounds["within"])))
+    elif set(bounds) == {"below"} and abs(value) < min(bounds["below"] / 1000, 1e-6):
+        return f"< {spell(bounds['below'] / 1000, digits)}"
+    return spell(value, digits)
 
 
 def _all(needed: dict, value: float) -> bool:

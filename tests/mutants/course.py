@@ -43,6 +43,10 @@ MUTANTS = [
         "tensor-of-three-claimed", CLAIMS, "if shape:", "if len(shape) > 1:",
         claims("test_senseless_claims_are_refused_in_words"),
     ),
+    Mutant("rounding-errors-printed", CLAIMS, "value = round(value, 2 -", "value = round(value, 17 -",
+           claims("test_digits_far_below_the_criterion_are_left_out")),
+    Mutant("tiny-is-zero", CLAIMS, "abs(value) < min(", "value < min(",
+           claims("test_digits_far_below_the_criterion_are_left_out")),
     # Read-outs
     Mutant("every-printed-line-is-a-claim", READOUTS, "if line.startswith(MARK) for", "for", READ_OUT),
     Mutant("every-cell-is-a-read-out", READOUTS, 'and TAG in cell.metadata.get("tags", ())', "", READ_OUT),
@@ -75,6 +79,9 @@ MUTANTS = [
            f"{BUILD}solutions_are_cut_out_at_their_indent"),
     Mutant("gap-without-indent", NOTEBOOKS, r"\n\1raise", r"\nraise", f"{BUILD}solutions_are_cut_out_at_their_indent"),
     # Kernels
+    Mutant("settings-of-the-user-win", KERNELS, "{**os.environ, **settings(), **own,",
+           "{**settings(), **own, **os.environ,",
+           f"{BUILD}second_build_changes_no_byte_whatever_the_user_set"),
     Mutant("hung-kernel-fails-at-once", KERNELS, "            raise\n        return attempt()",
            "            raise\n        raise", f"{BUILD}hung_kernel_gets_one_more_chance"),
     Mutant("every-failure-tried-again", KERNELS, "            raise\n        return attempt()",
