@@ -7,6 +7,7 @@ import itertools
 import math
 import threading
 import time
+import tracemalloc
 import weakref
 
 import matplotlib
@@ -324,9 +325,26 @@ def test_arrays_that_the_page_holds_are_not_sent_again():
     assert len(page.draw({"level": 1})[1]) == 0
     assert len(page.draw({"level": 2})[1]) == 1
     assert len(page.draw({"level": 2}, fresh=True)[1]) == 1  # a page that was opened anew
-    for level in range(300):
-        page.draw({"level": level})
-    assert len(page.stage._known) == 1  # what is remembered does not grow
+
+
+def test_memory_stays_flat_over_frames():
+    stage = Stage(lambda c: np.random.default_rng(c["level"]).random((64, 64)), levels().controls.values())
+    stage.send = lambda content, buffers=None: None
+
+    def frames(count):
+        for n in range(count):
+            stage._receive(stage, {"kind": "draw", "n": n, "view": "a", "state": {"level": n % 256}}, [])
+        gc.collect()
+
+    tracemalloc.start()
+    try:
+        frames(50)
+        before = tracemalloc.get_traced_memory()[0]
+        frames(500)
+        assert tracemalloc.get_traced_memory()[0] - before < 4 * 64 * 64  # less than four frames
+    finally:
+        tracemalloc.stop()
+    assert len(stage._known) == 1
 
 
 def test_state_follows_python_and_page_and_stays_valid():

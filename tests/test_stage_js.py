@@ -543,7 +543,7 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
         "document.querySelector('[data-control=\"h 1\"]').getAttribute('aria-valuetext') === 'x 1.00, y 1.00'"
     )
     assert tab.locator('[data-control="unsampled"]').count() == 0
-    assert "sampled" in tab.locator(".tools").first.inner_text()
+    assert "nearest of 168 sampled pictures" in tab.locator(".tools").first.inner_text()
 
 
 def test_decoder_runs_in_the_page_as_torch_runs_it(tab, tmp_path):

@@ -52,7 +52,9 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     spec["controls"] = [_kept(c, moving) for c in spec["controls"] if c["name"] in moving or c["kind"] in ON_VIEW]
     count = int(np.prod([len(axis["values"]) for axis in axes]))
     what = "decoded in this page" if backend == "browser" else f"nearest of {count} sampled pictures"
-    spec |= {"initial": dict(stage.state), "trainer": False, "note": f"{what}; the notebook computes every one"}
+    labels = ", ".join(stage.controls[name].label for name in moving)
+    note = f"Here one can move: {labels} ({what}). The notebook moves everything."
+    spec |= {"initial": dict(stage.state), "trainer": False, "note": note}
     data = json.dumps({"spec": spec, "blob": base64.b64encode(packed).decode()}, allow_nan=False)
     key = "stage-" + hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
     parts = [f'<div class="gdm-export" data-from="{key}">{still}</div>']

@@ -169,7 +169,7 @@ def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float) -> None
         strip = Image.new("RGB", (max(1, round(face.getlength(words))) + 4, sheet.px(19)), "white")
         ImageDraw.Draw(strip).text((2, 0), words, fill="#1b2430", font=face)
         strip = strip.rotate(90, expand=True)
-        sheet.image.paste(strip, (sheet.px(x - 57), sheet.px(y + h / 2) - strip.height // 2))
+        sheet.image.paste(strip, (sheet.px(x - 63), sheet.px(y + h / 2) - strip.height // 2))
 
 
 def draw_legend(sheet, view: dict, x: float, y: float, width: float) -> float:

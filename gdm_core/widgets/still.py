@@ -20,7 +20,7 @@ TALLEST = 420.0
 SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
 WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
-AXES = (58, 6, 12, 46)  # left, top, right, bottom of a view with axes
+AXES = (64, 6, 12, 46)  # left, top, right, bottom of a view with axes
 
 
 class Sheet:
@@ -175,7 +175,7 @@ def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: di
     sheet.room(y + TALLEST + 200)
     share = sum(view["size"] for view in row)
     room = inner - GAP * (len(row) - 1)
-    most = [(380.0 if few else 290.0) * max(1.0, view["size"]) + 70 * bool(view["axes"]) for view in row]
+    most = [(380.0 if few else 290.0) * max(1.0, view["size"]) + 76 * bool(view["axes"]) for view in row]
     widths = [min(room * view["size"] / share, cap) for view, cap in zip(row, most)]
     labels = [broken(v["label"], sheet.px(w), font(sheet.px(15), True)) for v, w in zip(row, widths)]
     top = y + 22 * max(map(len, labels)) + 4 * any(labels)

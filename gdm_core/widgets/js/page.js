@@ -17,7 +17,7 @@ const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−").r
 const SHADES = ["data", "latent", "model", "exact", "noise", "parameters", "accent", "sky", "ink", "soft", "line", "ground", "halo"];
 const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
 const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
-const AXES = { left: 3.6, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet leaves room
+const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet leaves room
 
 /** The style sheet's colors as a canvas understands them, for the theme of this moment. */
 function readTheme(root) {
