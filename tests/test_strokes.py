@@ -47,16 +47,20 @@ def box(x: torch.Tensor, level: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
 # The pen
 
 
-def test_ink_is_the_distance_to_the_line_through_a_soft_edge():
-    """Against the nearest of 40,000 points along the way, found by a k-d tree."""
+@pytest.mark.parametrize("step", [0.5, 2.5])
+def test_ink_is_the_distance_to_the_line_through_a_soft_edge(step):
+    """Against the nearest of 22,000 points along the way, found by a k-d tree."""
     g = torch.Generator().manual_seed(1)
-    way = 14 + torch.randn(5, 12, 2, generator=g, dtype=torch.float64).cumsum(1) * 2.5  # some of it leaves the picture
+    way = 14 + torch.randn(5, 12, 2, generator=g, dtype=torch.float64).cumsum(1) * step  # some of it leaves the picture
     thickness = torch.tensor([0.8, 2.0, 3.3, 5.0, 9.0], dtype=torch.float64)
     down = torch.ones(5, 11, dtype=torch.bool)
     down[:, 6] = False
     grid = np.stack(np.meshgrid(np.arange(28), np.arange(28)), -1).reshape(-1, 2)
-    for i, picture in enumerate(render.ink(way, thickness, down)):
-        pieces = [np.linspace(*way[i, k : k + 2].numpy(), 4000) for k in range(11) if down[i, k]]
+    together = render.ink(way, thickness, down)
+    for i in range(5):
+        picture = render.ink(way[i : i + 1], thickness[i : i + 1], down[i : i + 1])  # thin pens have smaller windows
+        torch.testing.assert_close(picture[0], together[i], atol=1e-12, rtol=0)
+        pieces = [np.linspace(*way[i, k : k + 2].numpy(), 2000) for k in range(11) if down[i, k]]
         d = cKDTree(np.concatenate(pieces)).query(grid)[0]
         t = np.clip((thickness[i].item() / 2 - d) / render.SOFT + 0.5, 0, 1)
         np.testing.assert_allclose(picture.flatten(), t**2 * (3 - 2 * t), atol=2e-3)
@@ -138,7 +142,7 @@ def test_curl_bends_a_straight_line_as_its_formula_says(curl):
     x, y = (np.cumsum(f(curl * u**3)) for f in (np.sin, np.cos))
     scale = (render.BOX - 2.0) / (y[-1] - y[0])
     expected = np.interp(rows, 14 + scale * (y - y.mean()), -scale * x)  # downward, to the left for a turn clockwise
-    np.testing.assert_allclose(column - column.mean(), expected - expected.mean(), atol=0.12)
+    np.testing.assert_allclose(column - column.mean(), expected - expected.mean(), atol=0.07)
 
 
 def test_curl_keeps_the_middles_and_the_lengths_of_strokes():
@@ -221,15 +225,14 @@ def test_spline_meets_its_points_and_is_evenly_spaced():
 
 
 def test_corners_stay_corners():
-    """The pen turns by more than 90 degrees within five pieces, and goes on straight."""
+    """The pen turns by 100 degrees within two pieces, and goes on straight."""
     pen = pens()
-    for label, name in [(7, "plain"), (2, "angular"), (4, "closed")]:
+    for label, name in [(7, "plain"), (2, "angular"), (7, "flag")]:
         v = int(pen.first[label]) + strokes.VARIANTS[label].index(name)
         step = (pen.spline[v] @ pen.points[v]).diff(dim=0)[pen.down[v]]
         angle = np.unwrap(torch.atan2(step[:, 1], step[:, 0]).numpy())
-        turn = np.abs(angle[5:] - angle[:-5])
-        assert turn.max() > np.pi / 2
-        assert np.median(turn) < 0.25
+        turn = np.abs(angle[2:] - angle[:-2])
+        assert np.degrees(turn.max()) > 100 and np.degrees(np.median(turn)) < 10
 
 
 def test_every_variant_is_drawn_and_differs():
@@ -262,11 +265,13 @@ def test_factors_are_uniform_and_independent():
 
 
 def test_hash_loses_no_word_and_flips_half_the_bits():
-    words = torch.arange(1 << 16)
-    assert len(chance.mix(words).unique()) == 1 << 16
-    flipped = chance.mix(words) ^ chance.mix(words ^ 1)
-    share = torch.stack([(flipped >> k) & 1 for k in range(32)]).double().mean(1)
-    assert (share - 0.5).abs().max() < 0.02
+    words = torch.randint(1 << 32, (1 << 20,), generator=torch.Generator().manual_seed(2)).unique()
+    assert len(chance.mix(words).unique()) == len(words)
+    words = words[: 1 << 16]
+    for bit in range(32):
+        flipped = chance.mix(words) ^ chance.mix(words ^ (1 << bit))
+        share = torch.stack([(flipped >> k) & 1 for k in range(32)]).double().mean(1)
+        assert (flipped != 0).all() and (share - 0.5).abs().max() < 0.05
     draws = chance.uniform(chance.keys(4000, 7), 0, 8)
     r = np.corrcoef(torch.cat([draws[:-1], draws[1:]], 1).double().numpy().T)  # of one key, and of neighboring keys
     assert np.abs(r - np.eye(16)).max() < 5 / np.sqrt(4000)
@@ -298,6 +303,7 @@ def test_one_factor_changes_alone():
     thick = strokes.sample(200, seed=6, thickness=3.0)
     other = strokes.draw(thin.labels, **thin.factors | {"thickness": 3.0, "noise": thin.factors["noise"] + 1000})
     assert torch.equal(thin.labels, thick.labels)
+    assert (thin.factors["thickness"] == 1.5).all() and (thick.factors["thickness"] == 3.0).all()
     assert all(torch.equal(thin.factors[k], thick.factors[k]) for k in thin.factors if k != "thickness")
     core = thin.x > 0.7
     assert (thick.x[core] > 0.5).float().mean() > 0.97 > 0.9 > (other[core] > 0.5).float().mean()

@@ -26,7 +26,11 @@ ERRORS = tests("bad_input_is_named")
 MUTANTS = [
     Mutant("spline-wrong-weight", PATHS, "2 - 5 * t**2", "2 - 4 * t**2", SPLINE),
     Mutant(
-        "spline-end-not-mirrored", PATHS, "block[:, index[low + 1]] -= weights", "block[:, index[low]] -= weights", CURL
+        "spline-end-wrong-sign",
+        PATHS,
+        "block[:, index[low + 1]] -= weights",
+        "block[:, index[low + 1]] += weights",
+        SPLINE,
     ),
     Mutant(
         "spline-rounds-corners",
