@@ -1,9 +1,9 @@
 """Drawn digits: how fast, and how well a network that saw nothing else reads the digits of real people.
 
 The network learns from 20,000 strokes, twice over, with no augmentation, and is tested on MNIST's 10,000 test images.
-It never learns from one of them, and no weight, epoch or seed is chosen by them.  But the pen paths and the ranges of
-the factors were: which human variants were missing, and how wide the ranges must be, was seen in the confusion matrix
-and in the misread pictures of the first 5,000.  The last 5,000 were not looked at while the paths were made: theirs is
+It never learns from one of them, and no weight, epoch or seed is chosen by them.  But the strokes were: which human
+variants were missing was seen in the confusion matrix and in the misread pictures of the first 5,000, and the ranges of
+the factors were compared by the accuracy there.  The last 5,000 were not looked at while the paths were made: theirs is
 the honest figure.  The two halves are of different people (LeCun et al., 1998), so they may differ either way.
 """
 
