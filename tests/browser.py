@@ -8,7 +8,6 @@ wired to it as a kernel would be.
 import base64
 import contextlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -57,34 +56,36 @@ def at_home(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def launched(**options):
-    """A browser context with a new, empty profile."""
+def launched():
+    """A running Chromium with nothing of the user's in it; `new_context(**options)` gives an empty profile."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as play, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        settings = {"executable_path": chromium(), "headless": True, "args": list(FLAGS), **options}
-        context = play.chromium.launch_persistent_context(profile, **settings)
-        context.set_default_timeout(8_000)
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium(), headless=True, args=list(FLAGS))
         try:
-            yield context
+            yield opened
         finally:
-            context.close()
+            opened.close()
 
 
 @pytest.fixture(scope="session")
-def chromium_context():
-    with launched(viewport={"width": 800, "height": 900}, has_touch=True) as opened:
+def chromium_running():
+    with launched() as opened:
         yield opened
 
 
 @pytest.fixture
-def tab(chromium_context):
-    """A fresh tab; `tab.trouble` holds what went wrong in it, and the test fails when that is not empty."""
-    page = chromium_context.new_page()
+def tab(chromium_running):
+    """A tab in a profile of its own; `tab.trouble` holds what went wrong, and the test fails when there is any."""
+    profile = chromium_running.new_context(
+        viewport={"width": 800, "height": 900}, has_touch=True, accept_downloads=True
+    )
+    profile.set_default_timeout(8_000)
+    page = profile.new_page()
     page.trouble = Trouble()
     page.trouble.watch(page)
     yield page
-    page.close()
+    profile.close()
     page.trouble.none()
 
 

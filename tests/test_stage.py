@@ -294,6 +294,8 @@ def test_a_callback_that_returns_no_picture_is_told_at_once():
         Stage(np.zeros((2, 2)))
     with pytest.raises(ValueError, match="sampled control"):
         levels(sampled={"lvl": 3})
+    with pytest.raises(ValueError, match="the view under 'z' to be one of 'picture', got 'map'"):
+        Stage(lambda c: np.zeros((2, 2)), [w.Pad("z", on="map")])
 
 
 def test_presses_are_transitions_of_the_state():

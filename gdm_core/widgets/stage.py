@@ -46,7 +46,8 @@ class Stage(anywidget.AnyWidget):
         lag: show milliseconds and frames a second from the start.
 
     Raises:
-        ValueError: two controls of one name, a callback that does not return pictures.
+        ValueError: two controls of one name, a callback that does not return pictures, a control on a view that the
+            first picture does not show.
     """
 
     _esm = traitlets.Unicode(assets.script()).tag(sync=True)
@@ -95,6 +96,10 @@ class Stage(anywidget.AnyWidget):
         first = self.frame(
             state
         ).encode()  # a callback that cannot draw its first picture hears it here, not in the page
+        names = [view["name"] for view in first["views"]]
+        for control in self.controls.values():
+            if getattr(control, "on", None) is not None:
+                choice(f"the view under {control.name!r}", control.on, names)
         spec |= {"initial": state, "views": [{k: view[k] for k in ROOM} for view in first["views"]]}
         super().__init__(spec=spec, state=state)
         self.on_msg(self._receive)

@@ -11,11 +11,28 @@ const toBase64 = (bytes) => {
 ON_VIEW.brush = function brush(spec, stage, view, layer) {
   const { width, height } = spec;
   const sheet = h("canvas", { class: "sheet", width, height });
-  const cursor = h("div", { class: "cursor", tabindex: 0, role: "application", "aria-roledescription": "brush", "data-control": spec.name });
+  const cursor = h("div", {
+    class: "cursor",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "brush",
+    "data-control": spec.name,
+  });
   const erase = h("input", { type: "checkbox", role: "switch" });
-  const clear = h("button", { type: "button", class: "push quiet", onclick: () => commit(new Uint8Array(width * height)) }, "Clear");
-  const tools = h("span", { class: "key brush-tools" }, h("label", { class: "toggle" }, erase, h("span", {}, "Erase")), clear);
-  let bytes = fromBase64(stage.state[spec.name]), at = [width >> 1, height >> 1], last = null;
+  const clear = h(
+    "button",
+    { type: "button", class: "push quiet", onclick: () => commit(new Uint8Array(width * height)) },
+    "Clear",
+  );
+  const tools = h(
+    "span",
+    { class: "key brush-tools" },
+    h("label", { class: "toggle" }, erase, h("span", {}, "Erase")),
+    clear,
+  );
+  let bytes = fromBase64(stage.state[spec.name]),
+    at = [width >> 1, height >> 1],
+    last = null;
   layer.append(sheet, cursor);
   view.figure.append(tools);
 
@@ -35,9 +52,11 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
     }
   };
   const stroke = (x, y) => {
-    const from = last ?? [x, y], count = Math.max(1, Math.ceil(2 * Math.hypot(x - from[0], y - from[1])));
+    const from = last ?? [x, y],
+      count = Math.max(1, Math.ceil(2 * Math.hypot(x - from[0], y - from[1])));
     bytes = bytes.slice();
-    for (let s = 1; s <= count; s++) dab(from[0] + ((x - from[0]) * s) / count, from[1] + ((y - from[1]) * s) / count, erase.checked);
+    for (let s = 1; s <= count; s++)
+      dab(from[0] + ((x - from[0]) * s) / count, from[1] + ((y - from[1]) * s) / count, erase.checked);
     last = [x, y];
     at = [clamp(Math.floor(x), 0, width - 1), clamp(Math.floor(y), 0, height - 1)];
     commit(bytes);
@@ -68,7 +87,9 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
   };
   cursor.addEventListener("keydown", (event) => {
     const times = event.shiftKey ? 4 : 1;
-    const move = { ArrowRight: [times, 0], ArrowLeft: [-times, 0], ArrowUp: [0, -times], ArrowDown: [0, times] }[event.key];
+    const move = { ArrowRight: [times, 0], ArrowLeft: [-times, 0], ArrowUp: [0, -times], ArrowDown: [0, times] }[
+      event.key
+    ];
     if (move) at = [clamp(at[0] + move[0], 0, width - 1), clamp(at[1] + move[1], 0, height - 1)];
     else if (event.key === "Home") at[0] = 0;
     else if (event.key === "End") at[0] = width - 1;
@@ -85,14 +106,24 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
     place();
   });
   const place = () => {
-    Object.assign(cursor.style, { left: `${(100 * at[0]) / width}%`, top: `${(100 * at[1]) / height}%`, width: `${100 / width}%`, height: `${100 / height}%` });
+    Object.assign(cursor.style, {
+      left: `${(100 * at[0]) / width}%`,
+      top: `${(100 * at[1]) / height}%`,
+      width: `${100 / width}%`,
+      height: `${100 / height}%`,
+    });
     const painted = bytes.reduce((sum, v) => sum + v, 0) / 2.55 / bytes.length;
-    cursor.setAttribute("aria-label", `${spec.label}: arrow keys move, space paints, E switches to erasing, Delete clears. Column ${at[0] + 1}, row ${at[1] + 1}, ${painted.toFixed(0)} percent painted`);
+    cursor.setAttribute(
+      "aria-label",
+      `${spec.label}: arrow keys move, space paints, E switches to erasing, Delete clears. ` +
+        `Column ${at[0] + 1}, row ${at[1] + 1}, ${painted.toFixed(0)} percent painted`,
+    );
   };
   return {
     show(value) {
       if (stage.held === 0) bytes = fromBase64(value);
-      const context = sheet.getContext("2d"), pixels = context.createImageData(width, height);
+      const context = sheet.getContext("2d"),
+        pixels = context.createImageData(width, height);
       const [r, g, b] = look(stage.theme.accent);
       bytes.forEach((v, i) => pixels.data.set([r, g, b, 0.75 * v], 4 * i));
       context.putImageData(pixels, 0, 0);

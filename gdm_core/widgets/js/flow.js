@@ -7,7 +7,13 @@ const FAST = 10; // milliseconds of kernel time below which a second request in 
 
 /** ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does. */
 function flow({ ask, late, heard }) {
-  let wanted = false, input = 0, visible = true, newest = 0, shown = 0, slots = 1, patience = PATIENCE;
+  let wanted = false,
+    input = 0,
+    visible = true,
+    newest = 0,
+    shown = 0,
+    slots = 1,
+    patience = PATIENCE;
   const flying = new Map(); // n -> { timer, input }
 
   function pump() {
@@ -32,7 +38,7 @@ function flow({ ask, late, heard }) {
       input = performance.now();
       pump();
     },
-    /** Reply n took the kernel ms; paint is called unless a newer picture is already there. Returns ms since the input. */
+    /** Reply n took the kernel ms; paint unless a newer picture is there already. Returns ms since the input. */
     answer(n, ms, paint) {
       const flight = flying.get(n);
       if (flight) clearTimeout(flight.timer);
@@ -81,7 +87,8 @@ function watchSight(element, seen) {
 
 /** Milliseconds from input to painted picture (median of the last thirty) and pictures in the last second. */
 function lagMeter() {
-  let lags = [], times = [];
+  let lags = [],
+    times = [];
   return {
     add(lag) {
       const now = performance.now();

@@ -5,7 +5,10 @@ function unpack(header, buffers, kept) {
   const arrays = new Map();
   for (const [key, { buffer, type, shape }] of Object.entries(header.arrays)) {
     const part = buffers[buffer];
-    const view = part instanceof ArrayBuffer ? new Uint8Array(part) : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+    const view =
+      part instanceof ArrayBuffer
+        ? new Uint8Array(part)
+        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
     const data = type === "u1" ? view : new Float32Array(view.slice().buffer); // a slice is aligned to four bytes
     arrays.set(key, { data, shape });
   }
@@ -38,7 +41,8 @@ function paint(canvas, { data, shape }, palette) {
   const pixels = context.createImageData(width, height);
   const out = new Uint32Array(pixels.data.buffer); // little-endian everywhere a browser runs: A B G R
   if (channels === 3) {
-    for (let i = 0, j = 0; i < out.length; i++, j += 3) out[i] = 0xff000000 | (data[j + 2] << 16) | (data[j + 1] << 8) | data[j];
+    for (let i = 0, j = 0; i < out.length; i++, j += 3)
+      out[i] = 0xff000000 | (data[j + 2] << 16) | (data[j + 1] << 8) | data[j];
   } else {
     const levels = new Uint32Array(256);
     for (let v = 0; v < 256; v++) {

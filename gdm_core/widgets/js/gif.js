@@ -6,11 +6,13 @@ const WIDE = 720; // pixels
 /** Play the timeline and keep each picture; without a timeline, keep what the hand does until pressed again. */
 function saveGif(stage, button, say) {
   if (button.stopNow) return button.stopNow();
-  const shots = [], delays = [];
+  const shots = [],
+    delays = [];
   let before = performance.now();
   const shoot = () => {
     const full = compose(stage, 1);
-    const width = Math.min(WIDE, full.width), height = Math.round((full.height * width) / full.width);
+    const width = Math.min(WIDE, full.width),
+      height = Math.round((full.height * width) / full.width);
     const canvas = h("canvas", { width: shots[0]?.width ?? width, height: shots[0]?.height ?? height });
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(full, 0, 0, canvas.width, canvas.height);
@@ -38,7 +40,9 @@ function saveGif(stage, button, say) {
     say("recording: move something, then press GIF again");
     return stage.record(shoot);
   }
-  const [name, control] = timeline, start = stage.state[name], count = Math.min(FRAMES, control.length());
+  const [name, control] = timeline,
+    start = stage.state[name],
+    count = Math.min(FRAMES, control.length());
   const next = (i) => {
     stage.record(() => {
       if (!stage.idle()) return;
@@ -55,9 +59,11 @@ function saveGif(stage, button, say) {
 
 /** ImageData of one size, milliseconds each -> Uint8Array. */
 function encodeGif(shots, delays) {
-  const { width, height } = shots[0], out = [];
+  const { width, height } = shots[0],
+    out = [];
   const word = (v) => out.push(v & 255, v >> 8);
-  const palette = medianCut(shots), nearest = new Map();
+  const palette = medianCut(shots),
+    nearest = new Map();
   out.push(..."GIF89a".split("").map((c) => c.charCodeAt(0)));
   word(width);
   word(height);
@@ -73,9 +79,10 @@ function encodeGif(shots, delays) {
     out.push(0, 8);
     const indices = new Uint8Array(width * height);
     for (let i = 0; i < indices.length; i++) {
-      const color = (data[4 * i] >> 2 << 12) | (data[4 * i + 1] >> 2 << 6) | (data[4 * i + 2] >> 2);
+      const color = ((data[4 * i] >> 2) << 12) | ((data[4 * i + 1] >> 2) << 6) | (data[4 * i + 2] >> 2);
       let index = nearest.get(color);
-      if (index === undefined) nearest.set(color, (index = closest(palette, data[4 * i], data[4 * i + 1], data[4 * i + 2])));
+      if (index === undefined)
+        nearest.set(color, (index = closest(palette, data[4 * i], data[4 * i + 1], data[4 * i + 2])));
       indices[i] = index;
     }
     const packed = lzw(indices);
@@ -91,7 +98,8 @@ function encodeGif(shots, delays) {
 }
 
 function closest(palette, r, g, b) {
-  let best = 0, least = Infinity;
+  let best = 0,
+    least = Infinity;
   palette.forEach(([pr, pg, pb], i) => {
     const far = (pr - r) ** 2 + (pg - g) ** 2 + (pb - b) ** 2;
     if (far < least) [best, least] = [i, far];
@@ -101,7 +109,8 @@ function closest(palette, r, g, b) {
 
 /** Up to 256 colors: split the box of colors with the longest side at its median, again and again (Heckbert, 1982). */
 function medianCut(shots) {
-  const counts = new Map(), stride = Math.max(1, Math.floor(shots.length / 8));
+  const counts = new Map(),
+    stride = Math.max(1, Math.floor(shots.length / 8));
   for (let k = 0; k < shots.length; k += stride) {
     const { data } = shots[k];
     for (let i = 0; i < data.length; i += 4) {
@@ -112,7 +121,8 @@ function medianCut(shots) {
   const pixels = [...counts].map(([key, count]) => [key >> 16, (key >> 8) & 255, key & 255, count]);
   const measured = (box) => {
     const spans = [0, 1, 2].map((c) => {
-      let low = 255, high = 0;
+      let low = 255,
+        high = 0;
       for (const p of box) [low, high] = [Math.min(low, p[c]), Math.max(high, p[c])];
       return high - low;
     });
@@ -140,8 +150,14 @@ function medianCut(shots) {
 
 /** Lempel-Ziv-Welch with growing codes, as GIF wants it: 8-bit symbols, at most 12-bit codes. */
 function lzw(indices) {
-  const CLEAR = 256, END = 257, out = [];
-  let bits = 0, held = 0, size = 9, next = 258, table = new Map();
+  const CLEAR = 256,
+    END = 257,
+    out = [];
+  let bits = 0,
+    held = 0,
+    size = 9,
+    next = 258,
+    table = new Map();
   const put = (code) => {
     held |= code << bits;
     for (bits += size; bits >= 8; bits -= 8) {
@@ -152,7 +168,8 @@ function lzw(indices) {
   put(CLEAR);
   let prefix = indices[0];
   for (let i = 1; i < indices.length; i++) {
-    const key = (prefix << 8) | indices[i], known = table.get(key);
+    const key = (prefix << 8) | indices[i],
+      known = table.get(key);
     if (known !== undefined) {
       prefix = known;
       continue;

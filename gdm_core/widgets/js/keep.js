@@ -1,7 +1,8 @@
 // What one takes home: the picture as PNG, a moving one as GIF, the state as a link and as a code cell.
 
 function toolbar(stage, tools, { badge, lag }) {
-  let timer = 0, tell = 0;
+  let timer = 0,
+    tell = 0;
   const done = h("span", { class: "done", role: "status" });
   const say = (words) => {
     done.textContent = words;
@@ -9,14 +10,19 @@ function toolbar(stage, tools, { badge, lag }) {
     tell = setTimeout(() => (done.textContent = ""), 4000);
   };
   const add = (name, title, act) => {
-    const button = h("button", { type: "button", class: "quiet", title, "data-tool": name, onclick: () => act(button) }, name);
+    const button = h(
+      "button",
+      { type: "button", class: "quiet", title, "data-tool": name, onclick: () => act(button) },
+      name,
+    );
     tools.append(button);
     return button;
   };
   const measure = (on) => {
     badge.hidden = !on;
     clearInterval(timer);
-    if (on) timer = setInterval(() => (badge.isConnected ? (badge.textContent = lag.words()) : clearInterval(timer)), 250);
+    if (on)
+      timer = setInterval(() => (badge.isConnected ? (badge.textContent = lag.words()) : clearInterval(timer)), 250);
     badge.textContent = lag.words();
     speed.setAttribute("aria-pressed", on);
   };
@@ -25,27 +31,40 @@ function toolbar(stage, tools, { badge, lag }) {
     stage.settled();
   });
   add("PNG", "Save the picture", () => compose(stage, 2).toBlob((blob) => download(blob, `${fileName(stage)}.png`)));
-  add("GIF", stage.timeline() ? "Save the timeline as a moving picture" : "Record what you do now as a moving picture", (button) => saveGif(stage, button, say));
+  add(
+    "GIF",
+    stage.timeline() ? "Save the timeline as a moving picture" : "Record what you do now as a moving picture",
+    (button) => saveGif(stage, button, say),
+  );
   if (stage.spec.link) {
     add("Link", "Copy a link to this state", () => {
       const address = new URL(location.href);
       address.hash = linkOf(stage);
       history.replaceState(null, "", address);
-      copy(address.href).then(() => say("link copied"), () => say("the link is in the address bar"));
+      copy(address.href).then(
+        () => say("link copied"),
+        () => say("the link is in the address bar"),
+      );
     });
   }
   if (stage.spec.source) {
     add("Code", "Copy the code cell that makes this picture", () => {
       const code = codeOf(stage);
-      copy(code).then(() => say("code copied"), () => say(code));
+      copy(code).then(
+        () => say("code copied"),
+        () => say(code),
+      );
     });
   }
-  const speed = add("Speed", "Show milliseconds from hand to picture, and pictures a second", () => measure(badge.hidden));
+  const speed = add("Speed", "Show milliseconds from hand to picture, and pictures a second", () =>
+    measure(badge.hidden),
+  );
   tools.append(done);
   measure(stage.spec.lag);
 }
 
-const copy = (text) => (navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject(new Error("no clipboard")));
+const copy = (text) =>
+  navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject(new Error("no clipboard"));
 
 function download(blob, name) {
   const url = URL.createObjectURL(blob);
@@ -53,11 +72,16 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-const fileName = (stage) => [stage.spec.name, ...changedOf(stage).flat(2)].join("_").replace(/[^\w.+-]+/g, "-").slice(0, 80);
+const fileName = (stage) =>
+  [stage.spec.name, ...changedOf(stage).flat(2)]
+    .join("_")
+    .replace(/[^\w.+-]+/g, "-")
+    .slice(0, 80);
 
 // Links: #stage=name&z=[0.5,-1.2]&noise=0.1 : one JSON value a control, only those that left their start.
 
-const changedOf = (stage) => Object.entries(stage.state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(stage.initial[name]));
+const changedOf = (stage) =>
+  Object.entries(stage.state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(stage.initial[name]));
 
 function linkOf(stage) {
   const parts = new URLSearchParams({ stage: stage.spec.name });
@@ -67,7 +91,8 @@ function linkOf(stage) {
 
 /** The state that the page's address asks for; what someone cut short or made up is left out. */
 function stateOfLink(stage) {
-  const parts = new URLSearchParams(location.hash.slice(1)), state = {};
+  const parts = new URLSearchParams(location.hash.slice(1)),
+    state = {};
   if (parts.get("stage") !== stage.spec.name) return state;
   for (const name of Object.keys(stage.state)) {
     try {
@@ -80,7 +105,10 @@ function stateOfLink(stage) {
   return state;
 }
 
-const alike = (a, b) => (Array.isArray(b) ? Array.isArray(a) && a.length === b.length && b.every((v, i) => alike(a[i], v)) : typeof a === typeof b);
+const alike = (a, b) =>
+  Array.isArray(b)
+    ? Array.isArray(a) && a.length === b.length && b.every((v, i) => alike(a[i], v))
+    : typeof a === typeof b;
 
 /** State as Python source. */
 function literal(value) {
@@ -106,13 +134,19 @@ function codeOf(stage) {
 function compose(stage, scale) {
   const visible = [...stage.views.values()].filter((view) => !view.figure.hidden && view.content);
   const space = visible[0].figure.parentElement.getBoundingClientRect();
-  const style = getComputedStyle(stage.root), size = parseFloat(style.fontSize), edge = 18;
-  const width = Math.max(320, space.width), title = stage.spec.title ? 2.2 * size : 0;
-  const canvas = h("canvas"), context = canvas.getContext("2d");
+  const style = getComputedStyle(stage.root),
+    size = parseFloat(style.fontSize),
+    edge = 18;
+  const width = Math.max(320, space.width),
+    title = stage.spec.title ? 2.2 * size : 0;
+  const canvas = h("canvas"),
+    context = canvas.getContext("2d");
   context.font = `${size}px ${stage.theme.font}`;
   const lines = wrap(context, stage.read(), width);
   canvas.width = Math.round((width + 2 * edge) * scale);
-  canvas.height = Math.round((title + space.height + lines.length * 1.5 * size + 2 * edge + (lines.length ? size : 0)) * scale);
+  canvas.height = Math.round(
+    (title + space.height + lines.length * 1.5 * size + 2 * edge + (lines.length ? size : 0)) * scale,
+  );
   context.scale(scale, scale);
   context.fillStyle = stage.theme.ground;
   context.fillRect(0, 0, canvas.width, canvas.height);
@@ -123,8 +157,11 @@ function compose(stage, scale) {
   context.fillText(stage.spec.title, 0, 0);
   context.translate(0, title);
   for (const view of visible) {
-    const box = view.box.getBoundingClientRect(), x = box.left - space.left, y = box.top - space.top;
-    const label = view.figure.querySelector("figcaption"), place = label.getBoundingClientRect();
+    const box = view.box.getBoundingClientRect(),
+      x = box.left - space.left,
+      y = box.top - space.top;
+    const label = view.figure.querySelector("figcaption"),
+      place = label.getBoundingClientRect();
     context.font = `600 ${size}px ${stage.theme.font}`;
     context.fillStyle = stage.theme.ink;
     if (!label.hidden) context.fillText(label.textContent, place.left - space.left, place.top - space.top);
@@ -143,7 +180,8 @@ function compose(stage, scale) {
     context.restore();
     copyWords(context, view.figure, space, stage.theme);
     for (const knob of view.box.querySelectorAll(".knob > span, .tile")) {
-      const at = knob.getBoundingClientRect(), look = getComputedStyle(knob);
+      const at = knob.getBoundingClientRect(),
+        look = getComputedStyle(knob);
       if (knob.matches(".tile")) {
         context.strokeStyle = stage.theme.accent;
         context.lineWidth = 3;
@@ -175,11 +213,14 @@ function compose(stage, scale) {
 /** Legend, color scale and warning of a view, from where they stand on the page. */
 function copyWords(context, figure, space, theme) {
   for (const element of figure.querySelectorAll(".chip, .ramp, .below, .below span, .warning")) {
-    const style = getComputedStyle(element), box = element.getBoundingClientRect();
-    const x = box.left - space.left, y = box.top - space.top;
+    const style = getComputedStyle(element),
+      box = element.getBoundingClientRect();
+    const x = box.left - space.left,
+      y = box.top - space.top;
     if (!box.width) continue;
     if (element.matches(".ramp")) {
-      const stops = style.backgroundImage.match(/rgb[^)]*\)/g), ramp = context.createLinearGradient(x, 0, x + box.width, 0);
+      const stops = style.backgroundImage.match(/rgb[^)]*\)/g),
+        ramp = context.createLinearGradient(x, 0, x + box.width, 0);
       stops.forEach((color, i) => ramp.addColorStop(i / (stops.length - 1), color));
       context.fillStyle = ramp;
     } else context.fillStyle = element.matches(".chip") ? style.color : style.backgroundColor;
@@ -194,7 +235,11 @@ function copyWords(context, figure, space, theme) {
       range.selectNodeContents(node);
       const place = range.getBoundingClientRect();
       wrap(context, node.data, place.width + 2).forEach((line, i, lines) => {
-        context.fillText(line, place.left - space.left, place.top - space.top + ((i + 0.12) * place.height) / lines.length);
+        context.fillText(
+          line,
+          place.left - space.left,
+          place.top - space.top + ((i + 0.12) * place.height) / lines.length,
+        );
       });
     }
   }

@@ -13,8 +13,11 @@ function mapping([left, right, bottom, top], width, height) {
 
 /** Color of mark i: its own, or that of all. */
 const shade = (mark, i, theme) =>
-  mark.cycle ? theme[CYCLE[mark.cycle.data[i] % CYCLE.length]]
-  : mark.rgb ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})` : theme[mark.color] ?? mark.color;
+  mark.cycle
+    ? theme[CYCLE[mark.cycle.data[i] % CYCLE.length]]
+    : mark.rgb
+      ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})`
+      : (theme[mark.color] ?? mark.color);
 
 /** Draw with a thin rim of the ground's color, so that a mark is seen on any picture. */
 function rimmed(context, theme, rim, draw) {
@@ -32,7 +35,8 @@ function rimmed(context, theme, rim, draw) {
 
 const DRAW = {
   points(context, mark, at, theme, rim) {
-    const { data } = mark.xy, radius = (mark.size / 2) * theme.grow;
+    const { data } = mark.xy,
+      radius = (mark.size / 2) * theme.grow;
     for (let i = 0; i < data.length / 2; i++) {
       context.beginPath();
       context.arc(at.x(data[2 * i]), at.y(data[2 * i + 1]), radius, 0, 7);
@@ -53,7 +57,8 @@ const DRAW = {
         context.beginPath();
         let pen = false;
         for (let i = from; i < from + count; i++) {
-          const x = data[2 * i], y = data[2 * i + 1];
+          const x = data[2 * i],
+            y = data[2 * i + 1];
           if (Number.isFinite(x) && Number.isFinite(y)) {
             context[pen ? "lineTo" : "moveTo"](at.x(x), at.y(y));
             pen = true;
@@ -81,11 +86,14 @@ const DRAW = {
   arrows(context, mark, at, theme, rim) {
     const { data } = mark.xy;
     for (let i = 0; i < data.length / 4; i++) {
-      const x0 = at.x(data[4 * i]), y0 = at.y(data[4 * i + 1]);
-      const dx = data[4 * i + 2] * at.sx, dy = data[4 * i + 3] * at.sy;
+      const x0 = at.x(data[4 * i]),
+        y0 = at.y(data[4 * i + 1]);
+      const dx = data[4 * i + 2] * at.sx,
+        dy = data[4 * i + 3] * at.sy;
       const length = Math.hypot(dx, dy);
       if (length < 0.5) continue;
-      const head = Math.min((4 + 2 * mark.width) * theme.grow, 0.6 * length), angle = Math.atan2(dy, dx);
+      const head = Math.min((4 + 2 * mark.width) * theme.grow, 0.6 * length),
+        angle = Math.atan2(dy, dx);
       context.strokeStyle = shade(mark, i, theme);
       context.lineWidth = mark.width * theme.grow;
       rimmed(context, theme, rim, () => {
@@ -110,7 +118,8 @@ const DRAW = {
         rimmed(context, theme, rim, () => {
           context.beginPath();
           for (let i = 0; i <= 72; i++) {
-            const c = radius * Math.cos((i * Math.PI) / 36), s = radius * Math.sin((i * Math.PI) / 36);
+            const c = radius * Math.cos((i * Math.PI) / 36),
+              s = radius * Math.sin((i * Math.PI) / 36);
             context.lineTo(at.x(x + c * ax + s * bx), at.y(y + c * ay + s * by));
           }
         });
@@ -122,7 +131,10 @@ const DRAW = {
     const { data } = mark.xy; // x, height, base, width
     for (let i = 0; i < data.length / 4; i++) {
       const [x, height, base, width] = data.subarray(4 * i, 4 * i + 4);
-      const y0 = at.y(base), y1 = at.y(base + height), x0 = at.x(x - width / 2), x1 = at.x(x + width / 2);
+      const y0 = at.y(base),
+        y1 = at.y(base + height),
+        x0 = at.x(x - width / 2),
+        x1 = at.x(x + width / 2);
       context.fillStyle = shade(mark, i, theme);
       context.fillRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
     }
@@ -163,7 +175,8 @@ function drawMarks(context, marks, at, width, height, theme, rim) {
 /** Round numbers in [low, high], about `count` of them. */
 function ticks(low, high, count) {
   if (low > high) [low, high] = [high, low];
-  const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / Math.max(1, count),
+    power = 10 ** Math.floor(Math.log10(raw));
   const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
   const out = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(+(k * step).toPrecision(10));

@@ -1,4 +1,4 @@
-// Pages without a kernel: a model that answers like the kernel's, from sampled frames or from a small decoder's weights.
+// Pages without a kernel: a model that answers like the kernel's, from sampled frames or a small decoder's weights.
 
 /** Show every exported stage of this page that is not shown yet. */
 function openExports() {
@@ -11,7 +11,8 @@ function openExports() {
 }
 
 function noKernel(data) {
-  const values = { spec: data.spec, state: data.spec.initial }, listeners = new Map();
+  const values = { spec: data.spec, state: data.spec.initial },
+    listeners = new Map();
   const emit = (name, ...args) => (listeners.get(name) ?? []).forEach((listener) => listener(...args));
   const ready = inflate(data.blob).then((all) => {
     const size = new DataView(all.buffer).getUint32(0, true);
@@ -23,9 +24,14 @@ function noKernel(data) {
     set: (name, value) => (values[name] = value),
     save_changes() {},
     on: (name, listener) => listeners.set(name, [...(listeners.get(name) ?? []), listener]),
-    off: (name, listener) => listeners.set(name, (listeners.get(name) ?? []).filter((known) => known !== listener)),
+    off: (name, listener) =>
+      listeners.set(
+        name,
+        (listeners.get(name) ?? []).filter((known) => known !== listener),
+      ),
     async send({ view, n, state }) {
-      let reply = { view, n, ms: 0 }, buffers = [];
+      let reply = { view, n, ms: 0 },
+        buffers = [];
       try {
         const began = performance.now();
         const answer = (await ready)(state);
@@ -46,7 +52,8 @@ async function inflate(text) {
 
 /** Arrays of a frame, as the kernel would send them. */
 function withBuffers(frame, arrays, bytes) {
-  const used = {}, buffers = [];
+  const used = {},
+    buffers = [];
   const walk = (node) => {
     if (Array.isArray(node)) node.forEach(walk);
     else if (node && typeof node === "object") {
@@ -78,16 +85,28 @@ function sampledFrames({ axes, frames, arrays, blend }, bytes) {
       return axis.cycle ? [value % axis.values.length, value % axis.values.length, 0] : locate(value, axis.values);
     });
     const index = (picks) => axes.reduce((sum, axis, i) => sum * axis.values.length + picks[i], 0);
-    const nearest = withBuffers(frames[index(found.map(([below, above, share]) => (share < 0.5 ? below : above)))], arrays, bytes);
+    const nearest = withBuffers(
+      frames[index(found.map(([below, above, share]) => (share < 0.5 ? below : above)))],
+      arrays,
+      bytes,
+    );
     if (!blend) return nearest;
     let corners = [[[], 1]];
     for (const [below, above, share] of found) {
-      corners = corners.flatMap(([picks, weight]) => (share === 0 ? [[[...picks, below], weight]] : [[[...picks, below], weight * (1 - share)], [[...picks, above], weight * share]]));
+      corners = corners.flatMap(([picks, weight]) =>
+        share === 0
+          ? [[[...picks, below], weight]]
+          : [
+              [[...picks, below], weight * (1 - share)],
+              [[...picks, above], weight * share],
+            ],
+      );
     }
     const mixed = corners.map(([picks, weight]) => [frames[index(picks)], weight]);
     nearest.frame.views.forEach((view, v) => {
       if (!view.image || view.palette) return;
-      const { buffer, shape } = nearest.frame.arrays[view.image.array], size = shape.reduce((a, b) => a * b);
+      const { buffer, shape } = nearest.frame.arrays[view.image.array],
+        size = shape.reduce((a, b) => a * b);
       const sum = new Float32Array(size);
       for (const [frame, weight] of mixed) {
         const { at } = arrays[frame.views[v].image.array];
@@ -96,7 +115,10 @@ function sampledFrames({ axes, frames, arrays, blend }, bytes) {
       const key = `mix ${found.join()} ${v}`;
       nearest.frame.arrays[key] = { ...nearest.frame.arrays[view.image.array], buffer: nearest.buffers.length };
       nearest.buffers.push(new DataView(Uint8Array.from(sum, Math.round).buffer));
-      nearest.frame = { ...nearest.frame, views: nearest.frame.views.map((w, j) => (j === v ? { ...w, image: { array: key } } : w)) };
+      nearest.frame = {
+        ...nearest.frame,
+        views: nearest.frame.views.map((w, j) => (j === v ? { ...w, image: { array: key } } : w)),
+      };
     });
     return nearest;
   };
@@ -117,7 +139,10 @@ const ACTIVATE = {
 /** Error function to 1.2e-7 (Numerical Recipes, 1992, 6.2). */
 function erf(x) {
   const t = 1 / (1 + 0.5 * Math.abs(x));
-  const series = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223];
+  const series = [
+    0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+    -1.26551223,
+  ];
   const tail = t * Math.exp(-x * x + series.reduce((sum, c) => sum * t + c, 0));
   return x >= 0 ? 1 - tail : tail - 1;
 }
@@ -126,7 +151,9 @@ function erf(x) {
 function fromHalf(bytes) {
   const halves = new Uint16Array(bytes.slice().buffer);
   return Float32Array.from(halves, (half) => {
-    const sign = half >> 15 ? -1 : 1, exponent = (half >> 10) & 31, fraction = half & 1023;
+    const sign = half >> 15 ? -1 : 1,
+      exponent = (half >> 10) & 31,
+      fraction = half & 1023;
     if (exponent === 0) return sign * fraction * 2 ** -24;
     return exponent === 31 ? (fraction ? NaN : sign * Infinity) : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   });
@@ -135,10 +162,12 @@ function fromHalf(bytes) {
 /** Decoder: layers of weights run here; everything else in the frame stays as the kernel drew it. */
 function decoderFrames({ decoder, frames, arrays }, bytes) {
   const { at, size, half, inputs, layers, shape, view, latent } = decoder;
-  const part = bytes.subarray(at, at + size), weights = half ? fromHalf(part) : new Float32Array(part.slice().buffer);
+  const part = bytes.subarray(at, at + size),
+    weights = half ? fromHalf(part) : new Float32Array(part.slice().buffer);
   let from = 0;
   const steps = layers.map(({ inside, outside, activation }) => {
-    const matrix = weights.subarray(from, from + inside * outside), bias = weights.subarray(from + inside * outside, from + (inside + 1) * outside);
+    const matrix = weights.subarray(from, from + inside * outside),
+      bias = weights.subarray(from + inside * outside, from + (inside + 1) * outside);
     from += (inside + 1) * outside;
     return { inside, outside, matrix, bias, activate: ACTIVATE[activation] };
   });
@@ -161,7 +190,9 @@ function decoderFrames({ decoder, frames, arrays }, bytes) {
     const key = `decoded ${x.join()}`;
     frame.arrays[key] = { buffer: buffers.length, type: "u1", shape };
     buffers.push(new DataView(pixels.buffer));
-    const drawn = frame.views.map((v) => (v.name === view ? { ...v, image: { array: key }, warning: latent ? far(latent, state) : v.warning } : v));
+    const drawn = frame.views.map((v) =>
+      v.name === view ? { ...v, image: { array: key }, warning: latent ? far(latent, state) : v.warning } : v,
+    );
     return { frame: { ...frame, views: drawn, text: latent ? whereIs(latent, state) : frame.text }, buffers };
   };
 }
@@ -170,9 +201,11 @@ const squared = (state, name) => [state[name]].flat().reduce((sum, v) => sum + v
 
 /** Log density, radius and typical radius under a standard normal prior, in the words of the kernel. */
 function whereIs({ name, low, high, percent }, state) {
-  const square = squared(state, name), dimensions = [state[name]].flat().length;
+  const square = squared(state, name),
+    dimensions = [state[name]].flat().length;
   const logp = -0.5 * (square + dimensions * Math.log(2 * Math.PI));
-  return `log p(${name}) = ${logp.toFixed(2)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${percent}\u00a0% of the prior lies between ${low} and ${high}`;
+  const prior = `${percent}\u00a0% of the prior lies between ${low} and ${high}`;
+  return `log p(${name}) = ${logp.toFixed(2)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${prior}`;
 }
 
 const far = ({ name, edge, warning }, state) => (Math.sqrt(squared(state, name)) > edge ? warning : "");

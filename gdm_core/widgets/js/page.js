@@ -13,8 +13,26 @@ function h(tag, attributes = {}, ...children) {
 }
 
 const clamp = (value, low, high) => Math.min(Math.max(value, Math.min(low, high)), Math.max(low, high));
-const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
-const SHADES = ["data", "latent", "model", "exact", "noise", "parameters", "accent", "sky", "ink", "soft", "line", "ground", "halo"];
+const fixed = (value, digits = 2) =>
+  value
+    .toFixed(digits)
+    .replace("-", "−")
+    .replace(/^−(0\.?0*)$/, "$1");
+const SHADES = [
+  "data",
+  "latent",
+  "model",
+  "exact",
+  "noise",
+  "parameters",
+  "accent",
+  "sky",
+  "ink",
+  "soft",
+  "line",
+  "ground",
+  "halo",
+];
 const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
 const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
 const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet leaves room
@@ -22,7 +40,8 @@ const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style s
 /** The style sheet's colors as a canvas understands them, for the theme of this moment. */
 function readTheme(root) {
   const probe = root.appendChild(h("span", { hidden: true }));
-  const style = getComputedStyle(root), size = parseFloat(style.fontSize);
+  const style = getComputedStyle(root),
+    size = parseFloat(style.fontSize);
   const theme = { font: style.fontFamily, size, grow: size / 16 }; // marks grow with the type
   for (const name of SHADES) {
     probe.style.color = `var(--${name})`;
@@ -38,7 +57,10 @@ function watchTheme(changed) {
   system.addEventListener("change", changed);
   const observer = new MutationObserver(changed);
   for (const element of [document.documentElement, document.body]) {
-    observer.observe(element, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name", "data-theme"] });
+    observer.observe(element, {
+      attributes: true,
+      attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name", "data-theme"],
+    });
   }
   return () => {
     system.removeEventListener("change", changed);
@@ -55,9 +77,20 @@ function makeView(name, look) {
   const label = h("figcaption");
   const warning = h("p", { class: "warning", role: "status" });
   const below = h("div", { class: "below" });
-  const figure = h("figure", { class: "view", "data-view": name }, label, h("div", { class: "room" }, box, warning), below);
+  const figure = h(
+    "figure",
+    { class: "view", "data-view": name },
+    label,
+    h("div", { class: "room" }, box, warning),
+    below,
+  );
   const view = {
-    name, figure, picture, box, extent: null, content: null,
+    name,
+    figure,
+    picture,
+    box,
+    extent: null,
+    content: null,
     extras: [], // functions that give more marks: the ellipses of draggable Gaussians
     width: () => box.clientWidth,
     height: () => box.clientHeight,
@@ -102,22 +135,31 @@ function makeView(name, look) {
     /** Marks and axes again; `context` of a file unless that of the screen. */
     draw(context = null) {
       if (!view.content) return;
-      const width = box.clientWidth, height = box.clientHeight, content = view.content;
-      const em = content.axes ? AXES : BARE, ratio = devicePixelRatio || 1;
+      const width = box.clientWidth,
+        height = box.clientHeight,
+        content = view.content;
+      const em = content.axes ? AXES : BARE,
+        ratio = devicePixelRatio || 1;
       const margin = Object.fromEntries(Object.entries(em).map(([side, v]) => [side, Math.round(v * look.theme.size)]));
       if (!context) {
         const [w, hh] = [margin.left + width + margin.right, margin.top + height + margin.bottom];
         if (marks.width !== Math.round(w * ratio) || marks.height !== Math.round(hh * ratio)) {
           marks.width = Math.round(w * ratio);
           marks.height = Math.round(hh * ratio);
-          Object.assign(marks.style, { width: `${w}px`, height: `${hh}px`, left: `${-margin.left}px`, top: `${-margin.top}px` });
+          Object.assign(marks.style, {
+            width: `${w}px`,
+            height: `${hh}px`,
+            left: `${-margin.left}px`,
+            top: `${-margin.top}px`,
+          });
         }
         context = marks.getContext("2d");
         context.setTransform(1, 0, 0, 1, 0, 0);
         context.clearRect(0, 0, marks.width, marks.height);
         context.setTransform(ratio, 0, 0, ratio, margin.left * ratio, margin.top * ratio);
       }
-      const at = view.at(), all = [...content.marks, ...view.extras.flatMap((extra) => extra())];
+      const at = view.at(),
+        all = [...content.marks, ...view.extras.flatMap((extra) => extra())];
       drawMarks(context, all, at, width, height, look.theme, Boolean(content.image));
       if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme);
     },
@@ -140,7 +182,10 @@ function makeView(name, look) {
 function levelCaptions(views) {
   const captions = views.filter((view) => !view.figure.hidden).map((view) => view.figure.querySelector("figcaption"));
   captions.forEach((caption) => (caption.style.minHeight = ""));
-  const rows = Map.groupBy(captions.map((caption) => [Math.round(caption.getBoundingClientRect().top), caption, caption.offsetHeight]), ([top]) => top);
+  const rows = Map.groupBy(
+    captions.map((caption) => [Math.round(caption.getBoundingClientRect().top), caption, caption.offsetHeight]),
+    ([top]) => top,
+  );
   for (const row of rows.values()) {
     const tallest = Math.max(...row.map(([, , height]) => height));
     row.forEach(([, caption, height]) => height < tallest && (caption.style.minHeight = `${tallest}px`));
@@ -152,12 +197,19 @@ const content_label = (view) => view.content?.label || view.name;
 /** Labels of the marks with their colors, and the ends of the color scale. */
 function legend(below, content, theme) {
   const named = content.marks.filter((mark) => mark.label);
-  const key = JSON.stringify([named.map((m) => [m.label, m.color, m.mark]), content.scale ?? null, content.palette ? content.palette.data[300] : 0, theme.ink]);
+  const key = JSON.stringify([
+    named.map((m) => [m.label, m.color, m.mark]),
+    content.scale ?? null,
+    content.palette ? content.palette.data[300] : 0,
+    theme.ink,
+  ]);
   if (below.dataset.key === key) return;
   below.dataset.key = key;
   below.replaceChildren();
   if (content.scale) {
-    const stops = [0, 64, 128, 192, 255].map((v) => `rgb(${content.palette.data.subarray(3 * v, 3 * v + 3).join(" ")})`);
+    const stops = [0, 64, 128, 192, 255].map(
+      (v) => `rgb(${content.palette.data.subarray(3 * v, 3 * v + 3).join(" ")})`,
+    );
     const ramp = h("span", { class: "ramp" });
     ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
     const { low, high, label } = content.scale;

@@ -2,11 +2,25 @@
 
 const SETTLED = 250; // milliseconds without a move until the state goes to the kernel's model
 
+const GONE = "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page.";
+const SILENT =
+  "The kernel does not answer: it is busy, or it was restarted. The picture stays and follows as soon as it answers; " +
+  "after a restart, run this cell again.";
+
 function render({ model, el }) {
-  const spec = model.get("spec");
+  const spec = structuredClone(model.get("spec"));
   const id = `stage-${Math.random().toString(36).slice(2)}`;
-  const controls = new Map(), views = new Map(), kept = new Map(), clean = [];
-  let presses = {}, trains = [], fresh = true, settle = 0, read = "", speak = 0, recorder = null;
+  const controls = new Map(),
+    views = new Map(),
+    kept = new Map(),
+    clean = [];
+  let presses = {},
+    trains = [],
+    fresh = true,
+    settle = 0,
+    read = "",
+    speak = 0,
+    recorder = null;
   const moved = new Set(); // controls that a hand moved since the last request
 
   // Elements.
@@ -18,13 +32,33 @@ function render({ model, el }) {
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
   const tools = h("div", { class: "tools", role: "toolbar", "aria-label": "Keep this picture" });
   const badge = h("output", { class: "badge", hidden: true });
-  const head = h("header", {}, h("h3", { hidden: !spec.title }, spec.title), badge, h("p", { class: "caption", hidden: !spec.caption }, spec.caption));
-  const root = h("section", { class: "card", "aria-label": spec.title || "Stage", "data-lm-suppress-shortcuts": "true" }, head, alarm, status, h("div", { class: "body" }, h("div", { class: "left" }, row, said), panel), tools, spoken);
+  const head = h(
+    "header",
+    {},
+    h("h3", { hidden: !spec.title }, spec.title),
+    badge,
+    h("p", { class: "caption", hidden: !spec.caption }, spec.caption),
+  );
+  const root = h(
+    "section",
+    { class: "card", "aria-label": spec.title || "Stage", "data-lm-suppress-shortcuts": "true" },
+    head,
+    alarm,
+    status,
+    h("div", { class: "body" }, h("div", { class: "left" }, row, said), panel),
+    tools,
+    spoken,
+  );
   el.classList.add("gdm");
   el.append(root);
 
   const stage = {
-    id, spec, root, views, initial: spec.initial, held: 0,
+    id,
+    spec,
+    root,
+    views,
+    initial: spec.initial,
+    held: 0,
     state: { ...structuredClone(spec.initial), ...structuredClone(model.get("state")) },
     theme: readTheme(root),
     measure() {
@@ -86,18 +120,17 @@ function render({ model, el }) {
         stage.say(`The message did not leave this page (${error.message}). The picture stays.`);
       }
     },
-    late: () => stage.say(GONE()),
+    late: () => complain(),
     heard: () => stage.say(""),
   });
-  const GONE = () =>
-    el.closest(".jupyter-widgets-disconnected")
-      ? "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page."
-      : "The kernel does not answer: it is busy, or it was restarted. The picture stays and follows as soon as it answers; after a restart, run this cell again.";
+  const complain = () => stage.say(el.closest(".jupyter-widgets-disconnected") ? GONE : SILENT);
 
   const receive = (message, buffers) => {
     if (message.kind === "stale") return requests.want();
     if (message.view !== id) return;
-    const took = requests.answer(message.n, message.ms, () => (message.kind === "frame" ? accept(message, buffers) : fail(message)));
+    const took = requests.answer(message.n, message.ms, () =>
+      message.kind === "frame" ? accept(message, buffers) : fail(message),
+    );
     if (message.trainer) training?.show(message.trainer);
     for (const [name, length] of Object.entries(message.lengths ?? {})) controls.get(name)?.grow?.(length);
     if (message.kind === "frame") lag.add(took);
@@ -119,7 +152,13 @@ function render({ model, el }) {
       later();
     }
     for (const content of frame.views) need(content.name).update(content);
-    for (const [name, view] of views) if (!view.own && !frame.views.some((v) => v.name === name)) view.figure.hidden = true;
+    for (const view of views.values()) {
+      const hidden = !view.own && !frame.views.some((v) => v.name === view.name);
+      if (hidden !== view.figure.hidden) {
+        view.figure.hidden = hidden;
+        arrange();
+      }
+    }
     for (const name of Object.keys(set ?? {})) show(name);
     read = frame.text;
     if (said.textContent !== read) said.textContent = read;
@@ -147,12 +186,14 @@ function render({ model, el }) {
         if (control.on !== control.name && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
       }
+      arrange();
     }
-    view.figure.hidden = false;
-    const count = [...views.values()].filter((other) => !other.figure.hidden).length;
+    return view;
+  };
+  const arrange = () => {
+    const count = [...views.values()].filter((view) => !view.figure.hidden).length;
     row.style.setProperty("--rows", count > 3 ? 2 : 1);
     row.style.setProperty("--share", count === 3 ? "15cqi" : "22cqi");
-    return view;
   };
 
   // Controls: those beside the pictures now, those on a view together with it.
@@ -166,21 +207,10 @@ function render({ model, el }) {
       }
       place.append(controls.get(control.name).el);
     } else if (!control.on) {
-      const [width, height] = [control.width ?? 1, control.height ?? 1];
-      control.on = control.name; // a plane of its own
+      control.on = control.name;
       const view = need(control.name);
       view.own = true;
-      const extent = control.extent ?? [0, width, height, 0];
-      const aspect = Math.abs((extent[1] - extent[0]) / (extent[3] - extent[2]));
-      const across = (share) => extent[0] + share * (extent[1] - extent[0]), up = (share) => extent[2] + share * (extent[3] - extent[2]);
-      const cross = [[0, 0.5], [1, 0.5], [0.5, 0], [0.5, 1]].flatMap(([u, v]) => [across(u), up(v)]);
-      const axes = { mark: "lines", counts: [2, 2], xy: { data: cross }, color: "line", alpha: 1, width: 1, dash: false, fill: false };
-      const marks = (control.labels ?? []).map((text, i) => ({
-        mark: "text", text: [text], size: 14, anchor: i ? "left" : "right", color: "soft", alpha: 1,
-        xy: { data: i ? [across(0.5), up(0.94)] : [across(1), up(0.55)] },
-      }));
-      if (control.labels) marks.unshift(axes);
-      view.update({ name: control.name, label: control.label, extent, aspect, axes: false, marks, warning: "", size: 1, smooth: false });
+      view.update(ownPlane(control));
       view.figure.classList.add("plain");
     }
   }
@@ -199,13 +229,17 @@ function render({ model, el }) {
     if (!stage.held && !settle && JSON.stringify(state) !== JSON.stringify(stage.state)) stage.adopt(state);
   };
   model.on("change:state", changed);
-  const lost = () => setTimeout(() => el.closest(".jupyter-widgets-disconnected") && stage.say(GONE()));
+  const lost = () => setTimeout(() => el.closest(".jupyter-widgets-disconnected") && complain());
   model.on("comm_live_update", lost);
   clean.push(watchSight(root, (seen) => requests.look(seen)));
-  clean.push(watchTheme(() => {
-    stage.theme = readTheme(root);
-    views.forEach((view) => view.content && (legend(view.figure.querySelector(".below"), view.content, stage.theme), view.draw()));
-  }));
+  clean.push(
+    watchTheme(() => {
+      stage.theme = readTheme(root);
+      views.forEach(
+        (view) => view.content && (legend(view.figure.querySelector(".below"), view.content, stage.theme), view.draw()),
+      );
+    }),
+  );
   if (spec.link) {
     const follow = () => stage.adopt(stateOfLink(stage));
     Object.assign(stage.state, stateOfLink(stage));
