@@ -137,7 +137,7 @@ class GrayCategorical(Distribution):
 
     def sample(self, sample_shape=()) -> Tensor:
         k = td.Categorical(logits=self.log_probs, validate_args=False).sample(sample_shape)
-        return (k / (self.levels - 1)).to(self.log_probs.dtype)
+        return k.to(self.log_probs.dtype) / (self.levels - 1)
 
 
 class GrayCut(Distribution):
@@ -156,17 +156,20 @@ class GrayCut(Distribution):
 
     def log_prob(self, x: Tensor) -> Tensor:
         index, half = _index(x, self.levels), 0.5 / (self.levels - 1)
-        center = (index / (self.levels - 1)).to(self.loc.dtype)
+        center = index.to(self.loc.dtype) / (self.levels - 1)
         a, b = self._standard(center - half), self._standard(center + half)
         inner, lower, upper = _LOG_MASS[self.family]
         # The unused branches stay finite, or `where` would send NaN through their gradients.
         return torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b)))
 
     def _tail_sum(self, weight) -> Tensor:
-        """Sum over k of weight(k) P(level > k), which gives the moments without holding all levels in memory."""
-        upper = _LOG_MASS[self.family][2]
-        edges = ((k + 0.5) / (self.levels - 1) for k in range(self.levels - 1))
-        return sum(weight(k) * upper(self._standard(e)).exp() for k, e in enumerate(edges))
+        """Sum over k of weight(k) P(level > k), which gives the moments, about a million elements at a time."""
+        upper, total = _LOG_MASS[self.family][2], torch.zeros_like(self.loc)
+        k = torch.arange(self.levels - 1, device=self.loc.device)
+        for part in k.split(max(1, 2**20 // max(self.loc.numel(), 1))):
+            part = part.to(self.loc.dtype).reshape(-1, *[1] * self.loc.ndim)
+            total = total + (weight(part) * upper(self._standard((part + 0.5) / (self.levels - 1))).exp()).sum(0)
+        return total
 
     @property
     def mean(self) -> Tensor:

@@ -69,6 +69,16 @@ def test_mean_and_variance_are_the_sums_over_levels(name):
     torch.testing.assert_close(p.variance, (mass * (values - mean) ** 2).sum(0))
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 2000)])
+def test_moments_of_256_levels_in_one_piece_and_in_several(shape):
+    p = GrayCut(torch.rand(shape).double(), torch.randn(shape).double() - 2, 256)
+    mass = p.log_prob(torch.arange(256).double().reshape(-1, *[1] * len(shape)) / 255).exp()
+    values = torch.arange(256).double() / 255
+    mean = torch.tensordot(values, mass, 1)
+    torch.testing.assert_close(p.mean, mean)
+    torch.testing.assert_close(p.variance, torch.tensordot(values**2, mass, 1) - mean**2)
+
+
 @pytest.mark.parametrize("name", DISCRETE)
 def test_samples_follow_the_probabilities(name):
     p = DISCRETE[name]()(raw(DISCRETE[name](), lead=(1,), event=(2,)), 1)

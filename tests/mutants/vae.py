@@ -347,8 +347,8 @@ MUTANTS = [
     ),
     _likelihood(
         "levels-off-by-one",
-        "return (k / (self.levels - 1)).to",
-        "return (k / self.levels).to",
+        "self.log_probs.dtype) / (self.levels - 1)",
+        "self.log_probs.dtype) / self.levels",
         "test_samples_follow_the_probabilities",
     ),
     _likelihood(
