@@ -32,21 +32,31 @@ def test_line_and_value(capsys):
     [
         (8.9e-16, {"near": 0, "within": 2e-3}, "0"),  # rounding errors: another machine has others
         (-1.8e-15, {"near": 0, "within": 2e-3}, "0"),
-        (0.0004567, {"near": 0, "within": 2e-3}, "0.00046"),
+        (0.0004567, {"near": 0, "within": 2e-3}, "0.00046"),  # a hundredth of the criterion
         (0.123456, {"near": 0.1, "within": 0.5}, "0.123"),
-        (2.8354e-7, {"near": 0, "within": 1e-6}, "2.8e-07"),
+        (2.8354e-7, {"near": 0, "within": 1e-6}, "0"),
+        (2.8354321, {"near": 2.8354, "within": 1e-4}, "2.84"),
         (1797, {"near": 1800, "within": 1000.0}, "1797"),
-        (3e-16, {"below": 1e-8}, "< 1e-11"),
-        (-3e-16, {"below": 1e-8}, "< 1e-11"),
+        (3e-16, {"below": 1e-8}, "≤ 1e-11"),
+        (-3e-16, {"below": 1e-8}, "≤ 1e-11"),
+        (0.0, {"below": 1e-8}, "≤ 1e-11"),
+        (3e-10, {"below": 1e-8}, "≤ 1e-09"),
+        (1e-9, {"below": 1e-8}, "≤ 1e-09"),
+        (2e-10, {"below": 3e-10}, "≤ 3e-10"),
+        (3e-6, {"below": 1e-5}, "≤ 1e-05"),
         (3e-16, {"below": 1e-8, "above": 0}, "3e-16"),  # then its size is what is claimed
-        (3e-10, {"below": 1e-8}, "3e-10"),
         (2e-5, {"below": 1}, "2e-05"),
-        (1.23e-9, {"above": 0}, "1.23e-09"),
+        (-5.0, {"below": 1e-8}, "-5"),
         (-5.0, {"below": -1}, "-5"),
         (0.0, {"below": 0}, "0"),
+        (1.23e-9, {"above": 0}, "1.23e-09"),
+        (2e-16, {"above": -1e-12}, "0"),
+        (-2e-13, {"above": -1e-12}, "0"),
+        (2e-3, {"above": -1e-12}, "0.002"),
+        (2.0, {"above": -5}, "2"),
     ],
 )
-def test_digits_far_below_the_criterion_are_left_out(number, criterion, shown, capsys):
+def test_rounding_errors_are_left_out(number, criterion, shown, capsys):
     assert printed(capsys, "x", number, **criterion)[1].startswith(f"✓ x: {shown} (needed")
 
 

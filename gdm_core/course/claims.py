@@ -10,6 +10,7 @@ import numbers
 from gdm_core.validate import bad, integer
 
 MARK = "✓"
+ROUNDING = 1e-4  # a criterion as fine as this asks for equality up to rounding errors
 
 
 class ClaimFailed(AssertionError):
@@ -28,7 +29,8 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
         measured: a number, a 0-dimensional tensor or array, or a bool (which needs no criterion).
         below, above: bounds, which the number may touch.
         near, within: the number lies at most `within` from `near`.
-        digits: significant digits printed; three are the same on every machine, more may not be.
+        digits: significant digits printed; three are the same on every machine, more may not be.  Beside a
+            criterion finer than 1e-4 only the order of magnitude is printed.
         unit: printed after the number.
 
     Returns:
@@ -41,6 +43,9 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
     >>> claim("EM never lowers the likelihood: smallest step", 1.234e-9, above=0, unit="nats")
     ✓ EM never lowers the likelihood: smallest step 1.23e-09 nats (needed ≥ 0)
     1.234e-09
+    >>> claim("two ways to one number: difference", 3.1e-16, below=1e-10)
+    ✓ two ways to one number: difference ≤ 1e-13 (needed ≤ 1e-10)
+    3.1e-16
     >>> claim("the two losses agree", 0.25, near=0.3, within=0.01)
     Traceback (most recent call last):
         ...
@@ -126,12 +131,20 @@ def _criteria(bounds: dict[str, float]) -> dict:
 
 
 def _shown(value: float, bounds: dict[str, float], digits: int) -> str:
-    """`value` as it is printed: without the digits far below what the criterion feels, for these are rounding errors,
-    which differ from machine to machine."""
-    if isinstance(value, float) and bounds.get("within"):
-        value = round(value, 2 - math.floor(math.log10(bounds["within"])))
-    elif set(bounds) == {"below"} and abs(value) < min(bounds["below"] / 1000, 1e-6):
-        return f"< {spell(bounds['below'] / 1000, digits)}"
+    """`value` as it is printed: without digits that are rounding errors, for these differ from machine to machine."""
+    if not isinstance(value, float):
+        return spell(value, digits)
+    if within := bounds.get("within"):
+        decimals = -math.floor(math.log10(within)) + (2 if within > ROUNDING else 0)
+        return spell(round(value, decimals), digits)
+    ((name, bound), *others) = bounds.items()
+    if not others and 0 < abs(bound) <= ROUNDING and abs(value) <= abs(bound):
+        if name == "below" and bound > 0:  # the next power of ten, three below the bound at the lowest
+            power = math.floor(math.log10(bound)) - 3
+            power = max(power, math.ceil(math.log10(abs(value)))) if value else power
+            return f"≤ {spell(min(10.0**power, bound))}"
+        if name == "above" and bound < 0:
+            return "0"
     return spell(value, digits)
 
 
