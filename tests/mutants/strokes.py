@@ -11,12 +11,16 @@ def tests(*names: str) -> str:
     return " ".join(f"tests/test_strokes.py::test_{name}" for name in names)
 
 
-SPLINE = tests("spline_meets_its_points_and_is_evenly_spaced")
+def paths(*names: str) -> str:
+    return " ".join(f"tests/test_strokes_paths.py::test_{name}" for name in names)
+
+
+SPLINE = paths("spline_meets_its_points_and_is_evenly_spaced")
 INK = tests("ink_is_the_distance_to_the_line_through_a_soft_edge")
 FRAME = tests("frame_is_that_of_mnist")
 JITTER = tests("jitter_is_a_standard_deviation_in_digit_heights")
 CURL = tests("curl_bends_a_straight_line_as_its_formula_says")
-HASH = tests("hash_loses_no_word_and_flips_half_the_bits")
+HASH = paths("hash_loses_no_word_and_flips_half_the_bits")
 UNIFORM = tests("factors_are_uniform_and_independent")
 SPLITS = tests("splits_and_seeds_share_no_picture")
 ALONE = tests("one_factor_changes_alone")
@@ -28,8 +32,8 @@ MUTANTS = [
     Mutant(
         "spline-end-wrong-sign",
         PATHS,
-        "block[:, index[low + 1]] -= weights",
-        "block[:, index[low + 1]] += weights",
+        "2 * p[:1] - p[1:2]",
+        "2 * p[:1] + p[1:2]",
         SPLINE,
     ),
     Mutant(
@@ -37,7 +41,7 @@ MUTANTS = [
         PATHS,
         "ends = [], [0, *(i for i, c in enumerate(corner) if c), len(index) - 1]",
         "ends = [], [0, len(index) - 1]",
-        tests("corners_stay_corners"),
+        paths("corners_stay_corners"),
     ),
     Mutant("spline-bunches-points", PATHS, "(1 - w) * B[right - 1] + w * B[right]", "B[right - 1]", SPLINE),
     Mutant(
@@ -45,7 +49,7 @@ MUTANTS = [
         PATHS,
         '"46,0 22,32 0,62*',
         '"26,0 12,32 0,62*',
-        tests("paths_have_the_holes_of_their_names"),
+        paths("paths_have_the_holes_of_their_names"),
     ),
     Mutant("curl-linear", PATHS, "sign * u**3", "sign * u", CURL),
     Mutant(
@@ -60,7 +64,7 @@ MUTANTS = [
         STYLE,
         "rolled + way.gather(1, at) - rolled.gather(1, at)",
         "rolled + way[:, :1]",
-        tests("curl_keeps_the_middles_and_the_lengths_of_strokes"),
+        paths("curl_keeps_the_middles_and_the_lengths_of_strokes"),
     ),
     Mutant("curl-to-the-other-side", STYLE, "curl[:, None] * pen.roll[path]", "-curl[:, None] * pen.roll[path]", CURL),
     Mutant(
@@ -156,12 +160,12 @@ MUTANTS = [
         INIT,
         "pens(str(key.device)).count[labels]).long()",
         "3).long()",
-        tests("every_variant_is_drawn_and_differs"),
+        paths("every_variant_is_drawn_and_differs"),
     ),
     Mutant("factors-from-one-draw", INIT, "unit[:, i]", "unit[:, 0]", UNIFORM),
     Mutant("factors-beyond-their-ends", INIT, "low + (high - low) * unit", "low + high * unit", UNIFORM),
     Mutant(
-        "labels-never-9", INIT, "(pick[:, 0] * 10)", "(pick[:, 0] * 9)", tests("every_variant_is_drawn_and_differs")
+        "labels-never-9", INIT, "(pick[:, 0] * 10)", "(pick[:, 0] * 9)", paths("every_variant_is_drawn_and_differs")
     ),
     Mutant(
         "gray-levels-not-rounded",

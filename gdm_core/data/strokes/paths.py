@@ -177,26 +177,15 @@ def _build(text: str) -> tuple[Tensor, ...]:
 
 def _catmull_rom(index: list[int], corner: list[bool], C: int, per_span: int = 24) -> Tensor:
     """Matrix `(many, C)` from control points to points on the spline, broken at corners."""
-    rows, ends = [], [0, *(i for i, c in enumerate(corner) if c), len(index) - 1]
     t = torch.arange(per_span) / per_span
-    weights = torch.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1) / 2
+    weights = torch.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    points = torch.eye(C)[index]  # (points of the stroke, C)
+    rows, ends = [], [0, *(i for i, c in enumerate(corner) if c), len(index) - 1]
     for low, high in zip(ends[:-1], ends[1:]):
-        for i in range(low, high):
-            block = torch.zeros(per_span, C)
-            for k in range(4):  # beyond an end the spline mirrors: p[-1] = 2 p[0] - p[1]
-                j = i - 1 + k
-                if j < low:
-                    block[:, index[low]] += 2 * weights[:, k]
-                    block[:, index[low + 1]] -= weights[:, k]
-                elif j > high:
-                    block[:, index[high]] += 2 * weights[:, k]
-                    block[:, index[high - 1]] -= weights[:, k]
-                else:
-                    block[:, index[j]] += weights[:, k]
-            rows.append(block)
-    last = torch.zeros(1, C)
-    last[0, index[-1]] = 1
-    return torch.cat([*rows, last])
+        p = points[low : high + 1]
+        p = torch.cat([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])  # beyond an end the spline mirrors
+        rows.append(torch.einsum("kt,sck->stc", weights, p.unfold(0, 4, 1)).flatten(0, 1))
+    return torch.cat([*rows, points[-1:]])
 
 
 def _even(B: Tensor, points: Tensor, n: int) -> Tensor:
