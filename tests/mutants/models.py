@@ -137,7 +137,7 @@ MUTANTS = [
     Mutant(
         "em-floor-in-the-wrong-coordinates",
         EM,
-        "covariance + floor * back @ back.mT",
+        "covariance + floor * _product(back, back.mT)",
         "covariance + floor * eye",
         gmm("em_is_scikit_learns[0.01]"),
     ),
