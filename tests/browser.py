@@ -1,7 +1,7 @@
 """Headless Chromium for the tests that drive a page, and a page with nothing in it but a stage.
 
-A test module says `pytest_plugins = ("browser",)` and `pytestmark = browser.needed`; its tests ask for the fixture
-`tab`: a fresh tab that collects what goes wrong in it.  `on_stage(tab, stage)` shows a stage of this process there,
+A test module says `pytestmark = browser.needed` and `chromium_running, tab = browser.chromium_running, browser.tab`; its
+tests ask for `tab`, a fresh tab that collects what goes wrong in it.  `on_stage(tab, stage)` shows a stage of this process there,
 wired to it as a kernel would be.
 """
 

@@ -5,17 +5,18 @@ import io
 import json
 import time
 
+import browser
 import numpy as np
 import pytest
 import torch
-from browser import BARE, needed, on_stage, open_stage
+from browser import BARE, on_stage, open_stage
 from PIL import Image
 from torch import nn
 
 from gdm_core import widgets as w
 
-pytest_plugins = ("browser",)  # the fixture `tab`
-pytestmark = needed
+pytestmark = browser.needed
+chromium_running, tab = browser.chromium_running, browser.tab  # fixtures
 
 PAD, PICTURE = '[data-control="z"]', ".view:not(.plain) canvas.picture"
 

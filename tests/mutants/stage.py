@@ -74,7 +74,7 @@ MUTANTS = [
     ),
     Mutant(
         "shift-moves-no-farther",
-        PLANE,
+        f"{HERE}/js/hand.js",
         "const times = event.shiftKey ? 10 : 1;",
         "const times = 1;",
         js("keys_move_the_pad_and_are_told_to_a_screen_reader"),
