@@ -1,8 +1,8 @@
 """Headless Chromium for the tests that drive a page, and a page with nothing in it but a stage.
 
-A test module says `pytestmark = browser.needed` and `chromium_running, tab = browser.chromium_running, browser.tab`; its
-tests ask for `tab`, a fresh tab that collects what goes wrong in it.  `on_stage(tab, stage)` shows a stage of this process there,
-wired to it as a kernel would be.
+A test module says `pytestmark = browser.needed` and `chromium_running, tab = browser.chromium_running, browser.tab`;
+its tests ask for `tab`, a fresh tab that collects what goes wrong in it.  `on_stage(tab, stage)` shows a stage of this
+process there, wired to it as a kernel would be.
 """
 
 import base64

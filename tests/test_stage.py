@@ -310,6 +310,9 @@ def test_presses_are_transitions_of_the_state():
     assert content["set"] == {"level": 25} and seen == [25]
     assert page.draw({"level": 25, "halve": 3})[0]["set"] == {}  # a count alone does nothing: links do not press
     assert page.draw({"new noise": 2}, presses={"new noise": 2})[0]["set"] == {}
+    assert stage.set(level=100).press("halve", 2).state == {"level": 25, "halve": 2, "look": 0, "new noise": 0}
+    with pytest.raises(ValueError, match="needed button to be one of 'halve'"):
+        stage.press("level")
 
 
 def test_a_frame_may_move_controls():

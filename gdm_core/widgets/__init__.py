@@ -33,7 +33,7 @@ coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new
 `trainer.at(index).state`; `Stage(trainer=...)` shows its buttons and redraws as it goes.
 
 **Without a page.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`,
-`stage.set(...)`.
+`stage.set(...)`, `stage.press("new noise")`.
 
 **Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: with `Stage(sampled={"z": 11})` the
 nearest of sampled frames shows, with `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` the page decodes.

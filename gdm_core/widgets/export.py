@@ -119,18 +119,18 @@ def _state(stage, axes: list[dict], picks: tuple) -> dict:
 
 
 def _pack(stage, axes: list[dict], blend: bool, limit: int, decoder) -> bytes:
-    """Frames, arrays and weights: four bytes of length, that much JSON, then bytes; deflated as a whole."""
-    frames, arrays, raw = [], {}, bytearray()
-    squeeze, squeezed = zlib.compressobj(9), 0
-    named = {axis["name"] for axis in axes}
+    """Arrays and weights, then JSON that says where they are, then the length of the JSON; deflated as a whole."""
+    frames, states, arrays = [], [], {}
+    deflate, pieces, raw, packed = zlib.compressobj(9), [], 0, 0
 
     def keep(data: bytes) -> int:
-        nonlocal squeezed
-        at = len(raw)
-        raw.extend(data + bytes(-len(data) % 4))
-        squeezed += len(squeeze.compress(data))
-        if squeezed * 4 / 3 > limit:
-            _too_large(squeezed * 4 // 3, limit, stage)
+        nonlocal raw, packed
+        at = raw
+        data += bytes(-len(data) % 4)  # each begins at a multiple of four bytes
+        pieces.append(deflate.compress(data))
+        raw, packed = raw + len(data), packed + len(pieces[-1])
+        if packed * 4 / 3 > limit:
+            _too_large(packed * 4 // 3, limit, stage)
         return at
 
     for picks in itertools.product(*(axis["values"] for axis in axes)):
@@ -140,17 +140,19 @@ def _pack(stage, axes: list[dict], blend: bool, limit: int, decoder) -> bytes:
         for key, found in header.pop("arrays").items():
             data = bytes(buffers[found["buffer"]])
             arrays[key] = {"at": keep(data), "size": len(data), "type": found["type"], "shape": found["shape"]}
-        moved = {n: v for n, v in stage.clean(frame.controls, state).items() if n not in named and v != stage.state[n]}
-        if any(stage.controls[axis["name"]].kind == "button" for axis in axes):
-            moved = {n: v for n, v in stage.clean(frame.controls, state).items() if n not in named}
-        frames.append(header | {"set": moved})
+        frames.append(header)
+        states.append(stage.clean(frame.controls, state))
+    sampled = {axis["name"] for axis in axes}
+    led = [n for n in stage.controls if n not in sampled and any(s[n] != states[0][n] for s in states)]
+    for header, state in zip(frames, states):
+        header["set"] = {name: state[name] for name in led}  # what a pressed button moved
     told = {"axes": axes, "frames": frames, "arrays": arrays, "blend": blend}
     if decoder is not None:
         weights = decoder.weights()
         told["decoder"] = _decoder(stage, decoder) | {"at": keep(weights), "size": len(weights)}
     text = json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(raw), 9)
+    pieces.append(deflate.compress(text + len(text).to_bytes(4, "little")))
+    return b"".join(pieces) + deflate.flush()
 
 
 def _decoder(stage, decoder) -> dict:

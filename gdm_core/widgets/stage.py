@@ -93,9 +93,7 @@ class Stage(anywidget.AnyWidget):
         spec = {"title": title, "caption": caption, "name": self.key, "source": source, "link": link, "lag": lag}
         spec |= {"controls": [c.spec() for c in self.controls.values()], "trainer": trainer is not None}
         state = {name: c.value for name, c in self.controls.items()}
-        first = self.frame(
-            state
-        ).encode()  # a callback that cannot draw its first picture hears it here, not in the page
+        first = self.frame(state).encode()  # a callback that cannot draw hears it here, not in the page
         names = [view["name"] for view in first["views"]]
         for control in self.controls.values():
             if getattr(control, "on", None) is not None:
@@ -126,6 +124,12 @@ class Stage(anywidget.AnyWidget):
     def set(self, values: Mapping | None = None, /, **named) -> "Stage":
         """Move controls: `stage.set(z=(0.5, -1.0), noise=0.1)`, or a dict; open pages follow.  Returns the stage."""
         self.state = self.clean({**(values or {}), **named})
+        return self
+
+    def press(self, button: str, times: int = 1) -> "Stage":
+        """Press a button as a hand would: count it and do what it does.  Returns the stage."""
+        count = self.state[choice("button", button, self._buttons())] + times
+        self.state = self._act({"state": {button: count}, "presses": {button: times}})[0]
         return self
 
     def refresh(self) -> None:
@@ -175,7 +179,7 @@ class Stage(anywidget.AnyWidget):
         state = self.clean(message.get("state") or {})
         before = dict(state)
         for name, times in dict(message.get("presses") or {}).items():
-            button = self.controls[choice("button", name, [n for n, c in self.controls.items() if c.kind == "button"])]
+            button = self.controls[choice("button", name, self._buttons())]
             for _ in range(min(int(times), 100) if button.press else 0):
                 state = self.clean(button.press(self.values(state)) or {}, state)
         for wish in message.get("train") or []:
@@ -183,6 +187,9 @@ class Stage(anywidget.AnyWidget):
             if self.trainer is not None:
                 getattr(self.trainer, wish)()
         return state, [name for name in state if state[name] != before[name]]
+
+    def _buttons(self) -> list[str]:
+        return [name for name, control in self.controls.items() if control.kind == "button"]
 
     def clean(self, values: Mapping, base: Mapping | None = None) -> dict:
         """A whole valid state: `values` over `base` (the present state unless given)."""

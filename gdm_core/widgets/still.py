@@ -125,7 +125,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = None) -> Image.Image:
     """The page as an image: title, views in rows, legend, read-out, controls."""
-    state = state or stage.state
+    state = stage.clean(frame.controls, state or stage.state)
     sheet, y = Sheet(width, scale), float(EDGE)
     inner = width - 2 * EDGE
     if stage.title:

@@ -15,9 +15,10 @@ function noKernel(data) {
     listeners = new Map();
   const emit = (name, ...args) => (listeners.get(name) ?? []).forEach((listener) => listener(...args));
   const ready = inflate(data.blob).then((all) => {
-    const size = new DataView(all.buffer).getUint32(0, true);
-    const told = JSON.parse(new TextDecoder().decode(all.subarray(4, 4 + size)));
-    return (told.decoder ? decoderFrames : sampledFrames)(told, all.slice(4 + size));
+    const end = all.length - 4,
+      size = new DataView(all.buffer).getUint32(end, true);
+    const told = JSON.parse(new TextDecoder().decode(all.subarray(end - size, end)));
+    return (told.decoder ? decoderFrames : sampledFrames)(told, all);
   });
   return {
     get: (name) => values[name],
