@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from gdm_core.inference.bounds import checked
+from gdm_core.inference.bounds import checked, given
 from gdm_core.validate import bad, integer, positive
 
 
@@ -96,7 +96,7 @@ def grid_posterior(
     axis = torch.linspace(-half_width, half_width, side, dtype=x.dtype, device=x.device)
     points = torch.cartesian_prod(*[axis] * latents).reshape(-1, latents)  # (G, latents)
     with torch.no_grad():
-        joint = torch.stack([_log_joint(model, points, a, None if y is None else y[i]) for i, a in enumerate(x)])
+        joint = _log_joint(model, points, x, y)  # (B, G)
     log_cell = latents * math.log((axis[1] - axis[0]).item())
     log_px = joint.logsumexp(1) + log_cell
     result = GridPosterior(axis, points, joint - log_px[:, None], log_px)
@@ -118,9 +118,14 @@ def grid_posterior(
 
 
 def _log_joint(model, points: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
-    """log p(x, z) of one example at all points, (G,)."""
-    parts = []
-    for z in points.split(max(1, 2**22 // max(x.numel(), 1))):
-        given = () if y is None else (y.expand(len(z)),)
-        parts.append(model.decode(z, *given).log_prob(x) + model.prior().log_prob(z))
-    return torch.cat(parts)
+    """log p(x, z) of every example at every point, (B, G); what is decoded serves all examples (of a class)."""
+    joint = x.new_empty(len(x), len(points))
+    classes = [None] if y is None else y.unique()
+    size = max(1, 2**20 // max(x[0].numel(), 1))
+    for start in range(0, len(points), size):
+        z = points[start : start + size]
+        for c in classes:
+            p, log_prior = model.decode(z, *given(None if c is None else c.expand(len(z)))), model.prior().log_prob(z)
+            for i in range(len(x)) if c is None else (y == c).nonzero()[:, 0]:
+                joint[i, start : start + size] = p.log_prob(x[i]) + log_prior
+    return joint

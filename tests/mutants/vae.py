@@ -228,8 +228,8 @@ MUTANTS = [
     _inference(
         "prior-left-out-of-the-grid",
         _GRID,
-        ".log_prob(x) + model.prior().log_prob(z))",
-        ".log_prob(x))",
+        "p.log_prob(x[i]) + log_prior",
+        "p.log_prob(x[i])",
         "test_grid_gives_the_closed_form",
     ),
     _inference("border-unwatched", _GRID, "if not worst < 1e-4:", "if False:", "test_grid_refuses_what_it_cannot_see"),
