@@ -10,8 +10,12 @@ def train(*names: str) -> str:
     return " ".join(f"tests/test_train.py::test_{name}" for name in names)
 
 
+def kept(*names: str) -> str:
+    return " ".join(f"tests/test_checkpoint.py::test_{name}" for name in names)
+
+
 def resume(what: str) -> str:
-    return f"tests/test_train.py::test_a_stopped_run_resumes_bit_for_bit[{what}]"
+    return f"tests/test_checkpoint.py::test_a_stopped_run_resumes_bit_for_bit[{what}]"
 
 
 def files(*names: str) -> str:
@@ -22,7 +26,7 @@ def validate(*names: str) -> str:
     return " ".join(f"tests/test_validate.py::test_{name}" for name in names)
 
 
-CTRL_C = "tests/test_train.py::test_ctrl_c_leaves_a_whole_checkpoint"
+CTRL_C = "tests/test_checkpoint.py::test_ctrl_c_leaves_a_whole_checkpoint"
 
 MUTANTS = [
     # The loop
@@ -209,7 +213,7 @@ MUTANTS = [
         TRAIN,
         "_set_rates(optimizer, rates, 1.0 if schedule else None)\n                    checkpoints.save",
         "checkpoints.save",
-        train("a_killed_run_resumes_bit_for_bit_from_its_last_save"),
+        kept("a_killed_run_resumes_bit_for_bit_from_its_last_save"),
     ),
     Mutant(
         "resume-skips-a-validation",
@@ -223,21 +227,21 @@ MUTANTS = [
         TRAIN,
         "len(history) > saved and not undo.moving",
         "not undo.moving",
-        train("a_complete_checkpoint_is_loaded_and_left_alone"),
+        kept("a_complete_checkpoint_is_loaded_and_left_alone"),
     ),
     Mutant(
         "checkpoint-of-another-model",
         CHECKPOINT,
         "if have != came:",
         "if False:",
-        train("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
+        kept("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
     ),
     Mutant(
         "checkpoint-of-other-data",
         CHECKPOINT,
         'if order.n != meta["examples"]:',
         "if False:",
-        train("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
+        kept("a_checkpoint_of_something_else_is_refused_and_changes_nothing"),
     ),
     # Ctrl-C and files
     Mutant(
@@ -259,7 +263,7 @@ MUTANTS = [
         TRAIN,
         " and not undo.moving",
         "",
-        train("a_second_ctrl_c_inside_the_optimizer_keeps_the_last_whole_file"),
+        kept("a_second_ctrl_c_inside_the_optimizer_keeps_the_last_whole_file"),
     ),
     Mutant(
         "written-in-place",
