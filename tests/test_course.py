@@ -86,7 +86,7 @@ def test_start_page(course):
     text = "\n".join(cell.source for cell in nb.cells)
     assert {cell.cell_type for cell in nb.cells} == {"markdown"}
     assert nb.metadata.jupytext == {"formats": "ipynb"}  # saved in JupyterLab, it writes no source
-    links = re.findall(r"\]\(([^)]+)\)", text)
+    links = re.findall(r"\]\(([^)]+\.ipynb)\)", text)
     assert links == ["01_first.ipynb", "02_second.ipynb", "../labs/01_practice.ipynb"]
     assert "| [1 · Title of 1](01_first.ipynb) | What is seen here? | 20 |" in text
 
@@ -212,10 +212,12 @@ def became(monkeypatch):
     return commands
 
 
-def test_lab_opens_the_start_page(course, became):
+@pytest.mark.parametrize("user", [0, 1000])
+def test_lab_opens_the_start_page(course, became, monkeypatch, user):
+    monkeypatch.setattr(os, "geteuid", lambda: user, raising=False)
     assert cli.main(["lab", "--port", "9999"]) == 0
     (command,) = became
-    assert command[-2:] == ["--port", "9999"]
+    assert command[-2:] == ["--port", "9999"] and ("--allow-root" in command) == (user == 0)
     assert "--LabApp.default_url=/lab/tree/lectures/00_start.ipynb" in command
     assert "--ServerApp.kernel_websocket_connection_class=gdm_core.course.nodelay.NoDelayConnection" in command
     assert (course / "lectures" / "00_start.ipynb").is_file()
@@ -241,7 +243,7 @@ def test_app_and_export_pass_their_arguments(course, monkeypatch):
     studio, export = types.ModuleType("studio"), types.ModuleType("export")
     seen = []
     studio.main = lambda *arguments: seen.append(arguments)
-    export.export = lambda listed: seen.append([c.name for c in listed])
+    export.export = lambda listed, *where, **how: seen.append([c.name for c in listed]) or 0
     for name, module in (("studio", studio), ("export", export)):
         monkeypatch.setitem(sys.modules, f"gdm_core.course.{name}", module)
         monkeypatch.setattr(f"gdm_core.course.{name}", module, raising=False)
@@ -273,7 +275,7 @@ class Lab:
     """JupyterLab as `gdm lab` starts it, in a course."""
 
     def __init__(self, home: Path):
-        free = ["--no-browser", "--ServerApp.port=0", "--IdentityProvider.token=t", "--allow-root"]
+        free = ["--no-browser", "--ServerApp.port=0", "--IdentityProvider.token=t"]
         self.log = open(home / "log", "w+")
         environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
         self.process = subprocess.Popen(
