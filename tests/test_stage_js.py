@@ -226,10 +226,14 @@ def test_one_model_may_be_shown_twice(live):
 def test_closing_leaves_nothing_behind(tab):
     open_stage(tab, padded().spec)
     answer(tab, 1)
+    tab.focus(PAD)
+    tab.keyboard.press("End")
+    answer(tab, 2)
     tab.evaluate("__close()")
+    assert tab.evaluate("__saved.at(-1)") == {"z": [3, 0]}  # where the hand left it
     assert tab.evaluate("Object.values(__listeners).flat().length") == 0
     tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
-    assert len(sent(tab)) == 1
+    assert len(sent(tab)) == 2
 
 
 # Hands: keys, mouse, touch

@@ -198,10 +198,9 @@ const content_label = (view) => view.content?.label || view.name;
 function legend(below, content, theme) {
   const named = content.marks.filter((mark) => mark.label);
   const key = JSON.stringify([
-    named.map((m) => [m.label, m.color, m.mark]),
+    named.map((mark) => [mark.label, mark.mark, shade(mark, 0, theme)]),
     content.scale ?? null,
-    content.palette ? content.palette.data[300] : 0,
-    theme.ink,
+    content.palette ? [...content.palette.data.subarray(300, 306)] : null,
   ]);
   if (below.dataset.key === key) return;
   below.dataset.key = key;

@@ -99,11 +99,13 @@ function render({ model, el }) {
   const show = (name) => controls.get(name)?.show(stage.state[name]);
   const later = () => {
     clearTimeout(settle);
-    settle = setTimeout(() => {
-      settle = 0;
-      model.set("state", structuredClone(stage.state));
-      model.save_changes();
-    }, SETTLED);
+    settle = setTimeout(commit, SETTLED);
+  };
+  const commit = () => {
+    clearTimeout(settle);
+    settle = 0;
+    model.set("state", structuredClone(stage.state));
+    model.save_changes();
   };
 
   // Requests and replies.
@@ -249,12 +251,12 @@ function render({ model, el }) {
   controls.forEach((_, name) => show(name));
   requests.want();
   return () => {
+    if (settle) commit();
     model.off("msg:custom", receive);
     model.off("change:state", changed);
     model.off("comm_live_update", lost);
     clean.forEach((stop) => stop());
     controls.forEach((control) => control.stop?.());
-    clearTimeout(settle);
     clearTimeout(speak);
     requests.close();
   };
