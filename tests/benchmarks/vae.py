@@ -76,9 +76,7 @@ def speed() -> None:
     rows = [(name, t / 20, ms["tutorial code"] / t, "> 1" if name == "ours" else "") for name, t in ms.items()]
     table(("step 784-400-20, batch 128, CPU ms, median", "", "ratio", "goal"), *rows)
     with fast_products() as taken:
-        print(
-            "  fast products have float32's digits here" if taken else "  no fast products with float32's digits here"
-        )
+        print(f"  fast products {'keep' if taken else 'would not keep, so were not taken for,'} float32's digits here")
 
 
 # Digits, 17 gray levels

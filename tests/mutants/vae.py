@@ -514,4 +514,19 @@ MUTANTS = [
         "(self.usage(x) > 0)",
         "test_dead_codes_are_revived_on_features_and_live_ones_stay",
     ),
+    # Precision
+    Mutant(
+        "bf16-left-switched-on",
+        "gdm_core/precision.py",
+        "    finally:\n        setting.fp32_precision = before",
+        "    finally:\n        pass",
+        "tests/test_precision.py::test_the_setting_is_put_back_after_an_error",
+    ),
+    Mutant(
+        "bf16-whatever-the-error",
+        "gdm_core/precision.py",
+        "if not allowed:",
+        "if False:",
+        "tests/test_precision.py::test_the_measured_error_decides",
+    ),
 ]
