@@ -383,7 +383,7 @@ claim("variance that one basis picture keeps of a one-factor family", 100 * shar
 claim("basis pictures that keep 99% of it", int((share < 0.99).sum()) + 1, above=3);
 
 # %% [markdown] tags=["read-out"]
-# One basis picture keeps 48.4% of the variance of a family that *one* number describes, and it takes 9 of them to keep 99% of
+# One basis picture keeps 47.9% of the variance of a family that *one* number describes, and it takes 9 of them to keep 99% of
 # it. In the plane of the first two directions the family is a horseshoe: a line cannot follow it, and the pictures of the
 # line are smears. A decoder that bends could follow it with one latent. We will use a neural network, and pay for it: the
 # integral $\int p(x\mid z)\,p(z)\,dz$ and the posterior lose their closed forms.
