@@ -23,6 +23,8 @@ def lab(arguments: list[str]) -> int:
         f"--LabApp.default_url=/lab/tree/lectures/{start.NAME}",
         "--ServerApp.kernel_websocket_connection_class=gdm_core.course.nodelay.NoDelayConnection",
     ]
+    ours = str(Path(__file__).parent / "jupyter")  # no pop-up about news, no question to PyPI about updates
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, os.environ.get("JUPYTER_CONFIG_PATH")]))
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in containers, where Jupyter refuses to start otherwise
         options.append("--allow-root")
     return _become([sys.executable, "-m", "jupyterlab", *options, *arguments])
