@@ -76,22 +76,22 @@ def ppca(seed: int = 0) -> Stage:
         marks = [
             Lines(circle * shell(2)[2], "noise", width=1.2, dash=True),
             Points(cloud[~same], "noise", size=4, alpha=0.35),
-            Points(
-                cloud[same], "data", size=5, alpha=0.8, label=f"digits {int(digits.labels[gallery[controls['digit']]])}"
-            ),
+            Points(cloud[same], "data", size=5, alpha=0.8, label=f"all {label}s"),
             Ellipses(
                 posterior.mean[0, None, :2].numpy(), covariance[None], radii=(1, 2), color="exact", label="posterior"
             ),
         ]
         picture = lambda v: (v / 16).clamp(0, 1).reshape(8, 8).neg().add(1).numpy()
         views = {
-            "latents": View(None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0),
-            "decoded": View(picture(decoded), label="decoded from z"),
-            "rebuilt": View(picture(rebuilt), label="posterior mean, decoded"),
+            "latents": View(
+                None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=1.2
+            ),
+            "decoded": View(picture(decoded), label="decoded from z", size=0.7),
+            "rebuilt": View(picture(rebuilt), label="the digit, rebuilt", size=0.7),
             "digits": View(
                 tile(torch.stack([torch.from_numpy(picture(v)) for v in x[gallery]]), SHOWN[1]),
                 label="choose a digit",
-                size=1.6,
+                size=2.6,
             ),
         }
         std = np.sqrt(np.diag(covariance))

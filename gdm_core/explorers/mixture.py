@@ -85,7 +85,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
             shape = truth.means.detach().numpy(), truth.covariances.detach().numpy()
             marks.append(Ellipses(*shape, radii=(2.0,), color="exact", width=1.5, label="truth"))
         warning = run.error if run.error and half >= 2 * last else ""
-        data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=1.25)
+        data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=2.0)
         text = (
             f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)} · "
             f"log-likelihood {likelihood:.3f} · bound {bound:.3f} · gap = KL(q ‖ posterior) {likelihood - bound:.3f} · "
@@ -107,7 +107,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
         draw,
         [
             start,
-            Timeline("step", 2 * ITERATIONS + 1, label="half-steps of EM: M, E, M, E …", fps=4),
+            Timeline("step", 2 * ITERATIONS + 1, label="half-steps of EM", fps=4),
             Button("k-means++", kmeans, label="k-means++ start"),
             Button("bad", placed(BAD), label="bad start"),
             Button("copies", placed(COPIES), label="three copies"),
@@ -138,7 +138,9 @@ def _road(run: Run, half: int) -> View:
         Points([[half, likelihood[half]]], "exact", size=10),
         Points([[half, bound[half]]], "noise", size=10),
     ]
-    return View(None, marks, (-1, 2 * ITERATIONS + 1, low - room, high + room), "the road", axes=("half-step", "nats"))
+    return View(
+        None, marks, (-1, 2 * ITERATIONS + 1, low - room, high + room), "the road", axes=("half-step", "nats"), size=0.8
+    )
 
 
 def _slice(x: torch.Tensor, run: Run, before: int, after_m: bool) -> View:

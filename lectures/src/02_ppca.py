@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 2 · From probabilistic PCA to latent spaces
 #
-# **A picture has thousands of pixels, but only a few things can change in it. Can a model find those few numbers, and a
-# way back from them to the picture?**
+# **A picture has thousands of pixels, but only a few things can change in it. Can a model find the few numbers behind a
+# picture, and a way back from them to its pixels?**
 #
 # After this lecture you can
 #
