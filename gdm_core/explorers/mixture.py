@@ -85,7 +85,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
             shape = truth.means.detach().numpy(), truth.covariances.detach().numpy()
             marks.append(Ellipses(*shape, radii=(2.0,), color="exact", width=1.5, label="truth"))
         warning = run.error if run.error and half >= 2 * last else ""
-        data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=2.0)
+        data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=3.0)
         text = (
             f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)} · "
             f"log-likelihood {likelihood:.3f} · bound {bound:.3f} · gap = KL(q ‖ posterior) {likelihood - bound:.3f} · "
