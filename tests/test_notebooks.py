@@ -1,5 +1,6 @@
 """The committed notebooks: fit to be shown, and still what their code prints."""
 
+import os
 import subprocess
 
 import pytest
@@ -30,7 +31,7 @@ REPLAYS = [
 @pytest.mark.parametrize("chapter", REPLAYS)
 def test_replay_prints_the_committed_outputs(chapter):
     assert chapter.notebook.is_file(), f"needed {chapter.notebook.name}, got none; try gdm build {chapter.number}"
-    with kernels.clean() as env:
+    with kernels.clean(GDM_MODELS=os.environ["GDM_MODELS"]) as env:  # those that this run of the tests has trained
         done = subprocess.run(replay.command(chapter.notebook), env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
