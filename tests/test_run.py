@@ -124,6 +124,15 @@ def test_accepted(chapter):
     runner.check(chapter, {})
 
 
+def test_choices_are_the_quoted_words_of_the_comment(chapter):
+    text = chapter.source.read_text()
+    chapter.source.write_text(text.replace('# "digits" or "mnist"', "# the class's set: 'strokes', or \"mnist\", say"))
+    for name in ("digits", "strokes", "mnist"):
+        runner.check(chapter, {"DATASET": name})
+    with pytest.raises(ValueError, match="to be one of 'strokes', 'mnist', 'digits', got 'scenes'"):
+        runner.check(chapter, {"DATASET": "scenes"})
+
+
 def test_without_a_list_any_data_set_of_the_course_will_do(chapter):
     from gdm_core import data
 

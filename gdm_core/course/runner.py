@@ -86,7 +86,7 @@ def check(chapter: Chapter, parameters: dict) -> None:
         default = ast.literal_eval(declared[name]["default"])
         if type(value) is not type(default) and not (isinstance(value, int) and isinstance(default, float)):
             raise bad(f"{name} of {chapter.name} as {type(default).__name__}", repr(value), f"{name}={default!r}")
-        options = re.findall(r"[\"']([^\"']+)[\"']", declared[name]["help"])
+        options = re.findall(r"(?<=[\"'])[\w.-]+(?=[\"'])", declared[name]["help"])
         if name == "PROFILE":
             options = PROFILES
         elif name == "DATASET" and not options:
