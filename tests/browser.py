@@ -41,7 +41,8 @@ class Trouble:
 
     def watch(self, page) -> None:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        told = lambda said: self.errors.append(f"{said.text} {said.location.get('url', '')}".strip())
+        page.on("console", lambda said: told(said) if said.type == "error" else None)
         page.on("request", lambda request: self.outside.append(request.url) if not at_home(request.url) else None)
 
     def none(self) -> bool:

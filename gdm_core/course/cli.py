@@ -14,6 +14,7 @@ from gdm_core.validate import bad, choice
 def lab(arguments: list[str]) -> int:
     """Open JupyterLab on the start page; what follows is passed on to it (such as --no-browser --port 9999)."""
     from gdm_core.course import chapters, start
+    from gdm_core.course.studio import lab as studio
 
     home = chapters.root()
     if not (home / "lectures" / start.NAME).is_file():
@@ -22,6 +23,7 @@ def lab(arguments: list[str]) -> int:
         f"--ServerApp.root_dir={home}",
         f"--LabApp.default_url=/lab/tree/lectures/{start.NAME}",
         "--ServerApp.kernel_websocket_connection_class=gdm_core.course.nodelay.NoDelayConnection",
+        *studio.options(home),
     ]
     ours = str(Path(__file__).parent / "jupyter")  # no pop-up about news, no question to PyPI about updates
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, os.environ.get("JUPYTER_CONFIG_PATH")]))
@@ -42,8 +44,13 @@ def export(arguments: list[str]) -> int:
     from gdm_core.course import chapters
     from gdm_core.course import export as pages
 
-    chosen = _parse(export, arguments, _names)
-    return pages.export(chapters.choose(chosen.names, chapters.chapters())) or 0
+    def options(parser):
+        _names(parser)
+        parser.add_argument("--out", type=Path, help="folder for the pages, build/export by default")
+        parser.add_argument("--limit", type=float, metavar="MB", help="largest size of a page, 12 MB by default")
+
+    chosen = _parse(export, arguments, options)
+    return pages.export(chapters.choose(chosen.names, chapters.chapters()), chosen.out, limit=chosen.limit)
 
 
 def build(arguments: list[str]) -> int:

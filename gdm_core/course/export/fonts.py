@@ -4,10 +4,11 @@ Without a font that has a MATH table, brackets and roots do not grow, and many m
 """
 
 import base64
-import importlib.resources
+import importlib.util
 import io
 import re
 from functools import lru_cache
+from pathlib import Path
 
 ITALIC = (
     (0x1D434, "A", "Z"),
@@ -36,8 +37,9 @@ def _face(used: str) -> str:
     options.flavor, options.layout_features, options.notdef_outline = "woff", ["ssty", "dtls", "kern", "ccmp"], True
     options.hinting = False
     options.drop_tables += ["DSIG", "FFTM"]
-    source = importlib.resources.files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"
-    with importlib.resources.as_file(source) as path, TTFont(path, recalcTimestamp=False, lazy=True) as font:
+    (package,) = importlib.util.find_spec("ziamath").submodule_search_locations  # found without being imported
+    path = Path(package) / "fonts" / "STIXTwoMath-Regular.ttf"
+    with TTFont(path, recalcTimestamp=False, lazy=True) as font:
         cut = subset.Subsetter(options)
         cut.populate(unicodes=wanted)
         cut.subset(font)

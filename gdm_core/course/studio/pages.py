@@ -19,7 +19,6 @@ from gdm_core.files import atomic_write
 
 SHARE = Path(__file__).parent / "share"  # a folder of Jupyter data: $JUPYTER_PATH leads Voila to the template in it
 TEMPLATE = SHARE / "voila" / "templates" / "gdm"
-LINKS = 'import os\n\nos.environ["GDM_STAGE_LINKS"] = "1"'
 
 
 def folder(home: Path) -> Path:
@@ -35,14 +34,11 @@ def explorers() -> dict:
 
 
 def notebook(name: str, explorer, chapter: Chapter | None = None) -> NotebookNode:
-    """The page of one explorer: two cells, the first of which turns links on."""
-    code = f"from gdm_core import explorers\n\nexplorers.{name}()"
-    cells = [nbformat.v4.new_code_cell(LINKS), nbformat.v4.new_code_cell(code)]
-    for cell, identity in zip(cells, ("links", "explorer")):
-        cell.id = identity
+    """The page of one explorer: the cell that shows it, and what the page says around it."""
+    cell = nbformat.v4.new_code_cell(f"from gdm_core import explorers\n\nexplorers.{name}()", id="explorer")
     about = {"title": explorer.title, "question": explorer.question, "name": name}
     about |= {"chapter": chapter.name, "heading": heading(chapter)} if chapter else {}
-    nb = nbformat.v4.new_notebook(cells=cells)
+    nb = nbformat.v4.new_notebook(cells=[cell])
     nb.metadata = NotebookNode(
         kernelspec=SPEC, language_info={"name": "python"}, voila={"template": "gdm"}, jupytext={"formats": "ipynb"}
     )

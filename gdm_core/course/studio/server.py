@@ -43,6 +43,7 @@ class Page(Ours, JupyterHandler):
 class Start(Page):
     @web.authenticated
     def get(self):
+        self.xsrf_token  # noqa: B018  sets the cookie with which a page ends its kernel when it closes
         self.set_header("Cache-Control", "no-store")
         self.finish(pages.start_page(self.home, self.base_url, self.render_at))
 
@@ -58,11 +59,13 @@ class Picture(Page):
     @web.authenticated
     def get(self, name):
         payload = pages.picture(name, self.home) if name in pages.explorers() else None
-        if payload is None:
-            raise web.HTTPError(404, "not drawn yet")
-        self.set_header("Content-Type", "image/png")
         self.set_header("Cache-Control", "no-cache")
-        self.finish(payload)
+        if payload is None:
+            self.set_status(204)  # not drawn yet
+        else:
+            self.set_header("Content-Type", "image/png")
+            self.write(payload)
+        self.finish()
 
 
 class Reading(Page):

@@ -93,7 +93,7 @@ function connect() {
     const message = unpack(data);
     if (message.channel !== "iopub") return;
     const type = message.header().msg_type;
-    if (type === "status" && message.content().execution_state === "dead") return gone();
+    if (type === "status" && /dead|restarting/.test(message.content().execution_state)) return gone(); // its variables are lost
     if (type !== "comm_msg") return;
     const content = message.content();
     if (content.comm_id === control && content.data.method === "update_states") return start(content.data.states);
@@ -122,7 +122,7 @@ function gone() {
   socket?.close();
   const states = Object.fromEntries([...models].map(([, model]) => [model.values.spec?.name, model.values.state]));
   try {
-    sessionStorage.setItem(kept, JSON.stringify(states));
+    if (models.size) sessionStorage.setItem(kept, JSON.stringify(states));
   } catch {}
   if (performance.now() - born > YOUNG && !document.hidden) return location.reload();
   say("The kernel of this page has ended.", true);
@@ -146,6 +146,7 @@ async function start(states) {
   for (const place of document.querySelectorAll(".live")) {
     const id = place.dataset.model, values = states[id]?.state;
     if (!values || models.has(id)) continue;
+    values.spec = { ...values.spec, link: true }; // the page's address may carry the state
     if (before[values.spec?.name]) values.state = { ...values.state, ...before[values.spec.name] };
     const model = makeModel(id, values);
     models.set(id, model);

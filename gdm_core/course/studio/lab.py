@@ -1,0 +1,32 @@
+"""The studio inside JupyterLab's own server: `gdm lab` adds this extension, and Voila's renders the same notebooks.
+
+JupyterLab keeps the kernels of its notebooks for as long as it runs, so nothing is culled here; a page still ends its
+own kernel when it closes.
+"""
+
+import os
+from pathlib import Path
+
+from gdm_core.course.studio import pages
+
+
+def options(home: Path) -> list[str]:
+    """What JupyterLab's command line needs for it; writes the notebooks of the pages."""
+    pages.write_pages(home)
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(pages.SHARE), os.environ.get("JUPYTER_PATH")]))
+    return [
+        f"--ServerApp.jpserver_extensions={{'{__name__}': True}}",
+        "--VoilaConfiguration.show_tracebacks=True",
+    ]
+
+
+def _jupyter_server_extension_points() -> list[dict]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(app) -> None:
+    from gdm_core.course.studio.server import handlers
+
+    home = Path(app.root_dir)
+    render = f"voila/render/{pages.folder(home).relative_to(home).as_posix()}"
+    app.web_app.add_handlers(".*$", handlers(app.web_app.settings["base_url"], home, render))

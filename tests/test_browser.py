@@ -1,0 +1,393 @@
+"""End to end in headless Chromium: the studio, JupyterLab and exported pages, worked by mouse, keys and touch.
+
+The pictures on the screen are compared with the arrays that the same callback gives in this process.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import psutil
+import pytest
+import servers
+import tiny_course
+from browser import needed
+from playwright.sync_api import Error
+from servers import until
+
+from gdm_core.course.export import export
+
+pytest_plugins = ("browser",)  # the fixture `tab`
+pytestmark = needed
+
+PAD = """\
+import numpy as np
+from gdm_core.widgets import Pad, Stage
+
+def draw(controls):
+    x, y = controls["z"]
+    return np.add.outer(np.arange(28) * (y + 3) * 0.7, np.arange(28) * (x + 3) * 0.7).astype(np.uint8)
+
+stage = Stage(draw, [Pad("z", limit=3.0, step=0.05)], title="Pad", sampled={"z": 7})
+stage"""
+TRAINING = """\
+import numpy as np, torch
+from gdm_core.widgets import Pad, Stage, Trainer
+
+def steps():
+    x = torch.randn(200, 200)
+    while True:
+        x = torch.tanh(x @ x.T / 10)
+        yield
+
+def draw(controls):
+    x, y = controls["z"]
+    return np.full((8, 8), (x + 3) * 20 + (y + 3) * 20, np.uint8)
+
+Stage(draw, [Pad("z", limit=3.0)], title="Training", trainer=Trainer(steps, lambda _: None))"""
+CHAPTER = f"""\
+# %% [markdown]
+# ## 1.1 Play
+# The density $p_\\theta(x)$ and the bound
+#
+# $$\\begin{{aligned}} \\log p_\\theta(x) &\\ge \\mathcal L(q, \\theta) \\\\
+# &= \\int q(z) \\log\\frac{{p(x, z)}}{{q(z)}}\\,dz \\end{{aligned}}$$
+
+# %%
+{PAD}
+
+# %%
+from gdm_core.course.claims import claim
+claim("two and two", 2 + 2, near=4, within=0);
+"""
+BROKEN = "raise ValueError('needed a picture, got none; try another')"
+PICTURE = ".view:not(.plain) canvas.picture"
+PIXELS = f"""() => {{ const c = document.querySelector("{PICTURE}");
+    if (!c || c.width < 2) return null;
+    return [c.height, c.width, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]]; }}"""
+
+
+@pytest.fixture(scope="module")
+def twin():
+    """The stage of `PAD` in this process."""
+    space = {}
+    exec(PAD, space)
+    return space["stage"]
+
+
+@pytest.fixture(autouse=True)
+def patient(tab):
+    tab.set_default_timeout(30_000)
+
+
+def seen(tab):
+    """Red channel on the screen, or None while there is no picture."""
+    found = tab.evaluate(PIXELS)
+    return found and np.array(found[2], np.uint8).reshape(found[0], found[1], 4)[..., 0]
+
+
+def shows(tab, stage, z):
+    """Wait until the screen shows what the callback gives for z."""
+    wanted = stage.frame({"z": z}).encode()["views"][0]["image"]
+    with contextlib.suppress(TimeoutError):
+        return until(lambda: np.array_equal(seen(tab), wanted), 20)
+    np.testing.assert_array_equal(seen(tab), wanted)
+
+
+def alive(tab, address):
+    """Open a page of the studio and wait until its picture is live."""
+    tab.goto(address, wait_until="commit")
+    until(
+        lambda: seen(tab) is not None and not tab.evaluate("!!document.querySelector('.waiting, .still')"),
+        60,
+        "a picture",
+    )
+
+
+def spot(tab, x, y, limit=3.0):
+    """Where (x, y) of the pad lies on the screen."""
+    tab.locator(".plain .layer").scroll_into_view_if_needed()
+    box = tab.locator(".plain .layer").bounding_box()
+    return box["x"] + (x / limit + 1) / 2 * box["width"], box["y"] + (1 - y / limit) / 2 * box["height"]
+
+
+def drag(tab, *points):
+    tab.mouse.move(*spot(tab, *points[0]))
+    tab.mouse.down()
+    for point in points[1:]:
+        tab.mouse.move(*spot(tab, *point), steps=12)
+    tab.mouse.up()
+
+
+def touch(tab, *points):
+    session = tab.context.new_cdp_session(tab)
+    send = lambda kind, at: session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    for i, (x, y) in enumerate(spot(tab, *point) for point in points):
+        send("touchMove" if i else "touchStart", [{"x": x, "y": y}])
+    send("touchEnd", [])
+
+
+def state(tab):
+    """The pad's value to its last digit, as the page's own link tells it."""
+    tab.locator('[data-tool="Link"]').click()
+    fragment = urlsplit(tab.evaluate("location.href")).fragment
+    return json.loads(parse_qs(fragment).get("z", ["[0, 0]"])[0])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("course")
+    (chapter,) = tiny_course.make(home, _01_pads=CHAPTER)
+    served = home / "pages"
+    servers.notebook(
+        served / "pad.ipynb", PAD, title="Pad", question="Where is it?", chapter=chapter.name, heading="Chapter 1"
+    )
+    servers.notebook(served / "training.ipynb", TRAINING, title="Training", question="Does it answer?")
+    servers.notebook(served / "broken.ipynb", BROKEN, title="Broken")
+    return home
+
+
+@pytest.fixture(scope="module")
+def both(home):
+    """The studio (a kernel ahead for each page) and JupyterLab, started at the same time."""
+    with contextlib.ExitStack() as stack:
+        started, failed = {}, []
+
+        def start(name, server):
+            try:
+                started[name] = stack.enter_context(server)
+            except Exception as error:
+                failed.append(error)
+
+        wanted = {"lab": servers.lab(home), "studio": servers.studio(home / "pages", home, ahead=1)}
+        threads = [threading.Thread(target=start, args=pair) for pair in wanted.items()]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert not failed, failed
+        yield started
+
+
+@pytest.fixture(scope="module")
+def studio(both):
+    return both["studio"]
+
+
+# The studio
+
+
+def test_the_picture_follows_mouse_keys_and_touch(tab, studio, twin):
+    alive(tab, f"{studio.url}voila/render/pad.ipynb")
+    shows(tab, twin, (0, 0))
+    drag(tab, (0, 0), (2, 2), (1.5, -1))
+    dragged = state(tab)
+    assert dragged == pytest.approx([1.5, -1], abs=0.05)
+    shows(tab, twin, dragged)
+    tab.locator(".plain .knob").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "PageDown"):
+        tab.keyboard.press(key)
+    pressed = state(tab)
+    assert pressed == pytest.approx([dragged[0] + 0.1, dragged[1] + 0.05 - 0.5])
+    shows(tab, twin, pressed)
+    touch(tab, (-1, 0), (0, 0.5), (-2.5, 2.5))
+    touched = state(tab)
+    assert touched == pytest.approx([-2.5, 2.5], abs=0.05)
+    shows(tab, twin, touched)
+
+
+def test_a_link_opens_where_it_was_copied(tab, studio, twin):
+    alive(tab, f"{studio.url}voila/render/pad.ipynb#stage=pad&z=[1.5,-0.25]")
+    shows(tab, twin, (1.5, -0.25))
+
+
+def test_it_answers_while_a_model_trains(tab, studio):
+    alive(tab, f"{studio.url}voila/render/training.ipynb")
+    steps = lambda: int(re.search(r"step (\d+)", tab.locator(".training output").inner_text())[1])
+    tab.locator('[data-control="train start"]').click()
+    until(lambda: steps() > 3, 30, "training")
+    for x, y in ((1, 1), (-2, 0.5), (2.5, -2)):
+        before = steps()
+        drag(tab, (0, 0), (x, y))
+        z = state(tab)
+        level = int((z[0] + 3) * 20 + (z[1] + 3) * 20)
+        until(lambda level=level: (seen(tab) == level).all(), 20, "the picture")
+        until(lambda before=before: steps() > before, 20, "a step while one drags")
+    assert tab.locator(".alert:visible").count() == 0
+
+
+def test_an_explorer_that_cannot_be_built_says_why(tab, studio):
+    tab.goto(f"{studio.url}voila/render/broken.ipynb")
+    assert "needed a picture, got none; try another" in tab.locator(".failed").inner_text()
+    assert tab.locator(".starting").is_hidden()
+
+
+def kernel_of(tab, server):
+    """Process id of the kernel of the page in `tab`."""
+    kernel = tab.evaluate("JSON.parse(document.getElementById('line').textContent).kernel")
+    (found,) = [pid for pid in server.kernels() if kernel in " ".join(psutil.Process(pid).cmdline())]
+    return found
+
+
+def test_a_kernel_that_dies_is_said_and_the_hand_finds_its_place_again(tab, studio, twin):
+    alive(tab, f"{studio.url}voila/render/pad.ipynb")
+    drag(tab, (0, 0), (1, 2))
+    z = state(tab)
+    shows(tab, twin, z)
+    tab.evaluate("history.replaceState(null, '', location.pathname)")  # the link would tell as well
+    os.kill(kernel_of(tab, studio), signal.SIGKILL)
+    tab.locator(".gone").wait_for()
+    assert "kernel of this page has ended" in tab.locator(".gone").inner_text()
+    shows(tab, twin, z)  # the last picture stays
+    tab.evaluate("window.before = true")
+    tab.locator(".gone button").click()
+    with contextlib.suppress(Error):  # of a page that is just being replaced
+        until(lambda: not tab.evaluate("window.before"), 60, "the page to start again")
+    tab.wait_for_load_state("domcontentloaded")
+    until(lambda: seen(tab) is not None, 60, "a picture")
+    shows(tab, twin, z)
+
+
+def test_kernels_end_with_their_pages(tab, studio):
+    alive(tab, f"{studio.url}voila/render/pad.ipynb")
+    mine = kernel_of(tab, studio)
+    tab.goto("about:blank")
+    until(lambda: mine not in studio.kernels(), 30, "the kernel to end")
+
+
+def test_start_page_shows_explorers_and_chapters(tab, studio):
+    from gdm_core.explorers import EXPLORERS
+
+    tab.goto(studio.url)
+    assert tab.locator(".cards li").count() == len(EXPLORERS)
+    assert [tab.locator(".cards h3").nth(i).inner_text() for i in range(len(EXPLORERS))] == [
+        e.title for e in EXPLORERS.values()
+    ]
+    tab.locator(".chapters a").first.click()
+    tab.locator(".page h1").wait_for()
+    assert tab.locator("math").count() >= 2
+    tab.locator(".bar .home").click()
+    tab.locator(".cards").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_fit_a_phone_and_a_projector(tab, studio, theme):
+    tab.emulate_media(color_scheme=theme)
+    for address in ("studio/", "voila/render/pad.ipynb", "studio/chapters/01_pads"):
+        tab.goto(studio.url + address, wait_until="commit")
+        tab.locator(".cards, .live .card, .page").first.wait_for()
+        for width in (360, 800, 1920):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
+        ground, ink = tab.evaluate(
+            "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
+        )
+        assert (luminance(ground) < 0.1) == (theme == "dark") == (luminance(ink) > 0.5), (address, ground, ink)
+
+
+def luminance(color):
+    return np.dot([0.2126, 0.7152, 0.0722], [int(v) / 255 for v in re.findall(r"\d+", color)[:3]])
+
+
+def test_the_theme_button_is_remembered(tab, studio):
+    tab.emulate_media(color_scheme="light")
+    tab.goto(studio.url)
+    tab.locator("[data-theme-button]").click()
+    tab.goto(f"{studio.url}studio/chapters/01_pads")
+    assert luminance(tab.evaluate("getComputedStyle(document.body).backgroundColor")) < 0.1
+
+
+# JupyterLab
+
+
+def test_jupyterlab_follows_mouse_keys_and_touch(tab, both, home, twin):
+    servers.notebook(home / "pad.ipynb", PAD, "print('z', stage.state['z'])", template=None)
+    tab.set_viewport_size({"width": 1300, "height": 1000})
+    tab.trouble.errors = Tolerant()
+    tab.goto(f"{both['lab'].url}lab/tree/pad.ipynb?token={servers.TOKEN}", wait_until="commit")
+    tab.locator(".jp-CodeCell .cm-content").first.click()
+    until(
+        lambda: (
+            "Idle" in (tab.locator(".jp-Notebook-ExecutionIndicator").first.get_attribute("data-status") or "").title()
+        ),
+        60,
+    )
+    tab.keyboard.press("Shift+Enter")
+    until(lambda: seen(tab) is not None, 60, "a picture")
+    shows(tab, twin, (0, 0))
+    drag(tab, (0, 0), (2, 2), (1.5, -1))
+    tab.locator(".plain .knob").focus()
+    tab.keyboard.press("ArrowRight")
+    touch(tab, (-1, 0), (0, 0.5), (-2.5, 2.5))
+    tab.locator(".jp-CodeCell .cm-content").nth(1).click()
+
+    def kernel_says():
+        tab.keyboard.press("Control+Enter")
+        tab.wait_for_timeout(300)
+        said = tab.locator(".jp-CodeCell .jp-OutputArea pre").all_inner_texts()
+        return [json.loads(line[2:]) for line in said if line.startswith("z ")]
+
+    (z,) = until(
+        lambda: (told := kernel_says()) and told[0] == pytest.approx([-2.5, 2.5], abs=0.06) and told, 30, "the state"
+    )
+    shows(tab, twin, z)
+    tab.trouble.errors = []
+
+
+def test_the_studio_in_the_server_of_jupyterlab(tab, both, twin):
+    address = both["lab"].url
+    tab.goto(f"{address}studio/?token={servers.TOKEN}")
+    assert tab.locator(".cards li").count() >= 3
+    alive(tab, f"{address}voila/render/pages/pad.ipynb")
+    drag(tab, (0, 0), (1, 1))
+    shows(tab, twin, state(tab))
+    mine = kernel_of(tab, both["lab"])
+    tab.goto("about:blank")
+    until(lambda: mine not in both["lab"].kernels(), 30, "the kernel to end")
+
+
+# Exported pages
+
+
+@pytest.fixture(scope="module")
+def exported(home):
+    from gdm_core.course.chapters import chapters
+
+    assert export(chapters(home=home), home / "exported") == 0
+    return home / "exported" / "01_pads.html"
+
+
+def test_an_exported_chapter_moves_from_disk_with_the_network_off(tab, exported, twin):
+    tab.context.set_offline(True)
+    tab.goto(exported.as_uri())
+    until(lambda: seen(tab) is not None, 20, "a picture")
+    drag(tab, (0, 0), (1.9, -2.1))  # the nearest of -3, -2 … 3 shows
+    shows(tab, twin, (2, -2))
+    tab.locator("[data-code-button]").click()
+    assert tab.locator(".code:visible").count() == 0
+    assert tab.locator(".claim").inner_text() == "✓ two and two: 4 (needed = 4)"
+
+
+def test_formulas_are_laid_out(tab, exported):
+    """Geometry: the relations of aligned lines stand below each other, a numerator stands over its denominator."""
+    tab.goto(exported.as_uri())
+    box = lambda selector, i=0: tab.locator(selector).nth(i).bounding_box()
+    rows = tab.locator(".display mtr")
+    assert rows.count() == 2
+    left = [rows.nth(i).locator("mtd >> nth=1").locator("mo").first.bounding_box() for i in range(2)]
+    assert abs(left[0]["x"] - left[1]["x"]) < 1.5 and left[1]["y"] > left[0]["y"] + 10
+    over, under = (box(f".display mfrac > :nth-child({i})") for i in (1, 2))
+    assert over["y"] + over["height"] <= under["y"] + 3
+    integral = next(m for m in tab.locator(".display mo").all() if m.text_content() == "∫").bounding_box()
+    assert integral["height"] > 1.4 * box(".display mi")["height"]  # the font of the page grows it
+
+
+class Tolerant(list):
+    """JupyterLab's own console is not ours to judge; errors of the stage are."""
+
+    def append(self, error):
+        if "stage" in str(error).lower() or "anywidget" in str(error).lower():
+            super().append(error)
