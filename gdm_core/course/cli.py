@@ -131,7 +131,7 @@ def test(arguments: list[str]) -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1"}
     os.chdir(chapters.root())
     return _become(
-        [sys.executable, "-m", "pytest", "--doctest-modules", "-rs", *workers, "gdm_core", "tests", *arguments]
+        [sys.executable, "-m", "pytest", "--doctest-modules", "-rfEs", *workers, "gdm_core", "tests", *arguments]
     )
 
 
