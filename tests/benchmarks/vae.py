@@ -137,8 +137,8 @@ def digits() -> None:
     rows = []
     for name, build, moved, recipe, goal in (
         ("plain MLP, categorical", plain, False, {"steps": 900, "lr": 2e-3}, ""),
-        ("mixture of 3, dropout", regular, False, {"steps": 2000, "lr": 3e-3, "decay": 0.1}, ""),
-        ("and shifted copies", regular, True, {"steps": 2000, "lr": 3e-3, "decay": 0.1}, "<= 92, <= 20 s"),
+        ("mixture of 3, dropout", regular, False, {"steps": 1500, "lr": 3e-3, "decay": 0.1}, ""),
+        ("and shifted copies", regular, True, {"steps": 1500, "lr": 3e-3, "decay": 0.1}, "<= 92, <= 20 s"),
     ):
         torch.manual_seed(0)
         model = build()
