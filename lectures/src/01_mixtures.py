@@ -353,7 +353,7 @@ for ax, m, title in [(axes[0], worst, "a bad start"), (axes[1], good, "a good st
     plotting.points(ring.x, ax, size=3, alpha=0.3)
     plotting.ellipses(m.means, m.covariances, ax)
     ax.set(title=title, xticks=[], yticks=[])
-for row, (method, results) in enumerate(runs.items()):
+for row, results in enumerate(runs.values()):
     values = torch.tensor([v for v, _ in results])
     spread = torch.linspace(-0.12, 0.12, len(values))
     axes[2].scatter(values, row + spread, s=50, alpha=0.7, color=[colors.MODEL, colors.EXACT][row], linewidths=0)

@@ -164,7 +164,7 @@ claim("and on the noise variance", model.var - bare_var, near=0, within=1e-12)
 
 best = model.log_prob(x).mean().item()
 tries = []
-for i in range(200):  # is it a maximum? walk away from it in 200 random directions
+for _ in range(200):  # is it a maximum? walk away from it in 200 random directions
     other = PPCA(8, 3).double()
     other.set(bare_W + 0.03 * torch.randn_like(bare_W), bare_b + 0.03 * torch.randn_like(bare_b),
               bare_var * torch.exp(0.03 * torch.randn((), dtype=torch.float64)))

@@ -171,7 +171,7 @@ for ax, (name, (m, s)) in zip(axes, candidates.items()):
     gap = truth.kl(q)[0]
     error = values.std() / len(values) ** 0.5
     library = inference.elbo(world, x[None], samples=100000, q=q)[0]
-    lines.append((name, truth.log_px[0] - values.mean() - gap, error, values.mean(), library, gap))
+    lines.append((name, truth.log_px[0] - values.mean() - gap, error, values.mean(), library))
     plotting.curve(truth.axis, truth.image(0), ax, color=colors.EXACT)
     plotting.curve(truth.axis, Normal(m, s).log_prob(truth.axis).exp(), ax, color=colors.PARAMETERS)
     ax.set(title=f"{name}: gap {gap:.2f} nats", xlabel="z", yticks=[], xlim=(-2.5, 2.5))
@@ -180,7 +180,7 @@ axes[0].text(-2.3, 0.35, "q", color=colors.PARAMETERS, fontweight="bold");
 
 # %%
 claim("log p(x), by the grid", truth.log_px[0], below=0, unit="nats")
-for name, difference, error, bare, library, gap in lines:
+for name, difference, error, bare, library in lines:
     claim(f"{name}: log p(x) - ELBO - KL(q, posterior)", difference, near=0, within=5 * error.item(), digits=1, unit="nats")
     claim(f"{name}: bare and library ELBO differ by, in standard errors", (bare - library).abs() / error, below=6, digits=2);
 
