@@ -49,6 +49,16 @@ EXPLORERS = {
     "ppca": _explorer(
         "linear", "ppca", 2, "A linear latent space", "What do two latents say about a digit, and how surely?"
     ),
+    "posterior": _explorer(
+        "posterior",
+        "posterior",
+        4,
+        "Guess or search",
+        "What does the encoder's guess lose against a search?",
+    ),
+    "latent_pad": _explorer(
+        "latent_pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
+    ),
 }
 
 globals().update({name: explorer.function for name, explorer in EXPLORERS.items()})

@@ -26,7 +26,6 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-import gdm_core
 from gdm_core.files import atomic_write, model_home
 from gdm_core.widgets import Trainer, frozen
 
@@ -96,7 +95,7 @@ def place(recipe: Recipe, model: nn.Module, seed: int, options: dict) -> Path:
 
 def _sources(model: nn.Module) -> list[Path]:
     """The course's files that shape the training of `model`: what is shared, and its own classes."""
-    root = Path(gdm_core.__file__).parent
+    root = Path(__file__).parents[1]
     modules = {type(part).__module__ for part in model.modules()}
     files = {Path(sys.modules[m].__file__) for m in modules if m.startswith("gdm_core.")}
     for name in SHARED:

@@ -1,0 +1,206 @@
+"""Chapter 4: a plane of latents, the decoder under the pointer, the codes of all pictures; trained while one drags."""
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gdm_core import colors, data, likelihoods, networks, train
+from gdm_core.data import Dataset, strokes
+from gdm_core.explorers.trained import learner, trained
+from gdm_core.models.vae import VAE
+from gdm_core.validate import choice, integer
+from gdm_core.widgets import (
+    BrowserDecoder,
+    Button,
+    Choice,
+    Frame,
+    Lines,
+    Noise,
+    Pad,
+    Points,
+    Stage,
+    Text,
+    Timeline,
+    Toggle,
+    View,
+    atypical,
+    plane,
+    shell,
+    where_is,
+)
+
+LIMIT = 4.0
+BOARD = 15  # decoded pictures a side
+CODES = 1500  # pictures whose codes are shown
+GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
+STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
+CLASSES = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (*colors.CYCLE, "#F0E442", "#8C510A")])
+
+
+@functools.lru_cache(maxsize=4)
+def pictures(dataset: str) -> Dataset:
+    """What is learned: drawn digits of one hand's slant and thickness, or the first training pictures of a real set."""
+    if dataset == "strokes":
+        return strokes.sample(2500, **STEADY)
+    return data.load(dataset, n=None if dataset == "digits" else 5000)
+
+
+def picture_vae(dataset: str, steps: int = 1500) -> tuple[VAE, Iterable]:
+    """Recipe: two latents, smooth networks, Gaussian pixels around a mean in [0, 1]."""
+    x = pictures(dataset).x
+    pixels = x[0].numel()
+    decoder = nn.Sequential(
+        networks.mlp(2, (64, 128), pixels, nn.SiLU), nn.Sigmoid(), nn.Unflatten(1, (1, *x.shape[1:]))
+    )
+    encoder = networks.MLPEncoder(x.shape[1:], 4, (128, 64), activation=nn.SiLU)
+    noise = likelihoods.Gaussian(0.2 if pixels < 100 else 0.4, learn=None)  # so that all codes fill about the prior
+    model = VAE(x.shape[1:], 2, likelihood=noise, encoder=encoder, decoder=decoder)
+    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A model and where it puts the pictures: means and standard deviations (N, 2) of q(z | x)."""
+
+    model: VAE
+    mean: Tensor
+    std: Tensor
+
+    def log_marginal(self, z: Tensor) -> Tensor:
+        """log q(z), the average of all q(z | x_n).  (..., 2) -> (...) nats."""
+        away = (z[..., None, :] - self.mean) / self.std  # (..., N, 2)
+        each = -0.5 * away.square().sum(-1) - self.std.log().sum(-1) - math.log(2 * math.pi)
+        return each.logsumexp(-1) - math.log(len(self.mean))
+
+    @functools.cached_property
+    def thin(self) -> float:
+        """log q(z) that only one code in a hundred falls below."""
+        generator = torch.Generator().manual_seed(0)
+        z = self.mean + self.std * torch.randn(self.mean.shape, generator=generator)
+        return self.log_marginal(z).quantile(0.01).item()
+
+    @functools.cached_property
+    def board(self) -> np.ndarray:
+        """Decoded pictures on a grid of the plane, dark on light, one image."""
+        z = torch.from_numpy(plane(LIMIT, BOARD)).float()
+        x = nn.functional.pad(self.model.decode(z).mean[:, :, 0], (0, 1, 0, 1))  # (rows, columns, H + 1, W + 1)
+        return 1 - x.permute(0, 2, 1, 3).reshape(BOARD * x.shape[2], -1).numpy()
+
+    @functools.cached_property
+    def surplus(self) -> np.ndarray:
+        """log q(z) - log p(z) over the plane: below zero the prior expects more codes than there are."""
+        z = torch.from_numpy(plane(LIMIT, 80)).float()
+        prior = -0.5 * z.square().sum(-1) - math.log(2 * math.pi)
+        return torch.stack([self.log_marginal(row) for row in z]).sub(prior).clamp(-4, 4).numpy()
+
+
+def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
+    """Explorer of a VAE with two latents.
+
+    Args:
+        dataset: "strokes" (drawn 28x28 digits, slant and thickness held), "digits" (real, 8x8), "mnist", "fashion".
+        seed: of the training and of the noise of p(x | z).
+    """
+    choice("dataset", dataset, ("strokes", "digits", "mnist", "fashion"))
+    shown = pictures(dataset)[:CODES]
+    side, noise = shown.x.shape[-1], Noise(integer("seed", seed, low=0))
+
+    @torch.no_grad()
+    def charted(model: VAE) -> Map:
+        q = model.encode(shown.x)
+        return Map(model, q.mean, q.stddev)
+
+    options = {"dataset": dataset, "steps": 1500}
+    finished = charted(trained(picture_vae, seed=seed, **options))
+    trainer = learner(picture_vae, charted, **options)
+
+    def map_of(index: int) -> tuple[Map, str]:
+        """The map at a checkpoint of the training that one watches; before it starts, the one that was kept."""
+        if trainer.steps == 0 and not trainer.running:
+            return finished, f"trained {options['steps']:,} steps"
+        snapshot = trainer.at(index)
+        return snapshot.state, f"step {snapshot.step:,} of {options['steps']:,}"
+
+    @torch.no_grad()
+    def draw(controls) -> Frame:
+        chart, when = map_of(controls["checkpoint"])
+        z = torch.tensor(controls["z"])
+        made = chart.model.decode(z)
+        x = made.mean
+        if controls["draw"]:
+            x = x + made.base_dist.scale * noise(controls["new noise"], *x.shape)
+        distance, nearest = (chart.mean - z).norm(dim=1).min(0)
+        crowd = chart.log_marginal(z).item()
+        warning = atypical(z)
+        if not warning and crowd < chart.thin:
+            warning = "a hole: fewer than one code in a hundred lies where codes are so rare"
+        ink = lambda v: (1 - v.clamp(0, 1)).reshape(side, side)
+        name = f"a {shown.labels[nearest]}" if dataset != "fashion" else f"of class {shown.labels[nearest]}"
+        views = {
+            "codes": _codes(chart, shown.labels, controls["ground"]),
+            "picture": View(
+                ink(x), label="draw from p(x | z)" if controls["draw"] else "mean of p(x | z)", warning=warning
+            ),
+            "nearest": View(ink(shown.x[nearest]), label="data, nearest code"),
+        }
+        text = (
+            f"{where_is(controls['z'])} · all codes together: log q(z) = {crowd:.2f} nats · nearest code: "
+            f"{name}, {distance:.2f} away · {when}"
+        )
+        return Frame(views, text)
+
+    def to_code(controls) -> dict:
+        chart, _ = map_of(controls["checkpoint"])
+        return {"z": chart.mean[controls["real"] % len(shown)].tolist()}
+
+    decoder = BrowserDecoder.of(finished.model.decoder, ["z"], (side, side), view="picture", latent="z")
+    weight, bias, _ = decoder.layers[-1]
+    decoder.layers[-1] = (-weight, -bias, "sigmoid")  # 1 - sigmoid(a) = sigmoid(-a): ink is dark
+    return Stage(
+        draw,
+        [
+            Pad("z", limit=LIMIT, value=(0.6, -0.9), labels=("z1", "z2"), on="codes"),
+            Choice("ground", GROUNDS, label="the plane shows"),
+            Toggle("draw", False, label="add the noise of p(x | z)"),
+            Button("new noise"),
+            Button("real", to_code, label="z to the code of a picture"),
+            Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
+        ],
+        title="The latent pad",
+        caption="Drag z. Then press start: the model trains anew, from nothing, and the pad keeps answering.",
+        trainer=trainer,
+        source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
+        decoder=decoder,
+        sampled={"z": 13},
+        name="latent_pad",
+    )
+
+
+def _codes(chart: Map, labels: Tensor, ground: str) -> View:
+    """The plane: codes by class, or decoded pictures, or how the codes differ from the prior."""
+    turn = np.linspace(0, 2 * np.pi, 90)
+    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
+    low, _, high = shell(2)
+    color = "accent" if ground == GROUNDS[1] else "noise"
+    marks = [
+        Lines(
+            np.stack([low * circle, high * circle]), color, width=2, dash=True, label="90 % of the prior lies between"
+        )
+    ]
+    image, look = np.ones((2, 2)), {}  # white: words over points get a rim
+    if ground == GROUNDS[1]:
+        image, look = chart.board, {"smooth": False}
+    elif ground == GROUNDS[2]:
+        image, look = chart.surplus, {"colormap": colors.DIVERGING, "limits": (-4, 4), "scale": "nats", "smooth": True}
+    else:
+        inside = (chart.mean.abs() < LIMIT).all(1)
+        marks.append(Points(chart.mean[inside].numpy(), CLASSES[labels[inside].numpy() % 10], size=5, alpha=0.8))
+        kinds = labels.unique()
+        middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
+        marks.append(Text(middle.numpy(), [str(int(k)) for k in kinds], size=19))
+    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), ground, axes=("z1", "z2"), aspect=1.0, size=1.7, **look)
