@@ -39,7 +39,7 @@ class _Markdown(HTMLRenderer):
     """Markdown of the lectures: formulas become MathML, headings get names, pictures are put in."""
 
     def __init__(self, folder: Path):
-        super().__init__(escape=False)
+        super().__init__(escape=False, allow_harmful_protocols=True)
         self.folder, self.headings = folder, []
 
     def inline_math(self, body: str) -> str:

@@ -13,7 +13,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from gdm_core.validate import bad
+from gdm_core.validate import bad, integer
 
 PORT, TRIES = 8866, 50
 
@@ -92,6 +92,8 @@ def listening(host: str, port: int | None) -> list[socket.socket]:
     """
     from tornado.netutil import bind_sockets
 
+    if port is not None:
+        integer("port", port, 0, 65535)
     name = "" if host == "*" else host
     for number in [port] if port is not None else range(PORT, PORT + TRIES):
         try:
@@ -102,7 +104,7 @@ def listening(host: str, port: int | None) -> list[socket.socket]:
             raise bad(
                 "a host name or address of this machine", repr(host), "--host localhost or --host 0.0.0.0"
             ) from None
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             if port is not None:
                 why = "in use" if getattr(error, "errno", 0) == errno.EADDRINUSE else error
                 raise bad(

@@ -81,7 +81,7 @@ def picture(name: str, home: Path) -> bytes | None:
 
 def keep_picture(name: str, html: str, home: Path) -> bool:
     """Keep the static picture of a rendered page for the start page; whether there was one."""
-    found = re.search(r'class="still"[^>]*src="data:image/png;base64,([^"]+)"', html)
+    found = re.search(r'class="still".*?src="data:image/png;base64,([^"]+)"', html, re.DOTALL)
     if not found:
         return False
     payload, there = base64.b64decode(found[1]), folder(home) / f"{name}.png"

@@ -6,12 +6,15 @@ Also the extension that puts the start page into JupyterLab's own server, where 
 import asyncio
 import logging
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import tornado.httpserver
 import tornado.netutil
+from jupyter_core.utils import run_sync
 from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.utils import url_path_join
 from tornado import web
 from traitlets.config import Config
@@ -99,6 +102,21 @@ def handlers(base: str, home: Path, render: str) -> list[tuple]:
     return [(url_path_join(base, place), handler, settings) for place, handler in places]
 
 
+class Kernels(AsyncMappingKernelManager):
+    """What kernels print besides their pages goes to a file, not into the terminal of the studio."""
+
+    log_to: Path | None = None
+
+    async def _async_start_kernel(self, **kwargs):
+        if self.log_to is None:
+            return await super()._async_start_kernel(**kwargs)
+        self.log_to.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log_to, "ab") as log:
+            return await super()._async_start_kernel(**kwargs, stdout=log, stderr=log)
+
+    start_kernel = _async_start_kernel
+
+
 class Studio(Voila):
     """Voila for one folder of notebooks.
 
@@ -127,7 +145,15 @@ class Studio(Voila):
         self.log_level, self.open_browser = logging.ERROR, False
         self.token, self.auto_token = token, token is None and ip not in LOCAL
         self.kernel_websocket_connection_class = NoDelayConnection
-        own = {"template": "gdm", "preheat_kernel": ahead > 0, "default_pool_size": 0, "file_allowlist": []}
+        Kernels.log_to = pages.folder(home) / "kernels.log"
+        Kernels.log_to.unlink(missing_ok=True)
+        own = {
+            "multi_kernel_manager_class": Kernels,
+            "template": "gdm",
+            "preheat_kernel": ahead > 0,
+            "default_pool_size": 0,
+            "file_allowlist": [],
+        }
         culling = {"cull_idle_timeout": IDLE, "cull_interval": LOOK, "cull_connected": False}
         transport = {"transport": "ipc"} if os.name == "posix" else {}  # no other user of this machine can listen
         self.update_config(
@@ -152,8 +178,11 @@ class Studio(Voila):
             (at, Explorer if what is TornadoVoilaHandler else what, *rest)
             for at, what, *rest in super().init_handlers()
         ]
-        home = (self.base_url, ToStart, {"url": url_path_join(self.base_url, "studio/")})
-        return [home, *handlers(self.base_url, self.home, "voila/render"), *listed]
+        ours = handlers(self.base_url, self.home, "voila/render")
+        ours.append((self.base_url, ToStart, {"url": url_path_join(self.base_url, "studio/")}))
+        # Voila puts the page that asks for the token at the root, whatever the base is.
+        ours += [(url_path_join(self.base_url, at), what) for at, what in self.identity_provider.get_handlers()]
+        return [*ours, *listed]
 
     def init_settings(self) -> dict:
         settings = super().init_settings()
@@ -193,6 +222,11 @@ class Studio(Voila):
             if heating:
                 heating.cancel()
             self.stop()
+
+    def stop(self) -> None:
+        """End all kernels at once: there is nothing in them to be saved."""
+        shutil.rmtree(self.connection_dir, ignore_errors=True)
+        run_sync(self.kernel_manager.shutdown_all)(now=True)
 
     def announce(self) -> None:
         """What is said and done as soon as the studio answers."""
