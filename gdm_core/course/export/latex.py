@@ -175,8 +175,8 @@ class Reader:
             return mo(token, stretchy="false"), "open"
         if token in ")]":
             return mo(token, stretchy="false"), "close"
-        if token in "|/.!":
-            return mo(token, stretchy="false", lspace="0", rspace="0"), "close" if token == "!" else "ordinary"
+        if token in "|/.!?":
+            return mo(token, stretchy="false", lspace="0", rspace="0"), "close" if token in "!?" else "ordinary"
         if token in ",;":
             return mo(token, separator="true"), "mark"
         if token == "~":
