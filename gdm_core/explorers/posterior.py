@@ -73,7 +73,7 @@ def measured(model, x: Tensor, means: Tensor, factors: Tensor, log_px: float, no
         means: (T, 2).
         factors: (T, 2, 2), Cholesky factors of the covariances.
     """
-    places, weights = (torch.from_numpy(a).float() for a in hermegauss(nodes))
+    places, weights = (torch.from_numpy(a).to(means) for a in hermegauss(nodes))
     weights = torch.outer(weights, weights).flatten() / (2 * math.pi)
     u = torch.cartesian_prod(places, places)  # (Q, 2)
     z = means[:, None] + u @ factors.mT  # (T, Q, 2)

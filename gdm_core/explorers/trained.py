@@ -109,11 +109,15 @@ def _text(file: Path) -> bytes:
 
 
 def _load(model: nn.Module, path: Path) -> bool:
-    """Whether the file was there and fits."""
+    """Whether the file was there and fits; a model that it does not fit stays as it was."""
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
-    except (OSError, RuntimeError, safetensors.SafetensorError):
+        state = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError):
         return False
+    form = lambda tensors: {name: (value.shape, value.dtype) for name, value in tensors.items()}
+    if form(state) != form(model.state_dict()):
+        return False
+    model.load_state_dict(state)
     return True
 
 

@@ -1,0 +1,147 @@
+"""Models that explorers train: once, for what they are, and never at the cost of the page."""
+
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from gdm_core.explorers import trained as module
+from gdm_core.explorers.trained import learner, place, trained
+from gdm_core.models.vae import VAE
+
+counted = []  # one entry a training step
+
+
+def line(width: int = 2, steps: int = 3):
+    """Recipe: weights move by chance, so that a training leaves its mark."""
+    model = nn.Linear(width, 1)
+
+    def run():
+        for _ in range(steps):
+            counted.append(width)
+            with torch.no_grad():
+                model.weight += torch.randn_like(model.weight)
+            yield
+
+    return model, run()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDM_MODELS", str(tmp_path))
+    forget()
+    counted.clear()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    """As if the process were new."""
+    module._kept.clear()
+
+
+def test_trains_once_and_is_then_read_from_memory_and_from_the_file(home):
+    first = trained(line, steps=3)
+    assert len(counted) == 3 and not first.training and not first.weight.requires_grad
+    assert trained(line, steps=3) is first
+    forget()
+    again = trained(line, steps=3)
+    assert len(counted) == 3 and again is not first
+    torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
+    assert len(list(home.glob("line-*.safetensors"))) == 1
+
+
+def test_the_seed_alone_decides_and_the_callers_random_numbers_stay(home):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    weight = trained(line, steps=2).weight
+    assert torch.equal(torch.get_rng_state(), before)
+    forget()
+    for file in home.iterdir():
+        file.unlink()
+    torch.manual_seed(6)
+    assert torch.equal(trained(line, steps=2).weight, weight)
+    assert not torch.equal(trained(line, seed=1, steps=2).weight, weight)
+
+
+def test_gradients_are_recorded_while_training_whatever_the_caller_does():
+    seen = []
+
+    def recipe():
+        model = nn.Linear(1, 1)
+        return model, (seen.append(model(torch.ones(1)).requires_grad) for _ in range(1))
+
+    with torch.no_grad():
+        trained(recipe)
+    assert seen == [True]
+
+
+def test_other_options_other_code_other_sizes_train_anew(home, monkeypatch):
+    trained(line, steps=3)
+    trained(line, steps=3, width=4)
+    assert len(counted) == 6 and len(list(home.iterdir())) == 2
+    forget()
+    monkeypatch.setattr(module, "_text", lambda file: b"another loop")
+    trained(line, steps=3)
+    assert len(counted) == 9
+    assert len(list(home.iterdir())) == 2, "the file of the older code goes, that of other options stays"
+
+
+def test_the_key_knows_the_code_that_shapes_a_model():
+    files = {f.name for f in module._sources(VAE(2, 1, hidden=(4,)))}
+    assert {"train.py", "networks.py", "likelihoods.py", "vae.py", "digits.py", "checkpoint.py"} <= files
+    assert "gmm.py" not in files
+    narrow, wide = (place(line, VAE(2, 1, hidden=(h,)), 0, {}) for h in (4, 5))
+    assert narrow != wide
+
+
+@pytest.mark.parametrize("payload", [b"", b"not a model", None])
+def test_a_file_that_cannot_be_read_is_replaced(home, payload):
+    wanted = trained(line, steps=3).state_dict()
+    (file,) = home.iterdir()
+    if payload is None:  # a good file of another model
+        trained(line, steps=1, width=4)
+        (other,) = set(home.iterdir()) - {file}
+        payload = other.read_bytes()
+    file.write_bytes(payload)
+    forget()
+    counted.clear()
+    torch.testing.assert_close(trained(line, steps=3).state_dict(), wanted, rtol=0, atol=0)
+    assert len(counted) == 3
+    forget()
+    trained(line, steps=3)
+    assert len(counted) == 3
+
+
+def test_a_home_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("GDM_MODELS", os.fspath(blocked))
+    assert trained(line, steps=3) is trained(line, steps=3)
+    assert len(counted) == 3
+
+
+def test_an_error_in_training_leaves_nothing_behind(home):
+    def recipe():
+        def run():
+            yield
+            raise FloatingPointError("needed a finite loss")
+
+        return nn.Linear(1, 1), run()
+
+    with pytest.raises(FloatingPointError):
+        trained(recipe)
+    assert not list(home.iterdir()) and not module._kept
+
+
+def test_the_learner_starts_from_zero_and_keeps_frozen_looks():
+    trainer = learner(line, lambda model: (model, model.weight.sum().item()), steps=4)
+    try:
+        trainer.step(4).wait()
+        assert trainer.status()["total"] == 4 and trainer.status()["steps"] == 4
+        (start, before), (end, after) = trainer.at(0).state, trainer.latest.state
+        assert start.weight.sum().item() == before != after == end.weight.sum().item()
+        assert not end.weight.requires_grad and not end.training
+    finally:
+        trainer.stop()
