@@ -38,6 +38,7 @@ def _late(module: str, name: str) -> Callable[..., Stage]:
 
 
 def _explorer(module: str, name: str, chapter: int, title: str, question: str) -> Explorer:
+    """The file must not be called as the function: once imported it would hide it."""
     return Explorer(_late(module, name), title, chapter, question)
 
 
@@ -50,14 +51,10 @@ EXPLORERS = {
         "linear", "ppca", 2, "A linear latent space", "What do two latents say about a digit, and how surely?"
     ),
     "posterior": _explorer(
-        "posterior",
-        "posterior",
-        4,
-        "Guess or search",
-        "What does the encoder's guess lose against a search?",
+        "posteriors", "posterior", 4, "Guess or search", "What does the encoder's guess lose against a search?"
     ),
     "latent_pad": _explorer(
-        "latent_pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
+        "pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
     ),
 }
 
