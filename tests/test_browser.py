@@ -197,11 +197,9 @@ def test_the_picture_follows_mouse_keys_and_touch(tab, studio, twin):
     touched = state(tab)
     assert touched == pytest.approx([-2.5, 2.5], abs=0.05)
     shows(tab, twin, touched)
-
-
-def test_a_link_opens_where_it_was_copied(tab, studio, twin):
-    alive(tab, f"{studio.url}voila/render/pad.ipynb#stage=pad&z=[1.5,-0.25]")
-    shows(tab, twin, (1.5, -0.25))
+    mine = kernel_of(tab, studio)
+    tab.goto("about:blank")
+    until(lambda: mine not in studio.kernels(), 30, "the kernel to end with its page")
 
 
 def test_it_answers_while_a_model_trains(tab, studio):
@@ -251,13 +249,6 @@ def test_a_kernel_that_dies_is_said_and_the_hand_finds_its_place_again(tab, stud
     shows(tab, twin, z)
 
 
-def test_kernels_end_with_their_pages(tab, studio):
-    alive(tab, f"{studio.url}voila/render/pad.ipynb")
-    mine = kernel_of(tab, studio)
-    tab.goto("about:blank")
-    until(lambda: mine not in studio.kernels(), 30, "the kernel to end")
-
-
 def test_start_page_shows_explorers_and_chapters(tab, studio):
     from gdm_core.explorers import EXPLORERS
 
@@ -273,19 +264,27 @@ def test_start_page_shows_explorers_and_chapters(tab, studio):
     tab.locator(".cards").wait_for()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_fit_a_phone_and_a_projector(tab, studio, theme):
-    tab.emulate_media(color_scheme=theme)
-    for address in ("studio/", "voila/render/pad.ipynb", "studio/chapters/01_pads"):
+def test_a_link_opens_where_it_was_copied_and_pages_fit_phones_and_projectors(tab, studio, twin):
+    pad = "voila/render/pad.ipynb#stage=pad&z=[1.5,-0.25]"
+    for address, there in (("studio/", ".cards"), (pad, ".live .card"), ("studio/chapters/01_pads", ".page")):
         tab.goto(studio.url + address, wait_until="commit")
-        tab.locator(".cards, .live .card, .page").first.wait_for()
-        for width in (360, 800, 1920):
-            tab.set_viewport_size({"width": width, "height": 900})
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
-        ground, ink = tab.evaluate(
-            "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
-        )
-        assert (luminance(ground) < 0.1) == (theme == "dark") == (luminance(ink) > 0.5), (address, ground, ink)
+        tab.locator(there).wait_for()
+        if address == pad:
+            shows(tab, twin, (1.5, -0.25))
+        for theme, ground, ink in (("light", 0.9, 0.2), ("dark", 0.1, 0.8)):
+            tab.emulate_media(color_scheme=theme)
+            for width in (360, 800, 1920):
+                tab.set_viewport_size({"width": width, "height": 900})
+                fits = lambda width=width: tab.evaluate("document.documentElement.scrollWidth") <= width
+                until(fits, 5, f"{address} to fit {width} pixels")
+            look = tab.evaluate(
+                "() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color] }"
+            )
+            assert abs(luminance(look[0]) - ground) < 0.1 and abs(luminance(look[1]) - ink) < 0.15, (
+                address,
+                theme,
+                look,
+            )
 
 
 def luminance(color):
