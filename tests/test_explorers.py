@@ -1,6 +1,7 @@
 """Explorers without a browser: what they draw is what the model says."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from gdm_core import data, explorers
+from gdm_core import data, explorers, inference
 from gdm_core.data import scenes as rooms
-from gdm_core.explorers import mixture
+from gdm_core.explorers import mixture, pad, posteriors, trained
 from gdm_core.models.ppca import PPCA
+from gdm_core.widgets import plane
 
 QUICK = ("mixtures", "scenes", "ppca")  # those that train nothing
+TRAINED = ("posterior", "latent_pad")  # some seconds each, once for all tests
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,13 @@ def test_the_code_cell_rebuilds_the_stage(stages, name):
     *lines, last = stages[name].code().splitlines()
     exec("\n".join(lines), names)
     assert eval(last, names).words() == stages[name].words()
+
+
+def test_no_explorer_is_hidden_by_the_file_it_lives_in(stages):
+    """A submodule becomes an attribute of its package once it is imported, under its own name."""
+    assert all(callable(getattr(explorers, name)) for name in explorers.EXPLORERS)
+    files = {p.stem for p in Path(explorers.__file__).parent.glob("*.py")}
+    assert not files & set(explorers.EXPLORERS)
 
 
 def test_the_listing_is_in_the_order_of_the_chapters():
@@ -173,3 +183,222 @@ def test_the_room_is_the_rendered_one_and_its_caption_true(stages):
     expected = rooms.render(values)[0].permute(1, 2, 0)
     np.testing.assert_allclose(frame.views["picture"].image, expected, atol=1e-6)
     assert rooms.caption(values)[0] in frame.text and "12,288" in frame.text
+
+
+# Guess or search, the latent pad
+
+
+@pytest.fixture(scope="module")
+def trained_stages():
+    return {name: explorers.EXPLORERS[name].function() for name in TRAINED}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_explorers_with_a_model_draw_everywhere_and_again(trained_stages, name):
+    stage = trained_stages[name]
+    for control in stage.controls.values():
+        ends = {
+            "pad": [(-9, -9), (9, 9), (0, 0)],
+            "choice": getattr(control, "options", ()),
+            "toggle": [False, True],
+            "timeline": [0, -1],
+            "tiles": [0, 99],
+        }.get(control.kind, ())
+        for end in ends:
+            assert stage.frame({control.name: end}).text
+    again = explorers.EXPLORERS[name].function()
+    state = {"posterior": {"digit": 4, "step": 7}, "latent_pad": {"z": (1.5, -0.25)}}[name]
+    stage.set(state), again.set(state)
+    assert stage.png(1.0) == again.png(1.0) and stage.words() == again.words()
+    assert again.set(**stage.state).state == stage.state
+    names = {}
+    *lines, last = stage.code().splitlines()
+    exec("\n".join(lines), names)
+    assert eval(last, names).words() == stage.words()
+
+
+def test_quadrature_gives_the_kl_of_two_gaussians():
+    """PPCA's posterior is known, so KL(q || posterior) is too."""
+    torch.manual_seed(0)
+    W = torch.tensor([[1.0, 0.4], [-0.3, 0.8], [0.2, 0.1]], dtype=torch.float64)
+    model = PPCA(3, 2).double().set(W, torch.zeros(3, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64))
+    x = model.sample(1).detach()
+    means = torch.randn(4, 2, dtype=torch.float64)
+    factors = torch.randn(4, 2, 2, dtype=torch.float64).tril()
+    factors.diagonal(dim1=1, dim2=2).abs_().add_(0.1)
+    exact = torch.distributions.kl_divergence(
+        torch.distributions.MultivariateNormal(means, scale_tril=factors), model.encode(x).expand((4,))
+    )
+    trail = posteriors.measured(model, x[0], means, factors, model.log_prob(x).item())
+    torch.testing.assert_close(trail.gaps, exact.detach(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(trail.covariances, factors @ factors.mT)
+
+
+@pytest.fixture(scope="module")
+def inferred(trained_stages):
+    """Model and pictures of the posterior explorer, and the grid's exact answers for six of them."""
+    model = trained.trained(posteriors.digits_vae, seed=0, steps=1500)
+    digits = data.load("digits", "test")
+    x = digits.x[torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[:6]]
+    return model, x, inference.grid_posterior(model, x, 5.0, 301)
+
+
+@torch.no_grad()
+def test_the_gap_of_the_encoder_is_its_kl_and_splits(trained_stages, inferred):
+    model, x, grid = inferred
+    kl = grid.kl(model.encode(x))
+    draws = model.prior().sample((200_000,))
+    for i in (0, 3):
+        told = numbers(trained_stages["posterior"].frame({"digit": i}).text, "log p(x) =")
+        log_px, (gap, approximation, amortization) = told[0], told[-3:]
+        w = torch.cat([model.decode(z).log_prob(x[i]) for z in draws.split(20_000)])
+        share = (w - w.max()).exp().double()
+        estimate = w.max().item() + share.mean().log().item()  # no grid and no q: average over the prior
+        error = (share.std() / share.mean() / len(draws) ** 0.5).item()
+        assert log_px == pytest.approx(estimate, abs=4 * error + 0.01)
+        assert gap == pytest.approx(kl[i].item(), abs=0.02 + 0.01 * kl[i].item())
+        assert gap == pytest.approx(approximation + amortization, abs=0.011)
+        assert 0 <= approximation < gap
+
+
+def test_the_search_starts_where_it_says_and_ends_above_the_encoder(trained_stages, inferred):
+    model, x, _ = inferred
+    stage = trained_stages["posterior"]
+    own = lambda **state: stage.frame({"digit": 2, **state}).views["posterior"].overlay[2]
+    np.testing.assert_allclose(own(step=0).means, [[0, 0]], atol=1e-6)
+    np.testing.assert_allclose(own(step=0).covs, [np.eye(2)], atol=1e-6)
+    q = model.encode(x[2, None])
+    warm = own(step=0, start="the encoder's answer")
+    np.testing.assert_allclose(warm.means, q.mean.detach(), atol=1e-5)
+    np.testing.assert_allclose(np.sqrt(warm.covs[0].diagonal()), q.stddev[0].detach(), rtol=1e-5)
+    for i in (1, 2, 3):  # the best q of the family, found from either start, is better than the encoder's
+        assert numbers(stage.frame({"digit": i}).text, "amortization")[0] > 0.05
+    lost = [numbers(stage.frame({"digit": 2, "full": full}).text, "approximation")[0] for full in (False, True)]
+    assert lost[1] <= lost[0] + 0.01  # the larger family loses no more
+
+
+def test_the_green_map_is_the_posterior(trained_stages, inferred):
+    """The root of the density, as a share of its peak, turns white into green."""
+    _, _, grid = inferred
+    for whole in (True, False):
+        view = trained_stages["posterior"].frame({"digit": 1, "whole": whole}).views["posterior"]
+        share = (1 - view.image[..., 0]) / (1 - posteriors.GREEN[0])
+        mass = share**2 / (share**2).sum()
+        places = plane(view.extent, 120)
+        mean = (mass[..., None] * places).sum((0, 1))
+        spread = np.sqrt((mass[..., None] * (places - mean) ** 2).sum((0, 1)))
+        np.testing.assert_allclose(mean, grid.mean[1], atol=0.02)
+        np.testing.assert_allclose(spread, grid.covariance[1].diagonal().sqrt(), rtol=0.15)
+    frame = trained_stages["posterior"].frame({"digit": 1, "step": 200})
+    road, now = frame.views["gap"], numbers(frame.text, "steps: gap")[0]
+    assert road.overlay[0].xy[-1, 1] == road.overlay[4].xy[0][1] == pytest.approx(now, abs=0.006)
+    approximation, amortization = road.overlay[2:4]
+    assert amortization.base == approximation.height[0]
+    assert amortization.base + amortization.height[0] == pytest.approx(road.overlay[1].xy[0, 1])
+
+
+@pytest.fixture(scope="module")
+def behind():
+    """The model behind the pad, its pictures and where they lie."""
+    model = trained.trained(pad.picture_vae, seed=0, dataset="strokes", steps=1500)
+    x = pad.pictures("strokes").x[: pad.CODES]
+    with torch.no_grad():
+        q = model.encode(x)
+    return model, x, pad.Map(model, q.mean, q.stddev)
+
+
+@torch.no_grad()
+def test_the_pad_decodes_what_lies_under_it_here_and_in_the_page(trained_stages, behind):
+    model, x, chart = behind
+    stage = trained_stages["latent_pad"]
+    for z in ((0.0, 0.0), (-1.3, 0.7), (2.5, -2.5)):
+        views = stage.frame({"z": z}).views
+        mean = model.decode(torch.tensor(z)).mean[0]
+        np.testing.assert_allclose(views["picture"].image, 1 - mean, atol=1e-6)
+        assert np.abs(stage.decoder(z).astype(int) - np.rint(255 * (1 - mean).numpy())).max() <= 1
+        nearest = (chart.mean - torch.tensor(z)).norm(dim=1).argmin()
+        np.testing.assert_allclose(views["nearest"].image, 1 - x[nearest, 0], atol=1e-6)
+    assert "decoded in this page" in stage.to_html()
+
+
+@torch.no_grad()
+def test_noise_stays_until_it_is_asked_to_change(trained_stages, behind):
+    stage = trained_stages["latent_pad"]
+    look = lambda z, press, draw=True: stage.frame({"z": z, "draw": draw, "new noise": press}).views["picture"].image
+    here, there = look((0.2, 0.1), 0), look((0.2, 0.1), 1)
+    assert torch.equal(here, look((0.2, 0.1), 0)) and not torch.equal(here, there)
+    std = behind[0].likelihood.log_std.exp().item()
+    mean = 1 - behind[0].decode(torch.tensor([0.2, 0.1])).mean[0]
+    kept = (here > 0) & (here < 1)  # not cut off by paper or ink: the density of a Gaussian between the two ends
+    low, high = (torch.special.ndtr((end - mean[kept]) / std) for end in (0.0, 1.0))
+    rank = (torch.special.ndtr((here - mean)[kept] / std) - low) / (high - low)  # uniform, if the noise is right
+    assert rank.mean().item() == pytest.approx(0.5, abs=4 / (12 * kept.sum().item()) ** 0.5)
+    assert rank.var().item() == pytest.approx(1 / 12, rel=0.25)
+
+
+def test_all_codes_together_are_a_mixture_and_holes_are_said(trained_stages, behind):
+    chart = behind[2]
+    mixture_of_all = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.ones(len(chart.mean))),
+        torch.distributions.Independent(torch.distributions.Normal(chart.mean, chart.std), 1),
+    )
+    z = 1.5 * torch.randn(200, 2)
+    torch.testing.assert_close(chart.log_marginal(z), mixture_of_all.log_prob(z), rtol=1e-4, atol=1e-3)
+    draws = mixture_of_all.sample((4000,))
+    assert (chart.log_marginal(draws) < chart.thin).float().mean().item() == pytest.approx(0.01, abs=0.008)
+    stage = trained_stages["latent_pad"]
+    warning = lambda z: stage.frame({"z": tuple(z)}).views["picture"].warning
+    inside = torch.cartesian_prod(*[torch.linspace(-2, 2, 81)] * 2)
+    inside = inside[inside.norm(dim=1) < 2.2]
+    log_q = chart.log_marginal(inside)
+    assert warning(inside[log_q.argmin()].tolist()).startswith("a hole") and log_q.min() < chart.thin
+    assert warning(inside[log_q.argmax()].tolist()) == ""
+    assert warning((3.9, 3.9)).startswith("far out")
+    told = stage.frame({"z": tuple(inside[7].tolist())}).text
+    assert numbers(told, "log q(z) =")[0] == pytest.approx(log_q[7].item(), abs=0.006)
+    assert numbers(told, "log p(z) =")[0] == pytest.approx(
+        torch.distributions.Normal(0, 1).log_prob(inside[7]).sum().item(), abs=0.006
+    )
+
+
+def test_pressing_a_picture_moves_the_pad_to_its_code(trained_stages, behind):
+    stage, (_, x, chart) = trained_stages["latent_pad"], behind
+    for press in (1, 8):
+        moved = stage.controls["real"].press({**stage.values(), "real": press})["z"]
+        np.testing.assert_allclose(moved, chart.mean[press], atol=1e-6)
+    frame = stage.frame({"z": chart.mean[5].tolist()})
+    assert ", 0.00 away" in frame.text
+    np.testing.assert_allclose(frame.views["nearest"].image, 1 - x[5, 0], atol=1e-6)
+
+
+def test_the_board_and_the_surplus_lie_where_they_are_drawn(behind):
+    model, _, chart = behind
+    places = plane(pad.LIMIT, pad.BOARD)
+    for row, column in ((0, 0), (2, 13), (14, 7)):
+        there = chart.board[29 * row : 29 * row + 28, 29 * column : 29 * column + 28]
+        expected = 1 - model.decode(torch.from_numpy(places[row, column]).float()).mean[0].detach()
+        np.testing.assert_allclose(there, expected, atol=1e-5)
+    z = torch.from_numpy(plane(pad.LIMIT, 80)[10, 33]).float()
+    prior = torch.distributions.Normal(0, 1).log_prob(z).sum()
+    assert chart.surplus[10, 33] == pytest.approx((chart.log_marginal(z) - prior).clamp(-4, 4).item(), abs=1e-4)
+
+
+def test_the_pad_answers_while_the_model_trains_anew():
+    stage = explorers.latent_pad("digits")
+    try:
+        kept = stage.frame().views["picture"].image
+        assert stage.frame().text.endswith("trained 1,500 steps")
+        stage.trainer.step(3).wait()
+        young = stage.frame()
+        assert young.text.endswith("step 3 of 1,500")
+        assert not np.array_equal(young.views["picture"].image, kept)
+        stage.trainer.step(60).wait()
+        assert stage.frame().text.endswith("step 63 of 1,500")
+        assert not np.array_equal(stage.frame().views["picture"].image, young.views["picture"].image)
+        assert stage.frame({"checkpoint": 0}).text.endswith("step 0 of 1,500")
+        stage.trainer.reset().wait()
+        assert np.array_equal(stage.frame().views["picture"].image, kept)
+    finally:
+        stage.trainer.stop()
+    with pytest.raises(ValueError, match="try 'strokes'"):
+        explorers.latent_pad("stroke")
