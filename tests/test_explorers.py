@@ -189,13 +189,18 @@ def test_the_room_is_the_rendered_one_and_its_caption_true(stages):
 
 
 @pytest.fixture(scope="module")
-def trained_stages():
-    return {name: explorers.EXPLORERS[name].function() for name in TRAINED}
+def guessing():
+    return explorers.posterior()
+
+
+@pytest.fixture(scope="module")
+def padding():
+    return explorers.latent_pad("digits")
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_explorers_with_a_model_draw_everywhere_and_again(trained_stages, name):
-    stage = trained_stages[name]
+def test_explorers_with_a_model_draw_everywhere_and_again(name):
+    stage = explorers.EXPLORERS[name].function()
     for control in stage.controls.values():
         ends = {
             "pad": [(-9, -9), (9, 9), (0, 0)],
@@ -235,7 +240,7 @@ def test_quadrature_gives_the_kl_of_two_gaussians():
 
 
 @pytest.fixture(scope="module")
-def inferred(trained_stages):
+def inferred():
     """Model and pictures of the posterior explorer, and the grid's exact answers for six of them."""
     model = trained.trained(posteriors.digits_vae, seed=0, steps=1500)
     digits = data.load("digits", "test")
@@ -244,12 +249,12 @@ def inferred(trained_stages):
 
 
 @torch.no_grad()
-def test_the_gap_of_the_encoder_is_its_kl_and_splits(trained_stages, inferred):
+def test_the_gap_of_the_encoder_is_its_kl_and_splits(guessing, inferred):
     model, x, grid = inferred
     kl = grid.kl(model.encode(x))
     draws = model.prior().sample((200_000,))
     for i in (0, 3):
-        told = numbers(trained_stages["posterior"].frame({"digit": i}).text, "log p(x) =")
+        told = numbers(guessing.frame({"digit": i}).text, "log p(x) =")
         log_px, (gap, approximation, amortization) = told[0], told[-3:]
         w = torch.cat([model.decode(z).log_prob(x[i]) for z in draws.split(20_000)])
         share = (w - w.max()).exp().double()
@@ -261,9 +266,9 @@ def test_the_gap_of_the_encoder_is_its_kl_and_splits(trained_stages, inferred):
         assert 0 <= approximation < gap
 
 
-def test_the_search_starts_where_it_says_and_ends_above_the_encoder(trained_stages, inferred):
+def test_the_search_starts_where_it_says_and_ends_above_the_encoder(guessing, inferred):
     model, x, _ = inferred
-    stage = trained_stages["posterior"]
+    stage = guessing
     own = lambda **state: stage.frame({"digit": 2, **state}).views["posterior"].overlay[2]
     np.testing.assert_allclose(own(step=0).means, [[0, 0]], atol=1e-6)
     np.testing.assert_allclose(own(step=0).covs, [np.eye(2)], atol=1e-6)
@@ -277,11 +282,11 @@ def test_the_search_starts_where_it_says_and_ends_above_the_encoder(trained_stag
     assert lost[1] <= lost[0] + 0.01  # the larger family loses no more
 
 
-def test_the_green_map_is_the_posterior(trained_stages, inferred):
+def test_the_green_map_is_the_posterior(guessing, inferred):
     """The root of the density, as a share of its peak, turns white into green."""
     _, _, grid = inferred
     for whole in (True, False):
-        view = trained_stages["posterior"].frame({"digit": 1, "whole": whole}).views["posterior"]
+        view = guessing.frame({"digit": 1, "whole": whole}).views["posterior"]
         share = (1 - view.image[..., 0]) / (1 - posteriors.GREEN[0])
         mass = share**2 / (share**2).sum()
         places = plane(view.extent, 120)
@@ -289,7 +294,7 @@ def test_the_green_map_is_the_posterior(trained_stages, inferred):
         spread = np.sqrt((mass[..., None] * (places - mean) ** 2).sum((0, 1)))
         np.testing.assert_allclose(mean, grid.mean[1], atol=0.02)
         np.testing.assert_allclose(spread, grid.covariance[1].diagonal().sqrt(), rtol=0.15)
-    frame = trained_stages["posterior"].frame({"digit": 1, "step": 200})
+    frame = guessing.frame({"digit": 1, "step": 200})
     road, now = frame.views["gap"], numbers(frame.text, "steps: gap")[0]
     assert road.overlay[0].xy[-1, 1] == road.overlay[4].xy[0][1] == pytest.approx(now, abs=0.006)
     approximation, amortization = road.overlay[2:4]
@@ -300,17 +305,17 @@ def test_the_green_map_is_the_posterior(trained_stages, inferred):
 @pytest.fixture(scope="module")
 def behind():
     """The model behind the pad, its pictures and where they lie."""
-    model = trained.trained(pad.picture_vae, seed=0, dataset="strokes", steps=1500)
-    x = pad.pictures("strokes").x[: pad.CODES]
+    model = trained.trained(pad.picture_vae, seed=0, dataset="digits", steps=1500)
+    x = pad.pictures("digits").x
     with torch.no_grad():
         q = model.encode(x)
     return model, x, pad.Map(model, q.mean, q.stddev)
 
 
 @torch.no_grad()
-def test_the_pad_decodes_what_lies_under_it_here_and_in_the_page(trained_stages, behind):
+def test_the_pad_decodes_what_lies_under_it_here_and_in_the_page(padding, behind):
     model, x, chart = behind
-    stage = trained_stages["latent_pad"]
+    stage = padding
     for z in ((0.0, 0.0), (-1.3, 0.7), (2.5, -2.5)):
         views = stage.frame({"z": z}).views
         mean = model.decode(torch.tensor(z)).mean[0]
@@ -322,8 +327,8 @@ def test_the_pad_decodes_what_lies_under_it_here_and_in_the_page(trained_stages,
 
 
 @torch.no_grad()
-def test_noise_stays_until_it_is_asked_to_change(trained_stages, behind):
-    stage = trained_stages["latent_pad"]
+def test_noise_stays_until_it_is_asked_to_change(padding, behind):
+    stage = padding
     look = lambda z, press, draw=True: stage.frame({"z": z, "draw": draw, "new noise": press}).views["picture"].image
     here, there = look((0.2, 0.1), 0), look((0.2, 0.1), 1)
     assert torch.equal(here, look((0.2, 0.1), 0)) and not torch.equal(here, there)
@@ -333,10 +338,10 @@ def test_noise_stays_until_it_is_asked_to_change(trained_stages, behind):
     low, high = (torch.special.ndtr((end - mean[kept]) / std) for end in (0.0, 1.0))
     rank = (torch.special.ndtr((here - mean)[kept] / std) - low) / (high - low)  # uniform, if the noise is right
     assert rank.mean().item() == pytest.approx(0.5, abs=4 / (12 * kept.sum().item()) ** 0.5)
-    assert rank.var().item() == pytest.approx(1 / 12, rel=0.25)
+    assert rank.var().item() == pytest.approx(1 / 12, rel=0.4)
 
 
-def test_all_codes_together_are_a_mixture_and_holes_are_said(trained_stages, behind):
+def test_all_codes_together_are_a_mixture_and_holes_are_said(padding, behind):
     chart = behind[2]
     mixture_of_all = torch.distributions.MixtureSameFamily(
         torch.distributions.Categorical(torch.ones(len(chart.mean))),
@@ -346,7 +351,7 @@ def test_all_codes_together_are_a_mixture_and_holes_are_said(trained_stages, beh
     torch.testing.assert_close(chart.log_marginal(z), mixture_of_all.log_prob(z), rtol=1e-4, atol=1e-3)
     draws = mixture_of_all.sample((4000,))
     assert (chart.log_marginal(draws) < chart.thin).float().mean().item() == pytest.approx(0.01, abs=0.008)
-    stage = trained_stages["latent_pad"]
+    stage = padding
     warning = lambda z: stage.frame({"z": tuple(z)}).views["picture"].warning
     inside = torch.cartesian_prod(*[torch.linspace(-2, 2, 81)] * 2)
     inside = inside[inside.norm(dim=1) < 2.2]
@@ -361,8 +366,8 @@ def test_all_codes_together_are_a_mixture_and_holes_are_said(trained_stages, beh
     )
 
 
-def test_pressing_a_picture_moves_the_pad_to_its_code(trained_stages, behind):
-    stage, (_, x, chart) = trained_stages["latent_pad"], behind
+def test_pressing_a_picture_moves_the_pad_to_its_code(padding, behind):
+    stage, (_, x, chart) = padding, behind
     for press in (1, 8):
         moved = stage.controls["real"].press({**stage.values(), "real": press})["z"]
         np.testing.assert_allclose(moved, chart.mean[press], atol=1e-6)
@@ -375,7 +380,7 @@ def test_the_board_and_the_surplus_lie_where_they_are_drawn(behind):
     model, _, chart = behind
     places = plane(pad.LIMIT, pad.BOARD)
     for row, column in ((0, 0), (2, 13), (14, 7)):
-        there = chart.board[29 * row : 29 * row + 28, 29 * column : 29 * column + 28]
+        there = chart.board[9 * row : 9 * row + 8, 9 * column : 9 * column + 8]
         expected = 1 - model.decode(torch.from_numpy(places[row, column]).float()).mean[0].detach()
         np.testing.assert_allclose(there, expected, atol=1e-5)
     z = torch.from_numpy(plane(pad.LIMIT, 80)[10, 33]).float()
