@@ -69,7 +69,7 @@ def launched():
             opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright's loop must be gone before another module's test starts one of its own
 def chromium_running():
     with launched() as opened:
         yield opened
