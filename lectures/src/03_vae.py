@@ -277,7 +277,8 @@ claim("gap left for the third x, whose posterior has two bumps", gaps[2], above=
 # *one* bump and leaves the other: $\mathrm{KL}(q\,\|\,p)$ punishes $q$ for being where the posterior is not, and hardly for
 # missing a part of it. The gap that stays is the price of the *family* of $q$; no optimizer will remove it. For two equal
 # bumps that do not touch it is exactly $\log 2$, one lost bit, and the run measures 0.7 nats.
-#
+
+# %% [markdown]
 # ## 3.6 Learning the decoder too
 #
 # So far the decoder was given. Now real pictures: all scans of one digit, 8 x 8 pixels of 17 gray levels. The decoder is a
