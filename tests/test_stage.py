@@ -751,3 +751,18 @@ def test_html_is_one_piece_and_small_enough():
     handles = Stage(lambda c: np.zeros((2, 2)), [w.Handles("h", [(0, 0)], on="picture")], sampled={"h": 3})
     with pytest.raises(ValueError, match="can be sampled"):
         handles.to_html()
+
+
+@pytest.mark.parametrize(
+    "sizes, lengths",
+    [
+        ([1], [1]),
+        ([1, 1, 1], [3]),
+        ([1] * 4, [2, 2]),
+        ([3, 1, 1], [1, 2]),
+        ([1.2, 0.7, 0.7, 2.6], [3, 1]),
+        ([1, 9], [1, 1]),
+    ],
+)
+def test_static_rows_squeeze_no_view(sizes, lengths):
+    assert [len(row) for row in still.rows([{"size": s} for s in sizes])] == lengths

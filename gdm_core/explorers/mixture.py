@@ -169,7 +169,7 @@ def _slice(x: torch.Tensor, run: Run, before: int, after_m: bool) -> View:
         Text([[0.0, low - 0.22 * span], [1.0, low - 0.22 * span]], ["E", "M"], size=16),
     ]
     extent = (-0.5, 2.0, low - 0.35 * span, likelihood.max() + 0.15 * span)
-    return View(None, marks, extent, "along this step", axes=("0: after E, 1: after M", "nats"))
+    return View(None, marks, extent, "along this step, nats", axes=("0: after E, 1: after M", ""))
 
 
 def _parameters(model: GMM) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

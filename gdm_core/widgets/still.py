@@ -165,9 +165,17 @@ def own(control) -> dict:
 
 
 def rows(views: list[dict]) -> list[list[dict]]:
-    """At most three a row, evenly."""
-    count = -(-len(views) // 3)
-    return [list(part) for part in np.array_split(np.array(views, dtype=object), count)]
+    """At most three a row: evenly, unless that squeezes a small view beside a large one; then as many as fit."""
+    fits = lambda row: len(row) <= 3 and min(v["size"] for v in row) >= 0.26 * sum(v["size"] for v in row)
+    even = [list(part) for part in np.array_split(np.array(views, dtype=object), -(-len(views) // 3))]
+    if all(map(fits, even)):
+        return even
+    out = [[]]
+    for view in views:
+        if out[-1] and not fits([*out[-1], view]):
+            out.append([])
+        out[-1].append(view)
+    return out
 
 
 def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: dict, state: dict, few: bool) -> list:
