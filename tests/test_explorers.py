@@ -317,7 +317,7 @@ def test_the_pad_decodes_what_lies_under_it_here_and_in_the_page(padding, behind
     model, x, chart = behind
     stage = padding
     for z in ((0.0, 0.0), (-1.3, 0.7), (2.5, -2.5)):
-        views = stage.frame({"z": z}).views
+        views = stage.frame({"z": z, "nearest": True}).views
         mean = model.decode(torch.tensor(z)).mean[0]
         np.testing.assert_allclose(views["picture"].image, 1 - mean, atol=1e-6)
         assert np.abs(stage.decoder(z).astype(int) - np.rint(255 * (1 - mean).numpy())).max() <= 1
@@ -371,7 +371,7 @@ def test_pressing_a_picture_moves_the_pad_to_its_code(padding, behind):
     for press in (1, 8):
         moved = stage.controls["real"].press({**stage.values(), "real": press})["z"]
         np.testing.assert_allclose(moved, chart.mean[press], atol=1e-6)
-    frame = stage.frame({"z": chart.mean[5].tolist()})
+    frame = stage.frame({"z": chart.mean[5].tolist(), "nearest": True})
     assert ", 0.00 away" in frame.text
     np.testing.assert_allclose(frame.views["nearest"].image, 1 - x[5, 0], atol=1e-6)
 

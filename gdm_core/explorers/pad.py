@@ -146,8 +146,9 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
             "picture": View(
                 ink(x), label="draw from p(x | z)" if controls["draw"] else "mean of p(x | z)", warning=warning
             ),
-            "nearest": View(ink(shown.x[nearest]), label="data, nearest code"),
         }
+        if controls["nearest"]:
+            views["nearest"] = View(ink(shown.x[nearest]), label="data, nearest code")
         text = (
             f"{where_is(controls['z'])} · all codes together: log q(z) = {crowd:.2f} nats · nearest code: "
             f"{name}, {distance:.2f} away · {when}"
@@ -168,11 +169,12 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
             Choice("ground", GROUNDS, label="the plane shows"),
             Toggle("draw", False, label="add the noise of p(x | z)"),
             Button("new noise"),
+            Toggle("nearest", False, label="the picture with the nearest code"),
             Button("real", to_code, label="z to the code of a picture"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title="The latent pad",
-        caption="Drag z. Then press start: the model trains anew, from nothing, and the pad keeps answering.",
+        caption="Drag z. Then press Train: the model learns anew, from nothing, and the pad keeps answering.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
         decoder=decoder,
@@ -203,4 +205,4 @@ def _codes(chart: Map, labels: Tensor, ground: str) -> View:
         kinds = labels.unique()
         middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
         marks.append(Text(middle.numpy(), [str(int(k)) for k in kinds], size=19))
-    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), ground, axes=("z1", "z2"), aspect=1.0, size=1.7, **look)
+    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), ground, axes=("z1", "z2"), aspect=1.0, size=1.2, **look)
