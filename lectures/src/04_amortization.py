@@ -166,7 +166,7 @@ fig, ax = plt.subplots(figsize=(9, 4))
 plotting.curve(range(8, 8 * len(search) + 1, 8), search, ax, "own search", color=colors.PARAMETERS, at=0.08, offset=(-120, 4))
 ax.axhline(answer, color=colors.MODEL, ls=":", lw=1.6)
 ax.plot(1, answer, "o", color=colors.MODEL, ms=12)
-ax.annotate("encoder:\none evaluation", (1, answer), (12, -26), textcoords="offset points", color=colors.MODEL, fontweight="bold")
+ax.annotate("encoder:\none evaluation", (1, answer), (12, -32), textcoords="offset points", color=colors.MODEL, fontweight="bold")
 ax.set(xscale="log", xlabel="network evaluations per new picture", ylabel="bound, nats per picture", xlim=(0.8, 1700),
        title="The encoder answers at once; the search wins later")
 
@@ -226,7 +226,7 @@ for i, ax in enumerate(axes):
     approximation = truth.log_px[i] - bounds["search"][i]
     amortization = bounds["search"][i] - bounds["encoder"][i]
     ax.set_title(f"{approximation.clamp(min=0):.2f} + {amortization.clamp(min=0):.2f} nats", fontsize=13)
-    inset = ax.inset_axes((0.02, 0.74, 0.24, 0.24))
+    inset = ax.inset_axes((0.75, 0.02, 0.24, 0.24))
     plotting.images(test_x[shown[i]][None], inset)
 axes[0].set_ylabel("z2")
 fig.suptitle("Posterior, own q and the encoder's q: approximation + amortization gap", x=0.01, ha="left", fontweight="bold", fontsize=14);
@@ -350,7 +350,7 @@ claim("16 latents lead the pixels alone by", lead.mean(), above=5 * lead.std().i
 claim("importance weighting improves the bound of 16 latents by", (elbo16 - nats["VAE, 16 latents"]).mean(), above=0.5, digits=2, unit="nats");
 
 # %% [markdown] tags=["read-out"]
-# Two latents and a bent decoder are enough to beat 106 nats of the pixels alone, which neither PPCA with its 51 latents nor the
+# Two latents and a bent decoder are enough to beat the 106 nats of the pixels alone, which neither PPCA with its 51 latents nor the
 # mixture could do. A part of the credit is the likelihood's: it is made for gray levels and lets every pixel say how
 # sure it is, where PPCA had one variance for all. The rest is what the latents know about all pixels together.
 
@@ -431,8 +431,8 @@ claim("training pictures that share one place of the plane, median", sharing.med
 # %% [markdown] tags=["read-out"]
 # The formula explains 0.85 of what the decoder says, with a likelihood that is not quite Gaussian and a network that is not
 # quite free. At a place that about 10 pictures share, the decoder draws their average. Blur is no weakness of the
-# network: it is the answer that the loss asks for wherever several pictures have one code, the purple car of 1.1. It is
-# called the *variance loss*, for the average has less variance than what it averages.
+# network: it is the answer that the loss asks for wherever several pictures have one code, the purple car of section 1.1. It
+# is called the *variance loss*, for the average has less variance than what it averages.
 
 # %% [markdown]
 # ## 4.7 Why not just an autoencoder?
@@ -594,7 +594,7 @@ claim("and what a new picture costs then, in nats", silent, above=nats["VAE, 16 
 # %% [markdown]
 # At $\beta = 4$ most latents still respond, but in a whisper: counting active units says less than counting nats. At
 # $\beta = 64$ the code carries nothing: $q_\phi(z \mid x) = p(z)$ for every $x$, the decoder has stopped listening, and what
-# remains is a model of pixels alone. That is **posterior collapse**. Once there, no gradient leads out: the decoder ignores
+# remains is a model of pixels alone. That is **posterior collapse**. Once there, hardly any gradient leads out: the decoder ignores
 # $z$, so the encoder is not asked for anything, so $z$ is noise, so the decoder does well to ignore it.
 #
 # ## 4.10 Collapse without beta, and two cures
@@ -794,7 +794,7 @@ with torch.no_grad():
     partner = test_x[torch.randperm(len(test_x))]
     sets = {
         "new pictures": test_x,
-        "moved by a pixel": torch.roll(test_x, 1, 3),
+        "moved by a pixel": torch.roll(test_x, 1, 3),  # what leaves on the right comes in on the left
         "average of two": ((test_x + partner) * 8).round() / 16,
         "pixels drawn alone": Categorical(histogram.T).sample((len(test_x),)).reshape(-1, 1, 8, 8).to(test_x) / 16,
     }
