@@ -16,7 +16,8 @@ WELCOME = """# Deep generative models
 Each chapter is a notebook: read it from top to bottom, run its cells (Shift+Enter), and drag what can be dragged.
 Every number in a text was printed by a cell above it, so what you change, you can check."""
 
-HELP = """**Explorers on pages of their own:** [the studio](/studio/), while JupyterLab runs; `make app` opens it by itself.
+HELP = """**Explorers on pages of their own:** [the studio](/studio/), while JupyterLab runs; \
+`make app` opens it by itself.
 
 **Before the first cell:** `gdm doctor` in a terminal says what is missing.
 The first code cell of a chapter holds its parameters: `PROFILE = "full"` trains longer, `DATASET` chooses the data,

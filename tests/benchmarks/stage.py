@@ -115,7 +115,7 @@ def start(browser, app, home: Path) -> None:
         time.sleep(5)  # a kernel that was just started draws its picture
         received: list = []
         page = tab(browser)
-        page.on("response", lambda response, received=received: received.append(response))
+        page.on("response", lambda response, kept=received: kept.append(response))
         page.goto(f"{app.url}voila/render/pad.ipynb")
         page.wait_for_function("clock.drawn.length > 1", polling=20)
         first, alive = page.evaluate("clock.drawn.slice(0, 2)")
