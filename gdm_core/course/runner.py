@@ -200,8 +200,10 @@ class _Engine(NBClientEngine):
 
 
 def _last_cell(nb: nbformat.NotebookNode) -> int | None:
-    """The number of the last cell that was begun."""
-    return max((cell.get("execution_count") or 0 for cell in nb.cells), default=0) or None
+    """The number of the last cell that was begun; a kernel that dies at once has no time to say its count."""
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    begun = [i for i, cell in enumerate(code, 1) if cell.metadata.get("papermill", {}).get("start_time")]
+    return max([*begun, *(cell.get("execution_count") or 0 for cell in code)], default=0) or None
 
 
 def _where(row: Row) -> str:
