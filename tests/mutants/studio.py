@@ -1,0 +1,138 @@
+"""Faults in the studio's pages, in formulas and in exported pages."""
+
+from mutants.plant import Mutant
+
+HERE = "gdm_core/course/export"
+LATEX, COMMANDS, PAGE = f"{HERE}/latex.py", f"{HERE}/commands.py", f"{HERE}/page.py"
+PAGES, STUDIO = "gdm_core/course/studio/pages.py", "gdm_core/course/studio/__init__.py"
+
+
+def exported(*names: str) -> str:
+    return " ".join(f"tests/test_export.py::test_{name}" for name in names)
+
+
+def studio(*names: str) -> str:
+    return " ".join(f"tests/test_studio.py::test_{name}" for name in names)
+
+
+MUTANTS = [
+    Mutant(
+        "sign-spaced-like-a-difference",
+        LATEX,
+        'form="prefix" lspace="0" rspace="0"',
+        'form="infix"',
+        exported("a_minus_is_a_sign_or_an_operation_by_what_stands_before"),
+    ),
+    Mutant(
+        "whole-number-as-exponent",
+        LATEX,
+        "if token[:1].isdigit():",
+        "if False:",
+        exported("formulas_become_the_tree_that_tex_would_build"),
+    ),
+    Mutant(
+        "limits-of-a-sum-at-its-side",
+        LATEX,
+        'kind in ("large", "limits", "brace")',
+        'kind in ("limits", "brace")',
+        exported("formulas_become_the_tree_that_tex_would_build"),
+    ),
+    Mutant(
+        "formula-breaks-inside-brackets",
+        LATEX,
+        " and depth == 0",
+        "",
+        exported("a_long_formula_in_the_text_may_break_after_its_relations_only"),
+    ),
+    Mutant(
+        "unfinished-formula-accepted",
+        LATEX,
+        "    if reader.peek():\n",
+        "    if False:\n",
+        exported("what_is_not_known_is_refused_and_quoted"),
+    ),
+    Mutant(
+        "aligned-at-the-wrong-side",
+        COMMANDS,
+        'table(rows, "rl",',
+        'table(rows, "lr",',
+        exported("aligned_lines_and_cases_have_their_sides"),
+    ),
+    Mutant(
+        "environment-closed-by-another",
+        COMMANDS,
+        "    if reader.raw() != name:\n",
+        "    if not reader.raw():\n",
+        exported("what_is_not_known_is_refused_and_quoted"),
+    ),
+    Mutant(
+        "font-without-the-root",
+        f"{HERE}/fonts.py",
+        "{0x210E, 0x221A, 0x0338}",
+        "{0x210E, 0x0338}",
+        exported("the_font_has_the_glyphs_of_the_page_and_few_others"),
+    ),
+    Mutant(
+        "two-headings-of-one-name",
+        PAGE,
+        'if (n := f"{name}-{i + 1}" if i else name) not in taken',
+        "if (n := name)",
+        exported("a_page_has_everything_in_it"),
+    ),
+    Mutant(
+        "limit-forgotten",
+        PAGE,
+        "    if size > limit:\n",
+        "    if False:\n",
+        exported("a_page_beyond_the_limit_is_refused_with_what_is_large"),
+    ),
+    Mutant(
+        "plotly-in-every-page",
+        PAGE,
+        'if "data-figure=" in content else ""',
+        "",
+        exported("plotly_comes_compressed_and_only_where_it_is_needed"),
+    ),
+    Mutant(
+        "stale-page-shown",
+        f"{HERE}/__init__.py",
+        'if f\'<meta name="source" content="{fingerprint}">\' in text:',
+        "if text:",
+        exported("the_studio_reads_the_page_of_this_very_source"),
+    ),
+    Mutant(
+        "failure-exits-with-zero",
+        f"{HERE}/__init__.py",
+        "return int(failed > 0)",
+        "return 0",
+        exported("a_failed_chapter_leaves_its_old_page_and_the_others_go_on"),
+    ),
+    Mutant(
+        "pages-of-old-explorers-stay",
+        PAGES,
+        "            old.unlink()\n",
+        "            pass\n",
+        studio("every_explorer_has_a_page_and_only_they"),
+    ),
+    Mutant(
+        "picture-of-a-namesake",
+        PAGES,
+        r'rf"\bexplorers\.{re.escape(name)}\("',
+        r'rf"\bexplorers\.{re.escape(name)}"',
+        studio("pictures_come_from_the_last_page_else_from_the_lecture"),
+    ),
+    Mutant(
+        "port-changed-in-silence",
+        STUDIO,
+        "if port is None and number != PORT:",
+        "if False:",
+        studio("a_taken_port_is_said_and_the_next_one_used"),
+    ),
+    Mutant(
+        "taken-port-not-named",
+        STUDIO,
+        "            if port is not None:\n                why",
+        "            if False:\n                why",
+        studio("a_taken_port_is_said_and_the_next_one_used"),
+    ),
+]
