@@ -56,6 +56,19 @@ EXPLORERS = {
     "latent_pad": _explorer(
         "pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
     ),
+    "style_board": _explorer(
+        "boards", "style_board", 5, "Class by style", "Does one code mean the same style in every class?"
+    ),
+    "arithmetic": _explorer(
+        "boards", "arithmetic", 5, "a − b + c", "When do codes add up, and when do they leave the crowd?"
+    ),
+    "traversal": _explorer(
+        "traverse",
+        "traversal",
+        5,
+        "Six latents, four factors",
+        "Does a latent move one factor of a room, several, or none?",
+    ),
 }
 
 globals().update({name: explorer.function for name, explorer in EXPLORERS.items()})

@@ -65,7 +65,9 @@ class Ink(networks.MLPDecoder):
 def class_vae(dataset: str, steps: int = 1200) -> tuple[VAE, Iterable]:
     """Recipe: three latents for the style, the class is told."""
     d = pictures(dataset)
-    noise = likelihoods.Gaussian(0.2 if d.x[0].numel() < 100 else 0.6, learn=None)  # less, and classes go their own ways
+    noise = likelihoods.Gaussian(
+        0.2 if d.x[0].numel() < 100 else 0.6, learn=None
+    )  # less, and classes go their own ways
     decoder = Ink(3, d.event_shape, hidden=(256, 256), labels=10)
     model = VAE(d.event_shape, 3, hidden=(256, 256), likelihood=noise, labels=10, decoder=decoder)
     return model, train.steps(model, (d.x, d.labels), steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
@@ -203,7 +205,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title="Class by style",
-        caption="Drag z: all ten classes change hands. Which follow the others, which go their own way? Train and watch.",
+        caption="Drag z: all ten classes change hands. Which follow, which go their own way? Train and watch.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.style_board({dataset!r}, seed={seed})",
         sampled={"z": 7, "rows": 3},
@@ -283,7 +285,9 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         pixels = (amount * (x[0] - x[1]) + x[2]).clamp(0, 1)
         i, away = codes.nearest(z)
         half, most = codes.usual
-        words = {"a": "a", "b": "− b", "c": "+ c"} if amount == 1 else {"a": f"{amount:.2g} (a", "b": "− b)", "c": "+ c"}
+        words = (
+            {"a": "a", "b": "− b", "c": "+ c"} if amount == 1 else {"a": f"{amount:.2g} (a", "b": "− b)", "c": "+ c"}
+        )
         views = {f"gallery {name}": View(gallery, label=words[name]) for name in "abc"}
         views["codes"] = View(ink(made), label="of codes, decoded", warning=codes.lost(z))
         views["pixels"] = View(ink(pixels), label="of pixels")
@@ -292,8 +296,8 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         else:
             views["nearest"] = View(ink(truth), label="the truth, by the pen")
         text = (
-            f"{where_is(z)} · nearest of {len(d):,} codes: {named(i, d)}, {away:.2f} away; among the codes themselves half "
-            f"are within {half:.2f} of another, 99 % within {most:.2f}"
+            f"{where_is(z)} · nearest of {len(d):,} codes: {named(i, d)}, {away:.2f} away; among the codes themselves "
+            f"half are within {half:.2f} of another, 99 % within {most:.2f}"
         )
         if truth is not None:
             wrong = lambda p: (p - truth).square().sum().item()

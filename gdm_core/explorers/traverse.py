@@ -14,11 +14,13 @@ from gdm_core.explorers.trained import learner, trained
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
 from gdm_core.widgets import (
+    Button,
     Choice,
     Frame,
     Slider,
     Stage,
     Text,
+    Tiles,
     Timeline,
     View,
     atypical,
@@ -29,7 +31,9 @@ from gdm_core.widgets import (
 FACTORS = ("floor", "wall", "scale", "orientation")
 ARC, CIRCLE = (0.3, 0.7), (0.0, 1.0)
 LATENTS, SIDE, LIMIT = 6, 24, 3.0
-BETAS = {"β = 1": 1.0, "β = 64": 64.0}
+GALLERY = (3, 4)
+BETAS = {"β = 1": 1.0, "β = 200": 200.0}
+SMALL, LARGE = BETAS
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # of both boards: standard deviations of the prior, or of a factor
 
 
@@ -132,10 +136,12 @@ def traversal(seed: int = 0) -> Stage:
         return Trip(model, disentanglement.active_units(model.encode(x[:1000]).mean))
 
     finished = {name: trip(trained(room_vae, seed=seed, beta=b, steps=900)) for name, b in BETAS.items()}
-    trainer = learner(room_vae, trip, beta=BETAS["β = 64"], steps=900)
+    trainer = learner(room_vae, trip, beta=BETAS[LARGE], steps=900)
+    shown, _ = rooms(GALLERY[0] * GALLERY[1], seed=1)  # none that was learned from
+    gallery = tile(shown, GALLERY[1])
 
     def trip_of(controls) -> tuple[Trip, str]:
-        watched = controls["beta"] == "β = 64" and (trainer.steps or trainer.running)
+        watched = controls["beta"] == LARGE and (trainer.steps or trainer.running)
         if not watched:
             return finished[controls["beta"]], "trained 900 steps"
         snapshot = trainer.at(controls["checkpoint"])
@@ -159,13 +165,16 @@ def traversal(seed: int = 0) -> Stage:
         picture = lambda v: v[0].clamp(0, 1).permute(1, 2, 0)
         views = {
             "decoded": View(picture(made), label="decoded from z", warning=atypical(z)),
-            "true": View(picture(twin), label="a room with the measured factors"),
+            "true": View(picture(twin), label="the room it is most like"),
             "effects": _table(moved),
             "board": View(tile(board, len(STEPS)), label=f"z{down + 1} down, z{across + 1} across"),
             "factors": View(
                 tile(rendered(_sweep(found, *main, moved[down], moved[across])), len(STEPS)),
-                label=f"{FACTORS[main[0]]} down, {FACTORS[main[1]]} across" if main[0] != main[1] else f"{FACTORS[main[0]]}",
+                label=f"{FACTORS[main[0]]} down, {FACTORS[main[1]]} across"
+                if main[0] != main[1]
+                else f"{FACTORS[main[0]]}",
             ),
+            "rooms": View(gallery, label="rooms to start from"),
         }
         text = (
             f"z{down + 1} moves {_list(moved[down])}; z{across + 1} moves {_list(moved[across])} · {where_is(z)} · "
@@ -174,20 +183,29 @@ def traversal(seed: int = 0) -> Stage:
         return Frame(views, text)
 
     names = [f"z{j + 1}" for j in range(LATENTS)]
+
+    def take(controls) -> dict:
+        now, _ = trip_of(controls)
+        with torch.no_grad():
+            return dict(zip(names, now.model.encode(shown[controls["room"], None]).mean[0].tolist()))
+
+    start = take({"beta": SMALL, "room": 0})
     return Stage(
         draw,
         [
-            *(Slider(name, -LIMIT, LIMIT, 0.0, step=0.05) for name in names),
+            *(Slider(name, -LIMIT, LIMIT, round(start[name], 2), step=0.05) for name in names),
             Choice("down", names, "z1", label="down the board"),
             Choice("across", names, "z2", label="across the board"),
             Choice("beta", list(BETAS), label="trained with"),
-            Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training of β = 64"),
+            Tiles("room", on="rooms", rows=GALLERY[0], columns=GALLERY[1]),
+            Button("take", take, label="z to the code of the chosen room"),
+            Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LARGE}"),
         ],
         title="Six latents, four factors",
         caption="Move one slider at a time. Does it move one factor, several, or none? Then raise β.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.traversal(seed={seed})",
-        sampled={"z1": 9, "beta": 2, "down": 6},
+        sampled={"z1": 7, "z2": 7},
         name="traversal",
     )
 
@@ -222,7 +240,7 @@ def _table(moved: Tensor) -> View:
         image,
         marks,
         (-0.7, k, n + 0.7, 0),
-        "one unit of z moves a factor by (std)",
+        "a unit of z moves, in std",
         colormap=colors.DIVERGING,
         limits=(-1.5, 1.5),
         aspect=1.0,
