@@ -296,6 +296,21 @@ def test_a_callback_that_returns_no_picture_is_told_at_once():
         levels(sampled={"lvl": 3})
     with pytest.raises(ValueError, match="the view under 'z' to be one of 'picture', got 'map'"):
         Stage(lambda c: np.zeros((2, 2)), [w.Pad("z", on="map")])
+    with pytest.raises(ValueError, match="another name for pad 'z' than that of a view, got .*; try on='z'"):
+        Stage(lambda c: {"z": np.zeros((2, 2))}, [w.Pad("z")])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: w.Tiles(name, on="all", rows=2, columns=2, value=1, label="chosen"),
+        lambda name: w.Pad(name, limit=(0, 8, 8, 0), on="all", label="chosen"),
+        lambda name: w.Handles(name, [(2, 3)], on="all", label="chosen"),
+    ],
+)
+def test_a_control_may_have_the_name_of_the_view_it_lies_on(make):
+    draw = lambda c: {"all": np.arange(64, dtype=np.uint8).reshape(8, 8)}
+    assert Stage(draw, [make("all")]).png() == Stage(draw, [make("other")]).png()
 
 
 def test_presses_are_transitions_of_the_state():

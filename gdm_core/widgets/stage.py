@@ -47,7 +47,7 @@ class Stage(anywidget.AnyWidget):
 
     Raises:
         ValueError: two controls of one name, a callback that does not return pictures, a control on a view that the
-            first picture does not show.
+            first picture does not show or that takes its name without lying on it.
     """
 
     _esm = traitlets.Unicode(assets.script()).tag(sync=True)
@@ -98,6 +98,9 @@ class Stage(anywidget.AnyWidget):
         for control in self.controls.values():
             if getattr(control, "on", None) is not None:
                 choice(f"the view under {control.name!r}", control.on, names)
+            elif hasattr(control, "on") and control.name in names:  # its own plane would take that place
+                what = f"another name for {control.kind} {control.name!r} than that of a view"
+                raise bad(what, names, f"on={control.name!r} to lie over that view")
         spec |= {"initial": state, "views": [{k: view[k] for k in ROOM} for view in first["views"]]}
         super().__init__(spec=spec, state=state)
         self.on_msg(self._receive)

@@ -130,7 +130,7 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
     inner = width - 2 * EDGE
     if stage.title:
         y = sheet.wrapped(EDGE, y, inner, stage.title, 21, INK, True) + 8
-    views = [own(c) for c in stage.controls.values() if place_of(c) == c.name]
+    views = [own(c) for c in stage.controls.values() if place_of(c) and not c.on]
     views += frame.encode()["views"]
     for row in rows(views):
         y = max(draw_row(sheet, row, y, inner, stage.controls, state, len(views) < 3)) + 14

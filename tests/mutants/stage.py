@@ -388,4 +388,18 @@ MUTANTS = [
         "        pass\n",
         py("decoder_computes_what_torch_computes"),
     ),
+    Mutant(
+        "control-taken-for-a-plane-of-its-own-by-its-name",
+        f"{HERE}/still.py",
+        "if place_of(c) and not c.on]",
+        "if place_of(c) == c.name]",
+        py("a_control_may_have_the_name_of_the_view_it_lies_on"),
+    ),
+    Mutant(
+        "two-views-of-one-name",
+        STAGE,
+        'hasattr(control, "on") and control.name in names',
+        'hasattr(control, "on") and not names',
+        py("a_callback_that_returns_no_picture_is_told_at_once"),
+    ),
 ]

@@ -185,7 +185,7 @@ function render({ model, el }) {
         view.extent ??= control.extent ?? [0, 1, 0, 1];
         const layer = view.addLayer(["pad", "tiles", "brush"].includes(control.kind));
         layer.inert = Boolean(control.frozen);
-        if (control.on !== control.name && control.kind !== "tiles") view.figure.classList.add("held");
+        if (!control.alone && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
       }
       arrange();
@@ -210,6 +210,7 @@ function render({ model, el }) {
       place.append(controls.get(control.name).el);
     } else if (!control.on) {
       control.on = control.name;
+      control.alone = true; // no picture lies under it
       const view = need(control.name);
       view.own = true;
       view.update(ownPlane(control));
