@@ -66,12 +66,14 @@ class DCI:
         completeness: one latent a factor.
         informativeness: how well codes predict factors on held-out examples: share of the variance explained, or of the
             mistakes of always guessing the commonest class that are avoided; below 0 is set to 0.
+        known: (K,), informativeness factor by factor.
         importance: (latents, K), columns sum to 1.
     """
 
     disentanglement: float
     completeness: float
     informativeness: float
+    known: Tensor
     importance: Tensor
 
 
@@ -108,6 +110,7 @@ def dci(codes: Tensor, factors: Mapping[str, Tensor], *, trees: int = 20, seed: 
         disentanglement=float(weight @ (1 - latent_entropy)),
         completeness=float((1 - factor_entropy).mean()),
         informativeness=float(np.mean(informed)),
+        known=torch.tensor(informed, dtype=torch.float64),
         importance=torch.from_numpy(R),
     )
 

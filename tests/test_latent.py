@@ -236,6 +236,14 @@ def test_dci_of_one_latent_that_holds_two_factors():
     assert score.disentanglement < 0.02 and score.completeness > 0.95 and score.informativeness > 0.95
 
 
+def test_dci_knows_each_factor_as_far_as_the_codes_tell():
+    """A code that is the factor plus noise of the same variance explains half of it, one that is the factor all."""
+    half, whole, none, noise = codes(6000, 4, seed=7).T
+    score = dci(torch.stack([half + noise, whole**3], 1), {"half": half, "whole": whole, "none": none})
+    assert score.known[0].item() == pytest.approx(0.5, abs=0.12) and score.known[1] > 0.98 and score.known[2] < 0.05
+    assert score.informativeness == pytest.approx(score.known.mean().item())
+
+
 def test_active_units_are_those_whose_mean_moves():
     means = codes(500) * torch.tensor([1.0, 0.2, 0.05, 0.0]).double() + 3.0
     assert active_units(means).tolist() == [True, True, False, False]
