@@ -300,6 +300,22 @@ def test_a_callback_that_returns_no_picture_is_told_at_once():
         Stage(lambda c: {"z": np.zeros((2, 2))}, [w.Pad("z")])
 
 
+@pytest.mark.parametrize("top, lines", [(0.9, 1), (120_000, 1), (-1e-4, 1), (120_000, 2)])
+def test_numbers_and_label_of_an_axis_stand_apart(top, lines):
+    """Left of the plot: nothing, the label, nothing, the numbers; so in all rows."""
+    label = "nats" if lines == 1 else "nats per example of the whole test set, a sum over all of its pixels, long"
+    chart = w.View(None, [], extent=(0, 1, -abs(top), abs(top)), axes=("step", label), aspect=1.0)
+    image = Image.open(io.BytesIO(Stage(lambda c: {"chart": chart}).png()))
+    dark = np.asarray(image.convert("L")) < 160
+    frame = np.asarray(image) == (244, 246, 248)  # the ground of the plot
+    rows, columns = np.flatnonzero(frame.all(2).sum(1) > 99), np.flatnonzero(frame.all(2).sum(0) > 99)
+    inked = np.flatnonzero(dark[rows[0] : rows[-1], : columns[0] - 12].any(0))
+    gaps = [(int(a), int(b - a)) for a, b in itertools.pairwise(inked) if b - a > 6]  # 3 pixels of the screen
+    edge, wide = 2 * still.EDGE, 2 * 18
+    assert inked[0] >= edge
+    assert any(edge + (lines - 0.7) * wide < at <= edge + lines * wide + 4 for at, _ in gaps), (inked[0], gaps)
+
+
 @pytest.mark.parametrize(
     "make",
     [

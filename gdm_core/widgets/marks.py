@@ -9,6 +9,7 @@ from gdm_core import colors
 from gdm_core.widgets.overlay import NAMED
 
 HALO = (255, 255, 255, 230)
+LINE = 18  # screen pixels of a line of an axis label
 
 
 def draw_marks(layer: Image.Image, marks: list[dict], extent, scale: float, rim: bool) -> None:
@@ -147,12 +148,31 @@ def ticks(low: float, high: float, count: float) -> list[float]:
     return [float(f"{k * step:.10g}") + 0.0 for k in range(first, last + 1)]
 
 
-def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float) -> None:
-    """Ticks and labels around the plot at (x, y), w x h screen pixels."""
+def spell(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
+def beside(sheet, view: dict, h: float) -> tuple[float, list[str]]:
+    """What a y-axis `h` screen pixels high needs: room at its left for numbers and label, and the label in lines."""
+    from gdm_core.widgets.still import broken, font
+
+    _, _, bottom, top = view["extent"]
+    face = font(sheet.px(13))
+    widest = max((face.getlength(spell(v)) for v in ticks(bottom, top, h / 45)), default=0.0) / sheet.scale
+    named = not isinstance(view["axes"], bool)
+    lines = broken(view["axes"][1], sheet.px(h + 24), font(sheet.px(14))) if named else []
+    return 14 + widest + LINE * len(lines), lines
+
+
+def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float, room: float) -> None:
+    """Ticks and labels around the plot at (x, y), w x h screen pixels, with `room` at its left."""
+    from gdm_core.widgets.still import font
+
     left, right, bottom, top = view["extent"]
     soft, line = "#566273", "#c9d0d9"
-    spell = lambda v: f"{v:g}".replace("-", "−")
-    for v in ticks(left, right, w / 55):
+    across = ticks(left, right, w / 55)
+    widest = max((font(sheet.px(13)).getlength(spell(v)) for v in across), default=0.0) / sheet.scale
+    for v in ticks(left, right, w / max(55, widest + 14)):
         px = x + (v - left) / (right - left) * w
         sheet.rectangle(px - 0.5, y + h, 1, 5, fill=line)
         sheet.text(px, y + h + 7, spell(v), 13, soft, anchor="ma")
@@ -160,16 +180,15 @@ def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float) -> None
         py = y + (v - top) / (bottom - top) * h
         sheet.rectangle(x - 5, py - 0.5, 5, 1, fill=line)
         sheet.text(x - 8, py, spell(v), 13, soft, anchor="rm")
-    if not isinstance(view["axes"], bool):
-        from gdm_core.widgets.still import font
-
-        sheet.text(x + w / 2, y + h + 25, view["axes"][0], 14, anchor="ma")
-        face = font(sheet.px(14))
-        words = view["axes"][1]
-        strip = Image.new("RGB", (max(1, round(face.getlength(words))) + 4, sheet.px(19)), "white")
+    if isinstance(view["axes"], bool):
+        return
+    sheet.text(x + w / 2, y + h + 25, view["axes"][0], 14, anchor="ma")
+    face = font(sheet.px(14))
+    for k, words in enumerate(beside(sheet, view, h)[1]):
+        strip = Image.new("RGB", (max(1, round(face.getlength(words))) + 4, sheet.px(LINE)), "white")
         ImageDraw.Draw(strip).text((2, 0), words, fill="#1b2430", font=face)
         strip = strip.rotate(90, expand=True)
-        sheet.image.paste(strip, (sheet.px(x - 63), sheet.px(y + h / 2) - strip.height // 2))
+        sheet.image.paste(strip, (sheet.px(x - room + 1 + LINE * k), sheet.px(y + h / 2) - strip.height // 2))
 
 
 def draw_legend(sheet, view: dict, x: float, y: float, width: float) -> float:

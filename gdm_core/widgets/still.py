@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
-from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks
+from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 
 TALLEST = 420.0
 SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
 WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
-AXES = (64, 6, 12, 46)  # left, top, right, bottom of a view with axes
+AXES = (64, 6, 12, 46)  # left (at least), top, right, bottom of a view with axes
 
 
 class Sheet:
@@ -187,22 +187,35 @@ def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: di
     widths = [min(room * view["size"] / share, cap) for view, cap in zip(row, most)]
     labels = [broken(v["label"], sheet.px(w), font(sheet.px(15), True)) for v, w in zip(row, widths)]
     top = y + 22 * max(map(len, labels)) + 4 * any(labels)
+    left = max(left_of(sheet, view, wide) for view, wide in zip(row, widths))  # one for all, so that plots align
     x, ends = float(EDGE), []
     for view, wide, label in zip(row, widths, labels):
         for i, line in enumerate(label):
             sheet.text(x, y + 22 * i, line, 15, INK, True)
-        left, above, right, below = AXES if view["axes"] else (0, 0, 0, 0)
-        w = wide - left - right
-        h = w / view["aspect"]
-        if h > TALLEST:
-            w, h = w * TALLEST / h, TALLEST
-        end = draw_view(sheet, view, x + left, top + above, w, h, controls, state) + below
+        room, above, right, below = (left, *AXES[1:]) if view["axes"] else (0, 0, 0, 0)
+        w, h = fitted(wide - room - right, view["aspect"])
+        end = draw_view(sheet, view, x + room, top + above, w, h, controls, state, room) + below
         ends.append(draw_legend(sheet, view, x, end + 8, wide))
         x += wide + GAP
     return ends
 
 
-def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, controls: dict, state: dict) -> float:
+def left_of(sheet: Sheet, view: dict, wide: float) -> float:
+    """Room for the numbers and the label at the left of a view that is `wide` with them."""
+    room = AXES[0] if view["axes"] else 0.0
+    for _ in range(2 if view["axes"] else 0):  # a plot that gives way may have other numbers
+        _, h = fitted(wide - room - AXES[2], view["aspect"])
+        room = max(room, beside(sheet, view, h)[0])
+    return room
+
+
+def fitted(width: float, aspect: float) -> tuple[float, float]:
+    """Width and height of a plot that has so much room."""
+    height = min(width / aspect, TALLEST)
+    return height * aspect, height
+
+
+def draw_view(sheet: Sheet, view: dict, x, y, w, h, controls: dict, state: dict, room: float = 0.0) -> float:
     """Picture, marks, handles, axes, frame, warning; returns where the plot ends."""
     box = sheet.px(w), sheet.px(h)
     sheet.rectangle(x, y, w, h, fill=RAISED)
@@ -219,7 +232,7 @@ def draw_view(sheet: Sheet, view: dict, x: float, y: float, w: float, h: float, 
     warned = bool(view["warning"])
     sheet.rectangle(x, y, w, h, outline=colors.MODEL if warned else LINE, width=2.5 if warned else 1)
     if view["axes"]:
-        draw_axes(sheet, view, x, y, w, h)
+        draw_axes(sheet, view, x, y, w, h, room)
     if warned:
         lines = broken(view["warning"], sheet.px(w - 24), font(sheet.px(13)))
         high = 18 * len(lines) + 8

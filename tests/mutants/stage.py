@@ -402,4 +402,11 @@ MUTANTS = [
         'hasattr(control, "on") and not names',
         py("a_callback_that_returns_no_picture_is_told_at_once"),
     ),
+    Mutant(
+        "axis-label-over-the-numbers",
+        f"{HERE}/still.py",
+        "left = max(left_of(sheet, view, wide) for view, wide in zip(row, widths))",
+        "left = AXES[0]",
+        py("numbers_and_label_of_an_axis_stand_apart"),
+    ),
 ]
