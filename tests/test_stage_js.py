@@ -387,6 +387,28 @@ def test_marks_lie_where_their_coordinates_say(live):
     np.testing.assert_allclose(red.mean(0) / shot.shape[:2], [0.25, 0.75], atol=0.01)
 
 
+def test_numbers_and_label_of_an_axis_stand_apart(tab):
+    def draw(controls):
+        top = 10.0 ** controls["digits"]
+        return w.View(None, [], extent=(0, 1, -top, top), axes=("step", "nats"), label="")
+
+    on_stage(tab, w.Stage(draw, [w.Slider("digits", 0, 6, step=1, value=0)]))
+    ink = """() => { const c = document.querySelector("canvas.marks"), x = -parseFloat(c.style.left);
+        const { data, width } = c.getContext("2d").getImageData(0, 0, x - 6, c.height - 60);
+        const columns = [...Array(width).keys()];
+        return columns.map((i) => data.some((v, j) => j % 4 === 3 && v > 90 && (j >> 2) % width === i)) }"""
+    for key, digits in (("Home", 0), ("End", 6)):
+        tab.locator('[data-control="digits"]').press(key)
+        tab.wait_for_function(f"document.querySelector('.number').textContent === '{digits}'")
+        settled(tab)
+        tab.wait_for_timeout(100)  # the box follows, then what is drawn on it
+        columns = tab.evaluate(ink)
+        inked = [i for i, dark in enumerate(columns) if dark]
+        gaps = [a for a, b in zip(inked, inked[1:]) if b - a >= 4]
+        assert inked[0] >= 1 and gaps and gaps[0] < 20, (digits, inked)  # label, nothing, numbers
+    assert len(columns) > 80
+
+
 def test_a_press_moves_other_controls_and_a_stale_frame_is_asked_for_anew(live):
     step = w.Button("step", press=lambda c: {"z": (c["z"][0] / 2, c["z"][1] / 2)})
     stage = padded(controls=[step]).set(z=(2.0, 1.0))

@@ -135,6 +135,13 @@ MUTANTS = [
         "!parts",
         js("a_link_restores_the_state_and_rubbish_is_left_out"),
     ),
+    Mutant(
+        "axis-label-over-the-numbers-in-the-page",
+        f"{HERE}/js/page.js",
+        "if (needed > view.room)",
+        "if (needed < 0)",
+        js("numbers_and_label_of_an_axis_stand_apart"),
+    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",

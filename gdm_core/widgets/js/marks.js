@@ -183,8 +183,19 @@ function ticks(low, high, count) {
   return out.length > 1 || count > 50 ? out : ticks(low, high, 1.5 * count); // one number is no scale
 }
 
-function drawAxes(context, extent, axes, at, width, height, theme) {
-  const [left, right, bottom, top] = extent;
+const spell = (v) => String(v).replace("-", "−");
+const sideTicks = ([, , bottom, top], height, theme) => ticks(bottom, top, height / (2.8 * theme.size));
+
+/** Room in em that the numbers and the label at the left of a plot need; in halves, so that it seldom changes. */
+function leftRoom(context, extent, axes, height, theme) {
+  context.font = `${0.82 * theme.size}px ${theme.font}`;
+  const widest = Math.max(...sideTicks(extent, height, theme).map((v) => context.measureText(spell(v)).width), 0);
+  return Math.max(AXES.left, Math.ceil(2 * ((widest + 12) / theme.size + 1.2 * Array.isArray(axes))) / 2);
+}
+
+/** Ticks and labels around a plot with `room` em at its left. */
+function drawAxes(context, extent, axes, at, width, height, theme, room) {
+  const [left, right] = extent;
   context.font = `${0.82 * theme.size}px ${theme.font}`;
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
@@ -192,19 +203,21 @@ function drawAxes(context, extent, axes, at, width, height, theme) {
   const inside = (v, limit) => v > -0.5 && v < limit + 0.5;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const v of ticks(left, right, width / (3.5 * theme.size))) {
+  const across = ticks(left, right, width / (3.5 * theme.size));
+  const widest = Math.max(...across.map((v) => context.measureText(spell(v)).width), 0);
+  for (const v of ticks(left, right, width / Math.max(3.5 * theme.size, widest + 14))) {
     const x = at.x(v);
     if (!inside(x, width)) continue;
     context.strokeRect(x, height, 0, 5);
-    context.fillText(String(v).replace("-", "−"), x, height + 8);
+    context.fillText(spell(v), x, height + 8);
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const v of ticks(bottom, top, height / (2.8 * theme.size))) {
+  for (const v of sideTicks(extent, height, theme)) {
     const y = at.y(v);
     if (!inside(y, height)) continue;
     context.strokeRect(-5, y, 5, 0);
-    context.fillText(String(v).replace("-", "−"), -8, y);
+    context.fillText(spell(v), -8, y);
   }
   if (Array.isArray(axes)) {
     context.fillStyle = theme.ink;
@@ -213,10 +226,10 @@ function drawAxes(context, extent, axes, at, width, height, theme) {
     context.textBaseline = "bottom";
     context.fillText(axes[0], width / 2, height + AXES.bottom * theme.size - 1);
     context.save();
-    context.translate(-AXES.left * theme.size + 1, height / 2);
+    context.translate(-room * theme.size + 1, height / 2);
     context.rotate(-Math.PI / 2);
     context.textBaseline = "top";
-    context.fillText(axes[1], 0, 0);
+    context.fillText(axes[1], 0, 0, height + 1.2 * theme.size);
     context.restore();
   }
 }

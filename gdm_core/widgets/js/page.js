@@ -35,7 +35,7 @@ const SHADES = [
 ];
 const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
 const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
-const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet leaves room
+const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet; long numbers get more
 
 /** The style sheet's colors as a canvas understands them, for the theme of this moment. */
 function readTheme(root) {
@@ -91,6 +91,7 @@ function makeView(name, look) {
     box,
     extent: null,
     content: null,
+    room: AXES.left,
     extras: [], // functions that give more marks: the ellipses of draggable Gaussians
     width: () => box.clientWidth,
     height: () => box.clientHeight,
@@ -135,10 +136,14 @@ function makeView(name, look) {
     /** Marks and axes again; `context` of a file unless that of the screen. */
     draw(context = null) {
       if (!view.content) return;
+      const content = view.content;
+      if (content.axes) {
+        const needed = leftRoom(marks.getContext("2d"), content.extent, content.axes, box.clientHeight, look.theme);
+        if (needed > view.room) figure.style.setProperty("--left", `${(view.room = needed)}em`);
+      }
       const width = box.clientWidth,
-        height = box.clientHeight,
-        content = view.content;
-      const em = content.axes ? AXES : BARE,
+        height = box.clientHeight;
+      const em = content.axes ? { ...AXES, left: view.room } : BARE,
         ratio = devicePixelRatio || 1;
       const margin = Object.fromEntries(Object.entries(em).map(([side, v]) => [side, Math.round(v * look.theme.size)]));
       if (!context) {
@@ -161,7 +166,7 @@ function makeView(name, look) {
       const at = view.at(),
         all = [...content.marks, ...view.extras.flatMap((extra) => extra())];
       drawMarks(context, all, at, width, height, look.theme, Boolean(content.image));
-      if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme);
+      if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme, view.room);
     },
 
     note: (words) => (below.textContent = words),
