@@ -47,7 +47,8 @@ def mig(codes: Tensor, factors: Mapping[str, Tensor], bins: int = 20) -> float:
     """Mutual information gap: 1 if each factor is known from one latent alone, near 0 if two know it equally well.
 
     Args:
-        codes: (N, latents), such as posterior means.
+        codes: (N, latents), one draw from q(z|x) for each example, as in the paper.  Not posterior means: their order
+            alone is looked at, so an idle latent whose mean wiggles by a thousandth would count in full.
         factors: name -> (N,).
         bins: as for `mutual_information`; some 100 examples a bin are needed.
     """

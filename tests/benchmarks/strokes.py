@@ -38,7 +38,7 @@ def everywhere(data) -> None:
 
 
 def reader(data, seed: int, epochs: int = 2, batch: int = 64) -> nn.Module:
-    """A network of 30,000 weights trained on `data` alone."""
+    """A network of 42,000 weights trained on `data` alone."""
     torch.manual_seed(seed)
     net = nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
