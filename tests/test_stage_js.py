@@ -196,13 +196,19 @@ def test_a_kernel_that_is_gone_is_said(tab):
     assert level(tab) == 9
 
 
+# Observers are told in the order in which they were made: when this one hears of it, the stage has.
+OUT_OF_SIGHT = f"""new Promise((gone) => new IntersectionObserver((entries) => {{
+    if (!entries.at(-1).isIntersecting) gone(true);
+}}).observe(document.querySelector('{PICTURE}')))"""
+
+
 def test_silent_while_not_visible(tab):
     stop_clock(tab)
-    tall = BARE.replace("<main>", "<main>").replace("body {", "body { padding-bottom: 4000px;")
+    tall = BARE.replace("body {", "body { padding-bottom: 4000px;")
     open_stage(tab, padded().spec, html=tall)
     answer(tab, 1)
     tab.evaluate("scrollTo(0, 3500)")
-    tab.wait_for_timeout(100)
+    tab.evaluate(OUT_OF_SIGHT)
     for _ in range(3):
         tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
     assert len(sent(tab)) == 1
