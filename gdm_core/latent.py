@@ -50,7 +50,7 @@ def interpolate(a: Tensor, b: Tensor, t: Tensor | int = 9, *, spherical: bool = 
     # atan2 keeps the angle accurate near 0 and pi, where acos of the cosine loses half the digits
     u, v = a / a.norm(dim=-1, keepdim=True), b / b.norm(dim=-1, keepdim=True)
     angle = 2 * torch.atan2((u - v).norm(dim=-1, keepdim=True), (u + v).norm(dim=-1, keepdim=True))
-    if (angle > math.pi - 1e-3).any():
+    if (angle > math.pi - torch.finfo(angle.dtype).eps ** 0.5).any():
         raise bad("codes that are not opposite", "an angle of pi", "a third code between them, or spherical=False")
     sine, flat = angle.sin(), angle < 1e-4
     safe = torch.where(flat, torch.ones_like(sine), sine)
