@@ -18,7 +18,8 @@ setInterval(() => {
   plot.on("plotly_afterplot", () => clock.drawn.push(performance.now()));
 }, 50);
 
-const text = (data) => (typeof data === "string" ? data : new TextDecoder().decode(data));
+/** Words of a message without its pixels, which would take as long to read as to draw. */
+const text = (data) => (typeof data === "string" ? data : new TextDecoder().decode(data.slice(0, 4096)));
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (data) {
   if (/"kind": ?"draw"/.test(text(data))) clock.most = Math.max(clock.most, ++clock.flying);

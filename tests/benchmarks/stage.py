@@ -68,8 +68,9 @@ def lags(page, control: str) -> list[float]:
     found = []
     for i in range(TRIALS + 5):
         before = page.evaluate("clock.drawn.length")
-        page.keyboard.press("ArrowRight")
+        page.keyboard.down("ArrowRight")
         page.wait_for_function(f"clock.drawn.length > {before}", polling=5, timeout=30_000)
+        page.keyboard.up("ArrowRight")  # at once, which no hand can do, it would keep answers out until the next frame
         if i >= 5:
             found.append(page.evaluate(f"clock.drawn[{before}] - clock.heard"))
         page.wait_for_timeout(30)
