@@ -217,7 +217,7 @@ def test_explorers_with_a_model_draw_everywhere_and_again(name):
         "latent_pad": {"z": (1.5, -0.25)},
         "style_board": {"z": (1.5, -0.25), "rows": "z2"},
         "arithmetic": {"a": 8, "b": 3, "c": 1, "amount": 0.5},
-        "traversal": {"z2": 1.5, "across": "z4"},
+        "traversal": {"z2": 1.5, "beta": "β = 6"},
     }[name]
     stage.set(state), again.set(state)
     assert stage.png(1.0) == again.png(1.0) and stage.words() == again.words()

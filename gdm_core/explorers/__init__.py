@@ -57,10 +57,10 @@ EXPLORERS = {
         "pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
     ),
     "style_board": _explorer(
-        "boards", "style_board", 5, "Class by style", "Does one code mean the same style in every class?"
+        "styles", "style_board", 5, "Class by style", "Does one code mean the same style in every class?"
     ),
     "arithmetic": _explorer(
-        "boards", "arithmetic", 5, "a − b + c", "When do codes add up, and when do they leave the crowd?"
+        "sums", "arithmetic", 5, "a − b + c", "When do codes add up, and when do they leave the crowd?"
     ),
     "traversal": _explorer(
         "traverse",

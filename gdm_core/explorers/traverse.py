@@ -4,12 +4,13 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdm_core import colors, disentanglement, latent, likelihoods, networks, train
+from gdm_core import colors, disentanglement, likelihoods, networks, train
 from gdm_core.data import scenes
-from gdm_core.explorers.boards import Ink
+from gdm_core.explorers.codes import Ink
 from gdm_core.explorers.trained import learner, trained
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
@@ -20,7 +21,6 @@ from gdm_core.widgets import (
     Slider,
     Stage,
     Text,
-    Tiles,
     Timeline,
     View,
     atypical,
@@ -30,11 +30,13 @@ from gdm_core.widgets import (
 
 FACTORS = ("floor", "wall", "scale", "orientation")
 ARC, CIRCLE = (0.3, 0.7), (0.0, 1.0)
+WORDS = ("floor", "wall", "scale", "turn")  # the same, short
 LATENTS, SIDE, LIMIT = 6, 24, 3.0
-GALLERY = (3, 4)
-BETAS = {"β = 1": 1.0, "β = 200": 200.0}
-SMALL, LARGE = BETAS
-STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # of both boards: standard deviations of the prior, or of a factor
+NAMES = [f"z{j + 1}" for j in range(LATENTS)]
+BETAS = {"β = 1": 1.0, "β = 6": 6.0, "β = 20": 20.0}
+SMALL, LIVE, _ = BETAS
+STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # values of a latent along its row of the board
+MARGIN, FOOT = 0.6, 0.4  # room for the names beside and below a board, in cells
 
 
 def rooms(n: int, seed: int, hues: tuple[float, float] = ARC, side: int = SIDE) -> tuple[Tensor, dict[str, Tensor]]:
@@ -71,9 +73,9 @@ def known(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def room_vae(beta: float, steps: int = 900) -> tuple[VAE, Iterable]:
-    """Recipe: six latents, Gaussian pixels of a fixed std of 0.1, the price of z times beta."""
+    """Recipe: six latents, Gaussian pixels of a fixed std of 0.3, the price of z times beta."""
     x, _ = known()
-    noise = likelihoods.Gaussian(0.1, learn=None)
+    noise = likelihoods.Gaussian(0.3, learn=None)
     model = VAE(x.shape[1:], LATENTS, hidden=(256,), likelihood=noise, decoder=Ink(LATENTS, x.shape[1:]), beta=beta)
     return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
 
@@ -101,14 +103,16 @@ def room_meter(steps: int = 900) -> tuple[Meter, Iterable]:
 
 @dataclass(frozen=True, eq=False)
 class Trip:
-    """A model, and which of its latents are in use.
+    """A model, which of its latents are in use, and how well rooms come back from it.
 
     Attributes:
         active: (latents,) bool.
+        usual: rms of decoded minus rendered that 99 of 100 new rooms stay below.
     """
 
     model: VAE
     active: Tensor
+    usual: float
 
 
 def effects(model: VAE, meter: nn.Module, z: Tensor, step: float = 0.5) -> Tensor:
@@ -116,132 +120,160 @@ def effects(model: VAE, meter: nn.Module, z: Tensor, step: float = 0.5) -> Tenso
 
     Central differences of the measured factors of decoded pictures; a uniform factor has std 1 / sqrt(12).
     """
-    moves = step * torch.eye(len(z))
+    moves = step * torch.eye(len(z), dtype=z.dtype)
     ahead, behind = (meter(model.decode(z + sign * moves).mean) for sign in (1, -1))
     return (ahead - behind) / (2 * step) * 12**0.5
 
 
+def apart(x: Tensor, u: Tensor) -> Tensor:
+    """Root mean squared difference between pictures and the rooms rendered from factors, (N, ...), (N, 4) -> (N,)."""
+    return (x - rendered(u.clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
+
+
+def one_each(u: Tensor, found: Tensor, least: float = 0.1) -> tuple[Tensor, list[int]]:
+    """What each row would be, if only the factor that moves most along it did.
+
+    Args:
+        u: (4,), factors where all rows meet.
+        found: (rows, V, 4), measured along the rows.
+        least: a factor that moves less, end to end, does not count.
+
+    Returns:
+        (rows, V, 4) in [0, 1], and which factor moves in each row, -1 for none.
+    """
+    spread, main = (found.amax(1) - found.amin(1)).max(1)
+    alone = u.expand_as(found).clone()
+    for row in (spread >= least).nonzero()[:, 0].tolist():
+        alone[row, :, main[row]] = found[row, :, main[row]]
+    return alone.clamp(0, 1), main.where(spread >= least, -1).tolist()
+
+
 def traversal(seed: int = 0) -> Stage:
-    """Explorer of a VAE and a beta-VAE of rooms with four known factors.
+    """Explorer of VAEs of rooms with four known factors, the price of z from low to high.
 
     Args:
         seed: of the training.
     """
     integer("seed", seed, low=0)
-    x, _ = known()
     meter = trained(room_meter, seed=seed, steps=900)
+    fresh, factors = rooms(400, seed=1)  # none that was learned from
+    error = (meter(fresh) - torch.stack(list(factors.values()), 1)).square().mean(0).sqrt().max().item() * 12**0.5
 
     @torch.no_grad()
     def trip(model: VAE) -> Trip:
-        return Trip(model, disentanglement.active_units(model.encode(x[:1000]).mean))
+        mean = model.encode(fresh).mean
+        back = model.decode(mean).mean
+        return Trip(model, disentanglement.active_units(mean), apart(back, meter(back)).quantile(0.99).item())
 
     finished = {name: trip(trained(room_vae, seed=seed, beta=b, steps=900)) for name, b in BETAS.items()}
-    trainer = learner(room_vae, trip, beta=BETAS[LARGE], steps=900)
-    shown, _ = rooms(GALLERY[0] * GALLERY[1], seed=1)  # none that was learned from
-    gallery = tile(shown, GALLERY[1])
+    trainer = learner(room_vae, trip, beta=BETAS[LIVE], steps=900)
 
-    def trip_of(controls) -> tuple[Trip, str]:
-        watched = controls["beta"] == LARGE and (trainer.steps or trainer.running)
-        if not watched:
-            return finished[controls["beta"]], "trained 900 steps"
-        snapshot = trainer.at(controls["checkpoint"])
+    def trip_of(beta: str, index: int) -> tuple[Trip, str]:
+        if beta != LIVE or (trainer.steps == 0 and not trainer.running):
+            return finished[beta], "trained 900 steps"
+        snapshot = trainer.at(index)
         return snapshot.state, f"step {snapshot.step:,} of 900"
 
     @torch.no_grad()
     def draw(controls) -> Frame:
-        now, when = trip_of(controls)
-        z = torch.tensor([controls[f"z{j + 1}"] for j in range(LATENTS)])
-        down, across = int(controls["down"][1]) - 1, int(controls["across"][1]) - 1
-        if down == across:
-            across = (down + 1) % LATENTS
-        made = now.model.decode(z[None]).mean
-        found = meter(made)[0]
+        beta = LIVE if trainer.running else controls["beta"]  # who presses Train wants to see it
+        now, when = trip_of(beta, controls["checkpoint"])
+        z = torch.tensor([controls[name] for name in NAMES])
+        x = now.model.decode(z[None]).mean
+        u, given = meter(x), controls["another"] % len(fresh)
         moved = effects(now.model, meter, z)
-        main = [int(moved[j].abs().argmax()) for j in (down, across)]
-        board = now.model.decode(latent.traverse(z, down, across, torch.tensor(STEPS))).mean.flatten(0, 1)
-        twin = rendered(found.clamp(0, 1)[None])
-        apart = (made - twin).square().mean().sqrt().item()
-        idle = [f"z{j + 1}" for j in range(LATENTS) if not now.active[j]]
-        picture = lambda v: v[0].clamp(0, 1).permute(1, 2, 0)
+        rows = z.expand(LATENTS, len(STEPS), -1).clone()  # one latent a row
+        rows[range(LATENTS), :, range(LATENTS)] = torch.tensor(STEPS)
+        board = now.model.decode(rows.flatten(0, 1)).mean
+        alone, main = one_each(u[0], meter(board).unflatten(0, (LATENTS, -1)))
+        difference, idle = apart(x, u).item(), [name for name, on in zip(NAMES, now.active) if not on]
+        warning = atypical(z)
+        if not warning and difference > now.usual:
+            warning = "like no room: of 100 new ones only one comes back so unlike a rendered one"
         views = {
-            "decoded": View(picture(made), label="decoded from z", warning=atypical(z)),
-            "true": View(picture(twin), label="the room it is most like"),
+            "pictures": _pictures(fresh[given, None], x, rendered(u.clamp(0, 1)), warning),
+            "boards": _boards(board, rendered(alone.flatten(0, 1)), ["–" if k < 0 else WORDS[k] for k in main]),
             "effects": _table(moved),
-            "board": View(tile(board, len(STEPS)), label=f"z{down + 1} down, z{across + 1} across"),
-            "factors": View(
-                tile(rendered(_sweep(found, *main, moved[down], moved[across])), len(STEPS)),
-                label=f"{FACTORS[main[0]]} down, {FACTORS[main[1]]} across"
-                if main[0] != main[1]
-                else f"{FACTORS[main[0]]}",
-            ),
-            "rooms": View(gallery, label="rooms to start from"),
         }
         text = (
-            f"z{down + 1} moves {_list(moved[down])}; z{across + 1} moves {_list(moved[across])} · {where_is(z)} · "
-            f"decoded and rendered differ by {apart:.2f} (rms) · idle latents: {', '.join(idle) or 'none'} · {when}"
+            f"idle latents: {', '.join(idle) or 'none'} · {where_is(z)} · decoded and rendered differ by "
+            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · factors are measured to "
+            f"{error:.2f} std · {when}"
         )
-        return Frame(views, text)
+        return Frame(views, text, {"beta": beta})
 
-    names = [f"z{j + 1}" for j in range(LATENTS)]
-
-    def take(controls) -> dict:
-        now, _ = trip_of(controls)
+    def code(controls) -> dict:
+        now, _ = trip_of(controls["beta"], controls["checkpoint"])
         with torch.no_grad():
-            return dict(zip(names, now.model.encode(shown[controls["room"], None]).mean[0].tolist()))
+            z = now.model.encode(fresh[controls["another"] % len(fresh), None]).mean[0]
+        return dict(zip(NAMES, z.tolist()))
 
-    start = take({"beta": SMALL, "room": 0})
+    start = code({"beta": SMALL, "another": 0, "checkpoint": -1})
     return Stage(
         draw,
         [
-            *(Slider(name, -LIMIT, LIMIT, round(start[name], 2), step=0.05) for name in names),
-            Choice("down", names, "z1", label="down the board"),
-            Choice("across", names, "z2", label="across the board"),
+            *(Slider(name, -LIMIT, LIMIT, round(20 * start[name]) / 20, step=0.05) for name in NAMES),
             Choice("beta", list(BETAS), label="trained with"),
-            Tiles("room", on="rooms", rows=GALLERY[0], columns=GALLERY[1]),
-            Button("take", take, label="z to the code of the chosen room"),
-            Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LARGE}"),
+            Button("again", code, label="z to the room"),
+            Button("another", code, label="another room"),
+            Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LIVE}"),
         ],
         title="Six latents, four factors",
-        caption="Move one slider at a time. Does it move one factor, several, or none? Then raise β.",
+        caption="Move one slider at a time: one factor, several, or none? Then raise β and move z to the room again.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.traversal(seed={seed})",
-        sampled={"z1": 7, "z2": 7},
+        sampled={"beta": 3, "z1": 7},
         name="traversal",
     )
 
 
-def _sweep(found: Tensor, first: int, second: int, down: Tensor, across: Tensor) -> Tensor:
-    """Factors of the rendered board: the two that move most, by as much as the latents move them; others stay."""
-    steps = torch.tensor(STEPS) / 12**0.5
-    u = found.expand(len(STEPS), len(STEPS), -1).clone()
-    u[..., first] += steps[:, None] * down[first]
-    u[..., second] += steps[None, :] * across[second]
-    return u.flatten(0, 1).clamp(0, 1)
+def _pictures(given: Tensor, decoded: Tensor, twin: Tensor, warning: str) -> View:
+    """Four rooms in a row, the last of them what no room explains.  (1, 3, H, W) each."""
+    rest = 1 - 2 * (decoded - twin).abs().mean(1, keepdim=True).expand_as(twin)
+    image = tile(torch.cat([given, decoded, twin, rest]), 4)
+    label = "a room given · decoded from z · the rendered room most like it · their difference"
+    return View(image, label=label, warning=warning, size=5.5)  # a row of its own
 
 
-def _list(moved: Tensor) -> str:
-    """Factors that a latent moves, the most first, in standard deviations a unit of z."""
-    order = moved.abs().argsort(descending=True)
-    parts = [f"{FACTORS[i]} {moved[i]:+.1f}" for i in order.tolist() if moved[i].abs() >= 0.1]
-    return ", ".join(parts) if parts else "nothing"
+def _boards(decoded: Tensor, true: Tensor, rulers: list[str]) -> View:
+    """One latent a row: pictures decoded along it, and rooms rendered with its main factor alone."""
+    pictures = [tile(x, len(STEPS)) for x in (decoded, true)]  # (rows (SIDE + 1), columns (SIDE + 1), 3)
+    cell, wide = SIDE + 1, len(STEPS)
+    blank = lambda cells: np.full((len(pictures[0]), round(cells * cell), 3), 255, np.uint8)
+    image = np.concatenate([blank(MARGIN), pictures[0], blank(2 * MARGIN), pictures[1]], 1)
+    start = 3 * MARGIN + wide  # of the second board, in cells
+    steps = [_signed(v, 0) for v in STEPS]
+    names = [
+        Text([[at, i + 0.5] for i in range(LATENTS)], words) for at, words in ((0.24, NAMES), (start - 0.5, rulers))
+    ]
+    below = [[at + j + 0.5, LATENTS + FOOT / 2] for at in (MARGIN, start) for j in range(wide)]
+    label = "one latent a row: decoded, and rendered with its main factor alone"
+    return _footed(image, LATENTS, [*names, Text(below, steps * 2, size=13)], label)
 
 
 def _table(moved: Tensor) -> View:
-    """Latents in rows, factors in columns."""
+    """Latents in rows, factors in columns, how much one moves the other in the cells."""
     n, k = moved.shape
-    cells = [[j + 0.5, i + 0.5] for i in range(n) for j in range(k)]
-    marks = [Text(cells, [f"{v:+.1f}" for v in moved.flatten().tolist()], size=13)]
-    marks.append(Text([[-0.1, i + 0.5] for i in range(n)], [f"z{i + 1}" for i in range(n)], size=13, anchor="right"))
-    marks.append(Text([[j + 0.5, n + 0.35] for j in range(k)], ["floor", "wall", "scale", "turn"], size=13))
-    image = torch.full((n * 10 + 7, (k * 10) + 7), torch.nan)
-    image[: n * 10, 7:] = moved.repeat_interleave(10, 0).repeat_interleave(10, 1)
-    image = image.nan_to_num(0.0)
-    return View(
-        image,
-        marks,
-        (-0.7, k, n + 0.7, 0),
-        "a unit of z moves, in std",
-        colormap=colors.DIVERGING,
-        limits=(-1.5, 1.5),
-        aspect=1.0,
-    )
+    image = np.pad(moved.repeat_interleave(20, 0).repeat_interleave(20, 1).numpy(), [(0, 0), (10, 0)])
+    cells = [[j + 1.0, i + 0.5] for i in range(n) for j in range(k)]
+    marks = [
+        Text(cells, [_signed(v) for v in moved.flatten().tolist()]),
+        Text([[0.25, i + 0.5] for i in range(n)], NAMES),
+        Text([[j + 1.0, n + FOOT / 2] for j in range(k)], WORDS),
+    ]
+    look = {"colormap": colors.DIVERGING, "limits": (-1.5, 1.5)}
+    return _footed(image, n, marks, "a unit of z moves, in std", **look)
+
+
+def _footed(image: np.ndarray, rows: int, marks: list, label: str, **look) -> View:
+    """A board with room for names below it, in coordinates of its square cells."""
+    cell = len(image) // rows
+    empty = 0.0 if "colormap" in look else 255
+    image = np.pad(image, [(0, round(FOOT * cell))] + [(0, 0)] * (image.ndim - 1), constant_values=empty)
+    high, wide = (side / cell for side in image.shape[:2])
+    return View(image, marks, (0, wide, high, 0), label, size=wide / high, **look)
+
+
+def _signed(value: float, digits: int = 1) -> str:
+    rounded = f"{value:+.{digits}f}".replace("-", "−")
+    return rounded if float(f"{value:.{digits}f}") else "0"

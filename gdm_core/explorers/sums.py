@@ -1,0 +1,124 @@
+"""Chapter 5: sums of codes and sums of pixels, beside the truth where there is one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gdm_core import latent
+from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, ink, pen, pictures, plain_vae
+from gdm_core.explorers.trained import trained
+from gdm_core.validate import choice, integer
+from gdm_core.widgets import Choice, Frame, Slider, Stage, Tiles, View, tile, where_is
+
+SHOWN = (2, 3, 4, 5, 7)  # classes to choose from
+WRITERS = ((0.0, 1.5, 1.0), (0.5, 1.5, 1.0), (0.0, 3.0, 1.0), (0.5, 3.0, 1.0))  # styles, one a row
+SPACES = {"told the class": (class_vae, 2000), "not told": (plain_vae, 1200)}
+TOLD, UNTOLD = SPACES
+THINNEST = 0.5  # pixels: the pen draws no thinner
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """The pictures one may choose from, and what is known of them.
+
+    Attributes:
+        x: (20, 1, H, W), four rows of five classes.
+        labels: (20,).
+        style: (20, 3), where it is known.
+    """
+
+    x: Tensor
+    labels: Tensor
+    style: Tensor | None
+
+    def answer(self, a: int, b: int, c: int, amount: float) -> tuple[int, Tensor | None, str]:
+        """What c + amount (a - b) should be: its class, the picture if the pen can draw it, else the reason."""
+        la, lb, lc = (int(self.labels[i]) for i in (a, b, c))
+        swaps = la != lb == lc  # the step leads from the class of c to another
+        label = la if swaps else lc
+        if self.style is None:
+            return label, None, ""
+        if swaps and amount != 1:
+            return label, None, f"no right answer: there is no part of the way from a {lb} to a {la}"
+        if la != lb and not swaps:
+            return label, None, f"no right answer: what turns a {lb} into a {la} means nothing to a {lc}"
+        style = self.style[c] + amount * (self.style[a] - self.style[b])
+        if style[STYLES.index("thickness")] < THINNEST:
+            return label, None, "no right answer: no line is as thin as this"
+        return label, pen(torch.tensor([label]), style[None])[0], ""
+
+
+def offer(dataset: str) -> Offer:
+    """Four rows of five classes: of strokes each row is one style, so that differences mean something."""
+    labels = torch.tensor(SHOWN).repeat(len(WRITERS))
+    if dataset == "strokes":
+        style = torch.tensor(WRITERS).repeat_interleave(len(SHOWN), 0)
+        return Offer(pen(labels, style), labels, style)
+    d = pictures(dataset, fresh=True)
+    rows = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(len(WRITERS)) for k in SHOWN])
+    return Offer(d.x[rows], labels, None)
+
+
+def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
+    """Explorer of c + amount (a - b) on codes and on pixels, beside the truth where there is one.
+
+    Args:
+        dataset: "strokes" (drawn digits, four styles to choose from), "digits", "mnist", "fashion".
+        seed: of the training.
+    """
+    choice("dataset", dataset, DATASETS)
+    integer("seed", seed, low=0)
+    d, offered = pictures(dataset), offer(dataset)
+    crowds = {
+        name: Crowd.of(trained(recipe, seed=seed, dataset=dataset, steps=steps), d)
+        for name, (recipe, steps) in SPACES.items()
+    }
+    gallery = tile(1 - offered.x, len(SHOWN))
+
+    @torch.no_grad()
+    def draw(controls) -> Frame:
+        crowd, amount, told = crowds[controls["model"]], controls["amount"], controls["model"] == TOLD
+        picks = [controls[name] for name in "abc"]
+        label, truth, reason = offered.answer(*picks, amount)
+        x = offered.x[picks]
+        za, zb, zc = crowd.model.encode(x, offered.labels[picks] if told else None).mean
+        z = latent.arithmetic(amount * za, amount * zb, zc)
+        made = crowd.model.decode(z[None], torch.tensor([label]) if told else None).mean[0]
+        pixels = (amount * (x[0] - x[1]) + x[2]).clamp(0, 1)
+        near = crowd.only(label) if told else crowd  # where the class is told, each class has codes everywhere
+        i, away = near.nearest(z)
+        words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
+        views = {f"gallery {name}": View(gallery, label=word) for name, word in zip("abc", words)}
+        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z))
+        views["pixels"] = View(ink(pixels), label="= by pixels")
+        if truth is None:
+            views["truth"] = View(ink(near.pictures.x[i]), label="the picture with the nearest code")
+        else:
+            views["truth"] = View(ink(truth), label="the truth, by the pen")
+            wrong = lambda p: (p - truth).square().sum().item()
+            reason = f"squared error of codes {wrong(made):.1f}, pixels {wrong(pixels):.1f}, c alone {wrong(x[2]):.1f}"
+        half, most = near.usual
+        among = f"{len(near.mean):,} codes" + (f" of {label}" if told else "")
+        text = (
+            f"nearest of {among}: {near.named(i)}, {away:.2f} away; half of them have a neighbor within {half:.2f}, "
+            f"99 % within {most:.2f} · {where_is(z)}"
+        )
+        return Frame(views, f"{reason} · {text}" if reason else text)
+
+    choose = lambda name, value: Tiles(name, on=f"gallery {name}", rows=len(WRITERS), columns=len(SHOWN), value=value)
+    return Stage(
+        draw,
+        [
+            choose("a", 7),  # a slanted 4
+            choose("b", 2),  # the same upright
+            choose("c", 4),  # an upright 7
+            Slider("amount", 0.0, 2.0, 1.0, step=0.1, label="how much of a − b"),
+            Choice("model", list(SPACES), label="encoder and decoder are"),
+        ],
+        title="a − b + c",
+        caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",
+        source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",
+        sampled={"a": 20, "amount": 5},
+        name="arithmetic",
+    )
