@@ -12,8 +12,8 @@ import zlib
 
 import numpy as np
 
-from gdm_core.validate import bad, choice
-from gdm_core.widgets import assets
+from gdm_core.validate import bad, choice, integer
+from gdm_core.widgets import assets, still
 from gdm_core.widgets.frames import pack
 from gdm_core.widgets.honest import atypical, shell
 
@@ -41,7 +41,7 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
         raise bad(
             "a decoder for the browser backend", None, "Stage(..., decoder=BrowserDecoder(...)) or backend='sprite'"
         )
-    picture, words = base64.b64encode(stage.png(scale=1.5)).decode(), html.escape(stage.words(), quote=True)
+    picture, words = base64.b64encode(stage.png(scale=still.SHARP)).decode(), html.escape(stage.words(), quote=True)
     still = f'<img alt="{words}" style="max-width: 100%" src="data:image/png;base64,{picture}">'
     if backend == "still":
         return still
@@ -76,6 +76,11 @@ def _axes(control, stage) -> list[dict]:
     """Which states of a control are sampled: one axis, two for a pad."""
     count = stage.sampled[control.name]
     count = DEFAULT.get(control.kind) if count is True else count
+    counts = list(count) if isinstance(count, list | tuple) else [] if count is None else [count]
+    if len(counts) > 1 + (control.kind == "pad") or isinstance(count, list | tuple) and len(counts) != 2:
+        raise bad(f"one number of samples for {control.name!r}, or two for a pad", count, f"{control.name}: 11")
+    for n in counts:
+        integer(f"samples of {control.name!r}", n)
     axis = {"name": control.name, "part": None, "cycle": False}
     if control.kind == "pad":
         left, right, bottom, top = control.extent
@@ -171,6 +176,7 @@ def _decoder(stage, decoder) -> dict:
     choice("view of the decoder", decoder.view, [v["name"] for v in stage.frame().encode()["views"]])
     latent = None
     if decoder.latent is not None:
+        choice("latent of the decoder", decoder.latent, decoder.inputs)
         wide = 2 if stage.controls[decoder.latent].kind == "pad" else 1
         low, _, high = shell(wide, 0.9)
         edge = shell(wide, 0.99)[2]

@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anywidget
 import traitlets
@@ -77,7 +77,9 @@ class Stage(anywidget.AnyWidget):
         self.title, self.caption, self.decoder = title, caption, decoder
         self.sampled = dict(sampled or {})
         self.controls = {}
-        for control in controls:
+        for control in controls if isinstance(controls, Iterable) else [controls]:
+            if not hasattr(control, "spec"):
+                raise bad("controls such as Slider or Pad", type(control).__name__, "Stage(draw, [Slider(...)])")
             if control.name in self.controls:
                 raise bad("one control a name", f"two called {control.name!r}", "another name")
             self.controls[control.name] = control
@@ -178,9 +180,10 @@ class Stage(anywidget.AnyWidget):
             self.send(reply, buffers)
 
     def _act(self, message: Mapping) -> tuple[dict, list[str]]:
-        """Take the state of a request, do what was pressed, and say which controls that moved."""
-        state = self.clean(message.get("state") or {})
-        before = dict(state)
+        """Take the state of a request, do what was pressed, and say which controls are not where the page has them."""
+        sent = message.get("state") or {}
+        state = self.clean(sent)
+        before = {**state, **sent}
         for name, times in dict(message.get("presses") or {}).items():
             button = self.controls[choice("button", name, self._buttons())]
             for _ in range(min(int(times), 100) if button.press else 0):
@@ -240,12 +243,15 @@ class Stage(anywidget.AnyWidget):
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         frame = self.frame()
-        image = still.png(self, frame)
+        image = still.png(self, frame, still.SHARP)
         data = {**data, "text/plain": still.words(self, frame), "image/png": base64.b64encode(image).decode()}
         width, height = still.size(image)
         if os.environ.get("GDM_EXPORT"):
             data["text/html"] = self.to_html()
-        return data, {**metadata, "image/png": {"width": width // 2, "height": height // 2}}
+        return data, {
+            **metadata,
+            "image/png": {"width": round(width / still.SHARP), "height": round(height / still.SHARP)},
+        }
 
 
 def in_words(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
@@ -90,6 +90,9 @@ def words(stage, frame) -> str:
     return ". ".join(filter(None, parts))
 
 
+SHARP = 1.5  # pixels a screen pixel, in notebooks and exported pages: legible when enlarged, and still small files
+
+
 def png(stage, frame, scale: float = 2.0) -> bytes:
     """The frame as PNG, `scale` pixels a screen pixel."""
     image = draw(stage, frame, 2 * scale)
@@ -112,6 +115,8 @@ def gif(stage, control: str | None, width: int) -> bytes:
     for i in states:
         image = draw(stage, stage.frame({name: i}), 2 * width / WIDTH, state={**stage.state, name: i})
         images.append(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX))
+    tallest = max(image.height for image in images)  # words may need more lines in some; a GIF has one size
+    images = [ImageOps.pad(image, (image.width, tallest), color="white", centering=(0, 0)) for image in images]
     out = io.BytesIO()
     rest = {"append_images": images[1:], "save_all": True, "loop": 0, "duration": round(1000 / line.fps)}
     images[0].save(out, "GIF", **rest)
