@@ -699,7 +699,7 @@ def test_words_and_mimebundle_are_deterministic_and_carry_a_picture():
     data, metadata = stage._repr_mimebundle_()
     assert data["text/plain"] == "Scene: level 100. said"
     image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert image.width == 2 * metadata["image/png"]["width"] == 1600
+    assert metadata["image/png"]["width"] == 800 and image.width == 800 * still.SHARP
     assert "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
 
 

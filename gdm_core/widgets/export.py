@@ -41,10 +41,10 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
         raise bad(
             "a decoder for the browser backend", None, "Stage(..., decoder=BrowserDecoder(...)) or backend='sprite'"
         )
-    picture, words = base64.b64encode(stage.png(scale=still.SHARP)).decode(), html.escape(stage.words(), quote=True)
-    still = f'<img alt="{words}" style="max-width: 100%" src="data:image/png;base64,{picture}">'
+    encoded, words = base64.b64encode(stage.png(scale=still.SHARP)).decode(), html.escape(stage.words(), quote=True)
+    picture = f'<img alt="{words}" style="max-width: 100%" src="data:image/png;base64,{encoded}">'
     if backend == "still":
-        return still
+        return picture
     moving = list(stage.decoder.inputs) if backend == "browser" else list(stage.sampled)
     axes = [] if backend == "browser" else [axis for name in moving for axis in _axes(stage.controls[name], stage)]
     packed = _pack(stage, axes, blend, limit, stage.decoder if backend == "browser" else None)
@@ -57,7 +57,7 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     spec |= {"initial": dict(stage.state), "trainer": False, "note": note}
     data = json.dumps({"spec": spec, "blob": base64.b64encode(packed).decode()}, allow_nan=False)
     key = "stage-" + hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
-    parts = [f'<div class="gdm-export" data-from="{key}">{still}</div>']
+    parts = [f'<div class="gdm-export" data-from="{key}">{picture}</div>']
     parts.append(f'<script type="application/json" id="{key}">{data.replace("</", "<" + chr(92) + "/")}</script>')
     if script:
         parts.append(f"<style>{assets.style()}</style>")
