@@ -71,6 +71,8 @@ def test_slider_clamps_rounds_and_refuses():
         w.Slider("d", 1.0, 1.0)
     with pytest.raises(ValueError, match="low > 0"):
         w.Slider("d", 0.0, 1.0, log=True)
+    with pytest.raises(ValueError, match="a step > 0 for slider 'd'"):
+        w.Slider("d", 0.0, 1.0, step=0)
 
 
 def test_other_controls_clean_what_comes_from_a_page():
@@ -86,6 +88,10 @@ def test_other_controls_clean_what_comes_from_a_page():
         w.Toggle("exact").clean(1)
     with pytest.raises(ValueError, match="integer"):
         w.Button("go").clean(-1)
+    with pytest.raises(ValueError, match="two axes"):
+        w.Pad("z", labels="xy")
+    with pytest.raises(ValueError, match="fps > 0"):
+        w.Timeline("t", 5, fps=0)
     line = w.Timeline("t", 5)
     assert [line.clean(v) for v in (-1, 3, 77)] == [4, 3, 4]
 
@@ -94,6 +100,10 @@ def test_timeline_that_follows_stays_on_the_newest():
     length = [3]
     line = w.Timeline("t", lambda: length[0], value=-1, follow=True)
     assert line.value == -1 and line.value_of(-1) == 2
+    length[0] = 9
+    assert line.value_of(6) == 6
+    length[0] = 4
+    assert line.value_of(6) == 3  # thrown away by a restart
     length[0] = 9
     assert line.value_of(line.clean(-1)) == 8 and line.clean(8) == -1 and line.clean(4) == 4
 
@@ -204,8 +214,20 @@ def test_marks_say_what_is_wrong():
         assert words in str(error.value)
     with pytest.raises(ValueError, match="extent for a view without an image"):
         w.View(None).encode("v")
+    for wrong in ("step", ("step",)):
+        with pytest.raises(ValueError, match="axes as True or"):
+            w.View(np.zeros((2, 2)), axes=wrong).encode("v")
+    with pytest.raises(ValueError, match=r"limits as \(low, high\)"):
+        w.View(np.zeros((2, 2)), limits=(1,)).encode("v")
     with pytest.raises(ValueError, match="marks such as Points"):
         w.View(np.zeros((2, 2)), overlay=[np.zeros(3)]).encode("v")
+
+
+def test_a_mark_may_be_shown_again_with_other_data():
+    mark = w.Ellipses(np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)))
+    assert mark.encode()["cycle"].tolist() == [0, 1, 2]
+    mark.means, mark.covs = mark.means[:2], mark.covs[:2]
+    assert mark.encode()["cycle"].tolist() == [0, 1]
 
 
 def test_ellipse_is_the_level_set_of_the_density():
@@ -242,6 +264,16 @@ def test_a_request_is_answered_with_its_number_and_its_pixels():
     assert (content["kind"], content["view"], content["n"]) == ("frame", "a", 1) and content["ms"] > 0
     assert (page.picture() == 7).all()  # what a request leaves out is as the model has it
     assert (page.picture({"level": 999}) == 255).all()  # clamped, not refused
+    assert page.sent[-1][0]["set"] == {"level": 255}  # and the page hears where the control is now
+
+
+def test_a_restart_takes_a_scrubbed_timeline_along():
+    length = [9]
+    line = w.Timeline("t", lambda: length[0])
+    page = Page(Stage(lambda c: np.full((2, 2), c["t"], np.uint8), [line]))
+    assert page.draw({"t": 7})[0]["set"] == {}
+    length[0] = 2
+    assert page.draw({"t": 7})[0]["set"] == {"t": 1} and (page.picture({"t": 7}) == 1).all()
 
 
 def test_bad_requests_are_answered_in_words():
@@ -292,6 +324,9 @@ def test_a_callback_that_returns_no_picture_is_told_at_once():
         Stage(lambda c: np.zeros((2, 2)), [w.Toggle("a"), w.Slider("a", 0, 1)])
     with pytest.raises(ValueError, match="function draw"):
         Stage(np.zeros((2, 2)))
+    for wrong, words in ((w.Slider("a", 0, 1), "a list of controls, got Slider"), (["a"], "controls such as Slider")):
+        with pytest.raises(ValueError, match=words):
+            Stage(lambda c: np.zeros((2, 2)), wrong)
     with pytest.raises(ValueError, match="sampled control"):
         levels(sampled={"lvl": 3})
     with pytest.raises(ValueError, match="the view under 'z' to be one of 'picture', got 'map'"):
@@ -464,6 +499,22 @@ def test_trainer_starts_steps_pauses_resets_and_ends():
     assert trainer.step().wait().latest.state == 1
     trainer.stop().wait()
     assert trainer._thread is None and trainer.latest.state == 1
+
+
+def test_steps_that_are_asked_for_quickly_are_all_done():
+    gate = threading.Semaphore(0)
+
+    def make():
+        for k in itertools.count(1):
+            gate.acquire()
+            yield k
+
+    trainer = w.Trainer(make, every=0)
+    trainer.step().step(2)  # the second before the first was done
+    [gate.release() for _ in range(3)]
+    assert trainer.wait(10).latest == w.Snapshot(3, 3)
+    gate.release()
+    trainer.stop().wait()
 
 
 def test_pause_shows_the_very_last_step():
@@ -724,6 +775,17 @@ def test_gif_has_a_frame_for_every_state():
         levels().gif()
 
 
+def test_gif_has_one_size_however_many_lines_its_words_need():
+    said = lambda c: "a read-out that grows " * (1 + 8 * c["t"])
+    stage = Stage(lambda c: np.zeros((4, 4)), [w.Timeline("t", 2)], describe=said)
+    moving = Image.open(io.BytesIO(stage.gif(width=400)))
+    first = moving.size
+    moving.seek(1)
+    assert moving.size == first
+    last = np.asarray(moving.convert("L"))
+    assert (last[-6:] > 250).all() and (last < 160).any(1)[-30:].any()  # all lines are there, then the edge
+
+
 def test_code_rebuilds_the_stage():
     source = "from tests_of_the_stage import staged\nstaged()"
     stage = staged(source=source)
@@ -779,6 +841,9 @@ def test_html_is_one_piece_and_small_enough():
     assert levels().to_html().startswith("<img")  # nothing sampled: a picture
     with pytest.raises(ValueError, match="decoder for the browser"):
         stage.to_html("browser")
+    for wrong in (0, (3, 3)):
+        with pytest.raises(ValueError, match="samples .*level"):
+            staged(sampled={"level": wrong}).to_html()
     handles = Stage(lambda c: np.zeros((2, 2)), [w.Handles("h", [(0, 0)], on="picture")], sampled={"h": 3})
     with pytest.raises(ValueError, match="can be sampled"):
         handles.to_html()

@@ -69,6 +69,8 @@ class Slider:
             self.value = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         if self.step is None:
             self.step = 0.01 if self.log else (self.high - self.low) / 100  # a logarithmic step is a share of the track
+        if not self.step > 0:
+            raise bad(f"a step > 0 for slider {self.name!r}", self.step, "step=0.1")
         self.label = self.label or self.name
         self.value = self.clean(self.value)
 
@@ -112,6 +114,8 @@ class Pad:
 
     def __post_init__(self):
         self.extent = extent4("limit", self.limit)
+        if isinstance(self.labels, str) or len(self.labels) != 2:
+            raise bad(f"labels of the two axes of pad {self.name!r}", self.labels, 'labels=("z1", "z2")')
         left, right, bottom, top = self.extent
         if self.value is None:
             self.value = [(left + right) / 2, (bottom + top) / 2]
@@ -265,6 +269,8 @@ class Timeline:
     def __post_init__(self):
         if not callable(self.length):
             integer(f"length of timeline {self.name!r}", self.length)
+        if not self.fps > 0:
+            raise bad(f"fps > 0 for timeline {self.name!r}", self.fps, "fps=12")
         self.label = self.label or self.name
         self.value = self.clean(self.value)
 
@@ -280,7 +286,8 @@ class Timeline:
         return last if index == -1 else index
 
     def value_of(self, state):
-        return self.now() - 1 if state == -1 else state
+        last = self.now() - 1
+        return last if state == -1 else min(state, last)  # checkpoints may have been thrown away since
 
     def words(self, state) -> str:
         return f"{self.label} {'latest' if state == -1 else state}"

@@ -7,7 +7,7 @@ array of red, green, blue in [0, 1].
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -125,10 +125,9 @@ class Ellipses:
         values, vectors = np.linalg.eigh(covs)  # (K, 2), (K, 2, 2)
         axes = vectors * np.sqrt(np.clip(values, 0, None))[:, None, :]  # columns: std times direction
         rows = np.concatenate([means, axes[:, :, 1], axes[:, :, 0]], 1)  # (K, 6)
-        if self.color is None:
-            self.color = np.arange(len(means))
+        look = _look(self if self.color is not None else replace(self, color=np.arange(len(means))), len(means))
         radii = [float(r) for r in self.radii]
-        return {"mark": "ellipses", "xy": rows, "radii": radii, "width": float(self.width), **_look(self, len(means))}
+        return {"mark": "ellipses", "xy": rows, "radii": radii, "width": float(self.width), **look}
 
 
 @dataclass

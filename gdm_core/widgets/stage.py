@@ -77,7 +77,9 @@ class Stage(anywidget.AnyWidget):
         self.title, self.caption, self.decoder = title, caption, decoder
         self.sampled = dict(sampled or {})
         self.controls = {}
-        for control in controls if isinstance(controls, Iterable) else [controls]:
+        if not isinstance(controls, Iterable):
+            raise bad("a list of controls", type(controls).__name__, "Stage(draw, [Slider(...)])")
+        for control in controls:
             if not hasattr(control, "spec"):
                 raise bad("controls such as Slider or Pad", type(control).__name__, "Stage(draw, [Slider(...)])")
             if control.name in self.controls:

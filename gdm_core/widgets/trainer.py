@@ -155,8 +155,9 @@ class Trainer:
         return self._ask() if self._thread else self
 
     def step(self, n: int = 1) -> "Trainer":
-        """Do `n` steps more, then rest."""
-        return self._ask(owed=integer("n", n))
+        """Do `n` steps more than are owed already, then rest."""
+        with self._wake:
+            return self._ask(owed=self._owed + integer("n", n))
 
     def reset(self) -> "Trainer":
         """Forget everything and make the generator anew; it rests before its first step."""

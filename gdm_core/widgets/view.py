@@ -89,6 +89,8 @@ class View:
             if not hasattr(mark, "encode"):
                 raise bad("marks such as Points or Lines as overlay", type(mark).__name__, "overlay=[Points(xy)]")
             marks.append(mark.encode())
+        if not isinstance(self.axes, bool) and (isinstance(self.axes, str) or len(self.axes) != 2):
+            raise bad("axes as True or (x label, y label)", self.axes, 'axes=("step", "nats")')
         axes = self.axes if isinstance(self.axes, bool) else [str(a) for a in self.axes]
         return out | {
             "extent": list(extent),
@@ -155,6 +157,8 @@ def picture(image, colormap: str | None = None, limits=None) -> tuple[np.ndarray
     lost = int((~(fine if image.ndim == 2 else fine.all(-1))).sum())
     if colormap and image.ndim == 3:
         raise bad("a field (H, W) for a colormap", image.shape, "colormap=None for an image in color")
+    if limits is not None and np.shape(limits) != (2,):
+        raise bad("limits as (low, high)", limits, "limits=(0, 1)")
     low, high = (0.0, 1.0) if limits is None else (float(v) for v in limits)
     if limits is None and colormap:
         low, high = (float(image[fine].min()), float(image[fine].max())) if fine.any() else (0.0, 1.0)

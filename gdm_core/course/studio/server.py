@@ -170,7 +170,7 @@ class Studio(Voila):
     def address(self) -> str:
         """Of the start page, for this machine."""
         token = self.identity_provider.token
-        host = "localhost" if self.ip in (*LOCAL, *EVERYWHERE) else self.ip
+        host = "localhost" if self.ip in (*LOCAL, *EVERYWHERE) else f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"http://{host}:{self.port}{self.base_url}" + (f"?token={token}" if token else "")
 
     def init_handlers(self) -> list:
