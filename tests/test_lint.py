@@ -93,7 +93,7 @@ FAULTS = {
     "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),
     "edited": (lambda nb, code: code[5].update(source="other"), "got cells edited after the build"),
     "retagged": (lambda nb, code: code[5].metadata.update(tags=["x"]), "got cells edited after the build"),
-    "large": (show(**{"image/png": "a" * LARGEST}), "needed at most 1.5 MB, got 1.50 MB"),
+    "large": (show(**{"image/png": "a" * LARGEST}), "needed at most 2.0 MB, got 2.00 MB"),
     "unclaimed": (
         lambda nb, code: code[1].outputs[0].update(text="gap: 0.123\n✓ gap: 0.124 nats (needed ≤ 0.2)\n"),
         "cell 5: needed a claim that printed 0.123, got none; try the number as printed, such as 0.124",

@@ -17,7 +17,7 @@ from gdm_core.course.notebooks import SOLUTION, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
 
 PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
-LARGEST = 1_500_000
+LARGEST = 2_000_000
 IGNORED = "nbval-ignore-output"
 IGNORED_SHARE = 0.2
 MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", "application/vnd.plotly.v1+json"}
