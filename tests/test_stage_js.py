@@ -522,6 +522,21 @@ def test_png_gif_link_and_code(live, tmp_path):
     assert tab.evaluate("location.hash") == "#stage=pad&z=[0.5,0]&new+noise=1"
 
 
+def test_a_gif_keeps_its_shapes_when_words_need_more_lines(live):
+    said = lambda c: "a read-out that grows " * (1 + 12 * c["step"])
+    tab = live(padded(controls=[w.Timeline("step", 2, fps=20)], describe=said))
+    with tab.expect_download() as kept:
+        tab.click('[data-tool="GIF"]')
+    moving = Image.open(kept.value.path())
+    frames = []
+    for k in range(2):
+        moving.seek(k)
+        frames.append(np.asarray(moving.convert("L"), float))
+    views = slice(0, int(0.5 * len(frames[0])))
+    assert np.abs(frames[0][views] - frames[1][views]).max() < 40  # the pictures stand where they stood
+    assert (frames[0][-20:] > 250).all() and (frames[1][-60:-20] < 128).any()
+
+
 def test_a_link_restores_the_state_and_rubbish_is_left_out(live, tab):
     tab.evaluate("location.hash = '#stage=pad&z=[1,-1]&new+noise=\"x\"&other=3&step=[1'")
     live(padded(controls=[w.Button("new noise"), w.Timeline("step", 5)], link=True))

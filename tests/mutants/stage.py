@@ -142,6 +142,13 @@ MUTANTS = [
         "if (needed < 0)",
         js("numbers_and_label_of_an_axis_stand_apart"),
     ),
+    Mutant(
+        "frames-of-a-gif-squeezed-to-one-height",
+        f"{HERE}/js/gif.js",
+        "height: Math.round((full.height * width) / full.width) });",
+        "height: shots[0]?.height ?? Math.round((full.height * width) / full.width) });",
+        js("a_gif_keeps_its_shapes_when_words_need_more_lines"),
+    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",

@@ -11,9 +11,8 @@ function saveGif(stage, button, say) {
   let before = performance.now();
   const shoot = () => {
     const full = compose(stage, 1);
-    const width = Math.min(WIDE, full.width),
-      height = Math.round((full.height * width) / full.width);
-    const canvas = h("canvas", { width: shots[0]?.width ?? width, height: shots[0]?.height ?? height });
+    const width = shots[0]?.width ?? Math.min(WIDE, full.width);
+    const canvas = h("canvas", { width, height: Math.round((full.height * width) / full.width) });
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(full, 0, 0, canvas.width, canvas.height);
     shots.push(context.getImageData(0, 0, canvas.width, canvas.height));
@@ -29,7 +28,7 @@ function saveGif(stage, button, say) {
     button.setAttribute("aria-pressed", false);
     if (!shots.length) return say("nothing moved, nothing saved");
     const fps = stage.timeline() ? stage.spec.controls.find((c) => c.name === stage.timeline()[0]).fps : 0;
-    const bytes = encodeGif(shots, fps ? shots.map(() => 1000 / fps) : [...delays.slice(1), 600]);
+    const bytes = encodeGif(level(shots), fps ? shots.map(() => 1000 / fps) : [...delays.slice(1), 600]);
     download(new Blob([bytes], { type: "image/gif" }), `${stage.spec.name}.gif`);
     say(`${shots.length} frames saved`);
   };
@@ -55,6 +54,19 @@ function saveGif(stage, button, say) {
     stage.move(name, Math.round((i * (control.length() - 1)) / Math.max(1, count - 1)));
   };
   next(0);
+}
+
+/** All as tall as the tallest, though words may need more lines in some: the color of the lower edge goes on. */
+function level(shots) {
+  const tallest = Math.max(...shots.map((shot) => shot.height));
+  return shots.map((shot) => {
+    if (shot.height === tallest) return shot;
+    const out = new ImageData(shot.width, tallest),
+      pixels = new Uint32Array(out.data.buffer);
+    pixels.fill(new Uint32Array(shot.data.buffer).at(-1));
+    out.data.set(shot.data);
+    return out;
+  });
 }
 
 /** ImageData of one size, milliseconds each -> Uint8Array. */
@@ -107,7 +119,7 @@ function closest(palette, r, g, b) {
   return best;
 }
 
-/** Up to 256 colors: split the box of colors with the longest side at its median, again and again (Heckbert, 1982). */
+/** Up to 256 colors: split the box of colors with the longest side in its middle, again and again (after Heckbert, 1982). */
 function medianCut(shots) {
   const counts = new Map(),
     stride = Math.max(1, Math.floor(shots.length / 8));
