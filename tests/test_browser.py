@@ -37,7 +37,9 @@ stage = Stage(draw, [Pad("z", limit=3.0, step=0.05)], title="Pad", sampled={"z":
 stage"""
 TRAINING = """\
 import numpy as np, torch
-from gdm_core.widgets import Pad, Stage, Trainer
+from gdm_core.widgets import Button, Pad, Stage, Trainer
+
+pressed = []
 
 def steps():
     x = torch.randn(200, 200)
@@ -47,9 +49,17 @@ def steps():
 
 def draw(controls):
     x, y = controls["z"]
-    return np.full((8, 8), (x + 3) * 20 + (y + 3) * 20, np.uint8)
+    return np.full((8, 8), (x + 3) * 20 + (y + 3) * 20 + len(pressed), np.uint8)
 
-Stage(draw, [Pad("z", limit=3.0)], title="Training", trainer=Trainer(steps, lambda _: None))"""
+controls = [Pad("z", limit=3.0), Button("count", press=pressed.append)]
+Stage(draw, controls, title="Training", trainer=Trainer(steps, lambda _: None))"""
+SOCKETS = """
+globalThis.sockets = [];
+globalThis.WebSocket = class extends WebSocket {
+  told = [];
+  constructor(...address) { super(...address); sockets.push(this); }
+  send(data) { this.told.push(new TextDecoder().decode(data)); super.send(data); }
+};"""
 CHAPTER = f"""\
 # %% [markdown]
 # ## 1.1 Play
@@ -247,6 +257,20 @@ def test_a_kernel_that_dies_is_said_and_the_hand_finds_its_place_again(tab, stud
     tab.wait_for_load_state("domcontentloaded")
     until(lambda: seen(tab) is not None, 60, "a picture")
     shows(tab, twin, z)
+
+
+def test_a_lost_connection_comes_back_and_repeats_nothing_that_was_answered(tab, studio):
+    tab.add_init_script(SOCKETS)
+    alive(tab, f"{studio.url}voila/render/training.ipynb")
+    tab.locator('[data-control="count"]').click()
+    until(lambda: (seen(tab) == 121).all(), 20, "the press")
+    tab.evaluate("sockets.at(-1).close()")
+    draws = lambda: [t for t in tab.evaluate("sockets.length > 1 ? sockets.at(-1).told : []") if '"kind":"draw"' in t]
+    (asked,) = until(draws, 20, "the page to ask what changed meanwhile")
+    assert '"presses":{}' in asked
+    drag(tab, (0, 0), (1, 2))
+    x, y = state(tab)
+    until(lambda: (seen(tab) == int((x + 3) * 20 + (y + 3) * 20 + 1)).all(), 20, "the picture")
 
 
 def test_start_page_shows_explorers_and_chapters(tab, studio):

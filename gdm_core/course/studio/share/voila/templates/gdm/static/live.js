@@ -45,7 +45,7 @@ function makeModel(id, values) {
   const listeners = new Map(), changed = new Set();
   const model = {
     values,
-    last: null, // a request that may have been lost with the connection
+    last: null, // a request without an answer so far: it may be lost with the connection
     get: (name) => values[name],
     set(name, value) {
       values[name] = value;
@@ -63,7 +63,10 @@ function makeModel(id, values) {
       send(id, { method: "custom", content });
     },
     receive({ method, content, state }, buffers) {
-      if (method === "custom") model.emit("msg:custom", content, buffers);
+      if (method === "custom") {
+        if (content.n === model.last?.n) model.last = null;
+        model.emit("msg:custom", content, buffers);
+      }
       if (method === "update") {
         Object.assign(values, state);
         for (const name of Object.keys(state)) model.emit(`change:${name}`);
@@ -82,7 +85,10 @@ function connect() {
     tries = 0;
     say("");
     if (models.size) {
-      for (const model of models.values()) if (model.last) model.send(model.last);
+      for (const model of models.values()) {
+        if (model.last) model.send(model.last);
+        else model.emit("msg:custom", { kind: "stale" }, []); // who knows what changed meanwhile
+      }
       return;
     }
     control = `${session}-control`;
