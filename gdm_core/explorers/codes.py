@@ -93,7 +93,7 @@ class Crowd:
         """A warning when z is further from all codes than codes are from one another, or where the prior hardly is."""
         if self.nearest(z)[1] <= self.usual[1]:
             return atypical(z)
-        return "off the crowd: of 100 codes only one has its nearest neighbor as far away as this"
+        return "off the crowd, no code near"
 
     def named(self, i: int) -> str:
         """Picture i in words: its class, and its style where that is known."""

@@ -90,10 +90,10 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         i, away = near.nearest(z)
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
         views = {f"gallery {name}": View(gallery, label=word) for name, word in zip("abc", words)}
-        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z))
+        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z), size=1.3)
         views["pixels"] = View(ink(pixels), label="= by pixels")
         if truth is None:
-            views["truth"] = View(ink(near.pictures.x[i]), label="the picture with the nearest code")
+            views["truth"] = View(ink(near.pictures.x[i]), label="the nearest code's picture")
         else:
             views["truth"] = View(ink(truth), label="the truth, by the pen")
             wrong = lambda p: (p - truth).square().sum().item()
@@ -119,6 +119,6 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         title="a − b + c",
         caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",
         source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",
-        sampled={"a": 20, "amount": 5},
+        sampled={"a": 20, "c": 20, "model": 2},
         name="arithmetic",
     )
