@@ -118,7 +118,7 @@ def _board(made: Tensor, truth: Tensor, label: str, words: str) -> View:
         Lines(corners + [0, 2 * high], "accent", width=4, label="at z"),
         Lines(corners + [0, start], "exact", width=4, label=words),
     ]
-    return View(image, marks, label=label, size=2.6)
+    return View(image, marks, label=label, size=2.2)
 
 
 def _codes(crowd: Crowd) -> View:
