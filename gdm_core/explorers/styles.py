@@ -27,7 +27,6 @@ from gdm_core.widgets import (
 
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
-GAP = 6  # pixels between the board and the truth below it
 EVERY = torch.arange(10)
 PEN, CODES = "the pen, in the style of the nearest code", "in each class the picture with the nearest code"
 
@@ -111,9 +110,10 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
 def _board(made: Tensor, truth: Tensor, label: str, words: str) -> View:
     """Five rows of decoded pictures, the one at z framed; below them what they are compared with."""
     board, below = (tile(1 - x, 10) for x in (made, truth))
-    image = np.concatenate([board, np.full((GAP, board.shape[1]), 255, np.uint8), below])
-    wide, high, start = board.shape[1], below.shape[0], board.shape[0] + GAP
-    corners = np.array([[1, 1], [wide - 1, 1], [wide - 1, high - 1], [1, high - 1], [1, 1]])
+    wide, high, apart = board.shape[1], below.shape[0], below.shape[0] // 5
+    image = np.concatenate([board, np.full((apart, wide), 255, np.uint8), below])
+    start, rim = len(board) + apart, high / 30
+    corners = np.array([[rim, rim], [wide - rim, rim], [wide - rim, high - rim], [rim, high - rim], [rim, rim]])
     marks = [
         Lines(corners + [0, 2 * high], "accent", width=4, label="at z"),
         Lines(corners + [0, start], "exact", width=4, label=words),
