@@ -1,4 +1,3 @@
-# A draft: not built and not checked; see README, "Chapters".
 # %% [markdown]
 # # 5 · Latent space: changing one thing and leaving the rest
 #
@@ -33,7 +32,8 @@ from torch.nn.functional import avg_pool2d, one_hot
 
 from gdm_core import colors, data, disentanglement, latent, likelihoods, networks, plotting, train
 from gdm_core.course.claims import claim
-from gdm_core.data import scenes, strokes
+from gdm_core.data import strokes
+from gdm_core.explorers.traverse import ARC, CIRCLE, rooms
 from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.vae import VAE
 from gdm_core.models.vqvae import VQVAE
@@ -95,8 +95,7 @@ rows = [(0.6, 1.3, 1.0), (-0.3, 3.2, 0.8), (0.2, 2.2, 1.5)]
 board = torch.cat([drawn(torch.arange(10, device=DEVICE), torch.tensor([row] * 10, device=DEVICE)) for row in rows])
 plotting.images(board, ax, columns=10)
 ax.set_title("Each row is one style, each column one class")
-for i, words in enumerate(["slanted, thin", "bold, leaning back", "wide"]):
-    ax.text(-0.6, (i + 0.5) * (board.shape[-1] + 1), words, ha="right", va="center")
+ax.set_yticks([(i + 0.5) * (board.shape[-1] + 1) for i in range(3)], ["slanted, thin", "bold, leaning back", "wide"]);
 
 # %% [markdown]
 # To check a decoded picture we need its style as a number. We build a **measuring device**: a small network that reads
@@ -152,10 +151,13 @@ made, truth = moved(test_codes[one], test_y[one], every), drawn(every, test_styl
 
 
 def two_boards(made, truth, title):
-    fig, axes = plt.subplots(1, 3, figsize=(14, 3.1), width_ratios=[1, 10, 10])
-    for ax, pictures, columns, words in zip(axes, (test_x[shown], made, truth), (1, 10, 10), ("given", title, "the truth")):
-        plotting.images(pictures, ax, columns=columns)
-        ax.set_title(words)
+    rows = torch.cat([test_x[shown][:, None], made.unflatten(0, (-1, 10))], 1)  # the given picture, then ten
+    fig, axes = plt.subplots(1, 2, figsize=(14, 3.2), width_ratios=[11, 10])
+    plotting.images(rows.flatten(0, 1), axes[0], columns=11)
+    plotting.images(truth, axes[1], columns=10)
+    axes[0].axvline(made.shape[-1], color=colors.ACCENT, lw=3)
+    axes[0].set_title(f"given | {title}")
+    axes[1].set_title("the truth")
 
 
 two_boards(made, truth, "moved by the difference of class means")
@@ -166,14 +168,14 @@ as_others = lambda decode: torch.stack([meter(decode(k), k) for k in others])  #
 kept_plain = [agreement(s, t.expand(9, -1)) for s, t in
               zip(as_others(lambda k: moved(test_codes, test_y, k)).movedim(2, 0), test_style.T)]
 known = LogisticRegression(max_iter=2000).fit(codes.cpu(), y.cpu()).score(test_codes.cpu(), test_y.cpu())
-for name, r in zip(STYLES, kept_plain):
-    claim(f"{name} after the change of class: correlation with the writer's", r, below=0.97, digits=2)
+for name, r, most in zip(STYLES, kept_plain, (0.97, 0.6, 0.85)):
+    claim(f"{name} after the change of class: correlation with the writer's", r, below=most, digits=2)
 claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2);
 
 # %% [markdown]
-# Many results are no digit, and the thickness is mostly lost. The reason is the last number: class and style share one
-# space, the class has its own region there, and each region has its own layout. We asked for a change of class along a
-# direction that means something else in every region.
+# Many results are no digit, and the thickness is mostly lost. Class and style share one space here: the last number says that each
+# class has a region to itself, and nothing gives the regions the same layout. We asked for a change of class along a direction
+# that means something else in every region.
 #
 # ## 5.2 Tell encoder and decoder the label
 #
@@ -186,7 +188,7 @@ claim("share of test digits whose class a linear classifier reads off z", known,
 # gain nothing in the first, where $y$ is known anyway. So $z$ is left to everything else: the style.
 
 # %%
-conditional = learn(lambda: VAE(x.shape[1:], 3, hidden=(256, 256), likelihood=noise(0.2), labels=10), x, y)
+conditional = learn(lambda: VAE(x.shape[1:], 3, hidden=(256, 256), likelihood=noise(0.3), labels=10), x, y)
 
 
 def bare_bound(x, y):
@@ -194,7 +196,7 @@ def bare_bound(x, y):
     mean, log_std = conditional.encoder.net(torch.cat([x.flatten(1), label], 1)).chunk(2, 1)  # (B, 3) each
     z = mean + log_std.exp() * torch.randn_like(mean)
     picture = conditional.decoder.net(torch.cat([z, label], 1)).view_as(x)
-    log_px = Normal(picture, 0.2).log_prob(x).sum((1, 2, 3))
+    log_px = Normal(picture, 0.3).log_prob(x).sum((1, 2, 3))
     kl = (0.5 * (mean**2 + (2 * log_std).exp() - 1) - log_std).sum(1)
     return log_px - kl  # (B,) nats
 
@@ -202,10 +204,11 @@ def bare_bound(x, y):
 torch.manual_seed(SEED)
 bare = bare_bound(test_x, test_y)
 torch.manual_seed(SEED)
-claim("bare and library bound, largest difference", (bare - conditional.elbo(test_x, test_y)).abs().max(), below=0.01, digits=1, unit="nats")
+gap = (bare - conditional.elbo(test_x, test_y)).abs().max()
+claim("bare and library bound, largest difference", gap, below=0.01, digits=1, unit="nats")
 z, test_z = conditional.encode(x, y).mean, conditional.encode(test_x, test_y).mean
 left = LogisticRegression(max_iter=2000).fit(z.cpu(), y.cpu()).score(test_z.cpu(), test_y.cpu())
-claim("share of test digits whose class a linear classifier reads off z now (guessing: 0.1)", left, below=0.4, digits=2);
+claim("share of test digits whose class a linear classifier reads off z now", left, below=0.4, digits=2);
 
 # %% [markdown]
 # ## 5.3 Analogies, checked
@@ -223,25 +226,26 @@ same = meter(conditional.decode(test_z, test_y).mean, test_y)
 
 fig, axes = plt.subplots(1, 3, figsize=(13, 3.9))
 for i, (ax, name, r) in enumerate(zip(axes, STYLES, kept)):
-    ax.scatter(test_style[:, i].cpu(), as_style[0, :, i].cpu(), s=7, color=colors.MODEL, alpha=0.6, linewidths=0)
+    ax.scatter(test_style[:500, i].cpu(), as_style[0, :500, i].cpu(), s=9, color=colors.MODEL, alpha=0.6, lw=0)
     ends = [test_style[:, i].min().item(), test_style[:, i].max().item()]
     ax.plot(ends, ends, color=colors.EXACT, lw=2)
     ax.set(title=f"{name}: correlation {r:.2f}", xlabel="in the given picture", ylabel="in the next class")
 
 # %%
-for i, name in enumerate(STYLES):
-    claim(f"{name}: correlation with the given picture's, same class", agreement(same[:, i], test_style[:, i]), above=0.8, digits=2)
-    claim(f"{name}: the nine other classes", kept[i], above=0.4, digits=2)
-claim("thickness kept: conditional minus plain", kept[1] - kept_plain[1], above=0.1, digits=2);
+for i, (name, least) in enumerate(zip(STYLES, (0.85, 0.65, 0.5))):
+    back = agreement(same[:, i], test_style[:, i])
+    claim(f"{name}: correlation with the given picture's, same class", back, above=0.8, digits=2)
+    claim(f"{name}: the nine other classes", kept[i], above=least, digits=2)
+claim("thickness kept: conditional minus plain", kept[1] - kept_plain[1], above=0.2, digits=2);
 
-# %% [markdown]
-# Style survives the change of class, far better than before, and not perfectly: within its own class every style comes
-# back almost exactly, across classes a part is lost, most of it in thickness and width. No surprise if you look at the bound again.
+# %% [markdown] tags=["read-out"]
+# Style survives the change of class far better than before, and not perfectly. Within its own class it comes back almost exactly;
+# across classes the correlation of the thickness is 0.85 and that of the width 0.75. No surprise if you look at the bound again.
 # **Nothing in it says that $z_1 = 1$ must mean the same for a 3 and for a 7.** A decoder could use another map for every
 # class and reach the same bound. That the maps agree as far as they do is owed to the weights which the classes share,
 # a habit of the network and not a promise of the model.
 #
-# **Predict before you run.** Would the agreement become perfect with a hundred times more data?
+# **Predict.** Would the agreement become perfect with a hundred times more data?
 #
 # <details><summary>Answer</summary>
 #
@@ -253,18 +257,21 @@ claim("thickness kept: conditional minus plain", kept[1] - kept_plain[1], above=
 # The same on pictures that people made, where nobody knows the truth. Each row keeps its $z$.
 
 # %%
-real, real_test = (data.load(REAL, split, n=None if REAL == "digits" else 4000, device=DEVICE) for split in ("train", "test"))
+few = None if REAL == "digits" else 4000
+real, real_test = (data.load(REAL, split, n=few, device=DEVICE) for split in ("train", "test"))
 real_x, fresh_x = small(real.x), small(real_test.x)
-hand = learn(lambda: VAE(real_x.shape[1:], 6, hidden=(256,), likelihood=noise(0.2), labels=10), real_x, real.labels)
+hand = learn(
+    lambda: VAE(real_x.shape[1:], 6, hidden=(256,), likelihood=noise(0.2), labels=10), real_x, real.labels
+)
 given = torch.stack([(real_test.labels == k).nonzero()[3, 0] for k in (2, 3, 5, 6, 9)])
 style_z = hand.encode(fresh_x[given], real_test.labels[given]).mean
 many = torch.arange(10, device=DEVICE).repeat(len(given))
 
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.9), width_ratios=[1, 10])
-plotting.images(fresh_x[given], axes[0], columns=1)
-plotting.images(hand.decode(style_z.repeat_interleave(10, 0), many).mean, axes[1], columns=10)
-axes[0].set_title("given")
-axes[1].set_title("the same z with each label")
+made = hand.decode(style_z.repeat_interleave(10, 0), many).mean.unflatten(0, (-1, 10))
+fig, ax = plt.subplots(figsize=(9, 4.4))
+plotting.images(torch.cat([fresh_x[given][:, None], made], 1).flatten(0, 1), ax, columns=11)
+ax.axvline(real_x.shape[-1], color=colors.ACCENT, lw=3)
+ax.set_title("given | the same z with each label");
 
 # %% [markdown]
 # **Play.** Class by style, live: vary the label at fixed $z$ along a row, vary $z$ at a fixed label down a column. *Before
@@ -273,7 +280,7 @@ axes[1].set_title("the same z with each label")
 # %%
 from gdm_core import explorers
 
-pass  # explorers.style_board()
+explorers.style_board()
 
 # %% [markdown]
 # ## 5.4 Between two pictures
@@ -289,19 +296,21 @@ low[:, 0], high[:, 0] = -0.1, 0.5
 a, b, middle = (drawn(some_y, s) for s in (low, high, (low + high) / 2))
 za, zb = (conditional.encode(p, some_y).mean for p in (a, b))
 cross_fade, halfway = (a + b) / 2, conditional.decode((za + zb) / 2, some_y).mean
-floor = conditional.decode(conditional.encode(middle, some_y).mean, some_y).mean  # what the model makes of the truth itself
+floor = conditional.decode(conditional.encode(middle, some_y).mean, some_y).mean  # made of the truth itself
 error = lambda p: (p - middle).square().sum((1, 2, 3)).mean()
 
-fig, axes = plt.subplots(1, 4, figsize=(13, 2.9))
-for ax, p, words in zip(axes, (torch.cat([a[[4, 7]], b[[4, 7]]]), cross_fade[[4, 7]], halfway[[4, 7]], middle[[4, 7]]),
-                        ("the ends", "halfway in pixels", "halfway in z", "the truth")):
-    plotting.images(p, ax, columns=2)
+panels = {"one end": a, "halfway in pixels": cross_fade, "halfway in z": halfway,
+          "the truth": middle, "the other end": b}
+fig, axes = plt.subplots(1, 5, figsize=(14, 2.2))
+for ax, (words, p) in zip(axes, panels.items()):
+    plotting.images(p[[4, 7]], ax, columns=2)
     ax.set_title(words)
 
 # %%
-claim("squared error halfway, average of pixels", error(cross_fade), above=2 * error(halfway).item(), digits=2)
-claim("average of codes, decoded", error(halfway), above=0, digits=2)
-claim("the truth itself, encoded and decoded", error(floor), below=error(halfway).item(), digits=2);
+least, most = error(floor).item(), error(cross_fade).item()
+claim("squared error halfway, average of pixels", most, above=2 * error(halfway).item(), digits=2)
+claim("average of codes, decoded", error(halfway), above=least, below=most / 2, digits=2)
+claim("the truth itself, encoded and decoded", least, below=0.7 * error(halfway).item(), digits=2);
 
 # %% [markdown]
 # ### Straight or round?
@@ -321,26 +330,28 @@ def bare_sphere(a, b, t):
 
 a, b = torch.randn(2, 16, dtype=torch.float64)
 t = torch.linspace(0, 1, 9, dtype=torch.float64)
-path = latent.interpolate(a, b, 9, spherical=True)
-claim("bare and library path, largest difference", (path - torch.stack([bare_sphere(a, b, s) for s in t])).abs().max(), below=1e-12)
-claim("distance of the path's ends from the two codes", (path[[0, -1]] - torch.stack([a, b])).abs().max(), below=0.0)
+path, bare = latent.interpolate(a, b, 9, spherical=True), torch.stack([bare_sphere(a, b, s) for s in t])
+claim("bare and library path, largest difference", (path - bare).abs().max(), below=1e-12)
+claim("distance of the path's ends from a and b", (path[[0, -1]] - torch.stack([a, b])).abs().max(), below=0.0)
 
 fig, axes = plt.subplots(1, 3, figsize=(13, 3.4), sharey=True)
 share = {}
-for ax, q in zip(axes, (2, 16, 128)):
+for ax, q in zip(axes, (3, 16, 128)):
     pairs = torch.randn(2, 400, q)
     along = torch.linspace(0, 1, 21)
-    for spherical, color, words in ((False, colors.NOISE, "straight"), (True, colors.LATENT, "spherical")):
-        radius = latent.interpolate(*pairs, along, spherical=spherical).norm(dim=2) / q**0.5
-        ax.plot(along, radius[:, :12], color=color, lw=1.2, alpha=0.7)
-        ax.text(0.5, 0.02 if not spherical else 1.62, words, color=color, ha="center", fontweight="bold")
     inner, outer = (chi.ppf(p, q) / q**0.5 for p in (0.05, 0.95))
-    ax.axhspan(inner, outer, color=colors.EXACT, alpha=0.15, lw=0)
+    ax.axhspan(inner, outer, color=colors.EXACT, alpha=0.18, lw=0)
+    for spherical, color in ((False, colors.NOISE), (True, colors.LATENT)):
+        radius = latent.interpolate(*pairs, along, spherical=spherical).norm(dim=2) / q**0.5
+        ax.plot(along, radius[:, :6], color=color, lw=1.2, alpha=0.6)
+        ax.plot(along, radius.median(1).values, color=color, lw=4)
     share[q] = chi.cdf((q / 2) ** 0.5, q)
-    ax.set(title=f"{q} latents", xlabel="from a to b", ylim=(0, 1.8))
+    ax.set(title=f"{q} latents", xlabel="from a to b", ylim=(0, 1.9))
+axes[2].text(0.5, 0.5, "straight", color=colors.NOISE, ha="center", fontweight="bold")
+axes[2].text(0.5, 1.42, "spherical", color=colors.LATENT, ha="center", fontweight="bold")
+axes[2].text(0.5, 1.2, "90 % of the prior", color=colors.EXACT, ha="center", fontweight="bold")
 axes[0].set_ylabel("radius / √q")
-axes[0].text(0.02, 1.35, "90 % of the prior", color=colors.EXACT, fontweight="bold")
-claim("share of the prior within the radius of a straight line's middle, 2 latents", share[2], near=0.39, within=0.01)
+claim("share of the prior within the radius of a straight line's middle, 3 latents", share[3], near=0.32, within=0.01)
 claim("16 latents", share[16], near=0.05, within=0.01, digits=2)
 claim("128 latents", share[128], below=1e-6);
 
@@ -348,22 +359,25 @@ claim("128 latents", share[128], below=1e-6);
 # Does it matter for pictures? Measure: the ink of decoded pictures along many paths between draws from the prior.
 
 # %%
-pictures, unseen = (data.load(DATASET, split, n=None if DATASET == "digits" else (20000 if FULL else 4000), seed=SEED, device=DEVICE)
-                    for split in ("train", "test"))
-px, unseen_x = small(pictures.x), small(unseen.x)
+few = None if DATASET == "digits" else 20000 if FULL else 4000
+px, unseen_x = (small(data.load(DATASET, split, n=few, seed=SEED, device=DEVICE).x) for split in ("train", "test"))
 walk = learn(lambda: VAE(px.shape[1:], 16, hidden=(256,), likelihood=noise(0.1)), px)
 torch.manual_seed(SEED)
 ends = torch.randn(2, 500, 16, device=DEVICE)
 along = torch.linspace(0, 1, 9)
-paths = {words: walk.decode(latent.interpolate(*ends, along, spherical=words == "spherical")).mean for words in ("straight", "spherical")}
+paths = {
+    words: walk.decode(latent.interpolate(*ends, along, spherical=words == "spherical")).mean
+    for words in ("straight", "spherical")
+}
 ink = {words: p.clamp(0, 1).sum((2, 3, 4)).mean(1) for words, p in paths.items()}  # (9,)
 
-fig, axes = plt.subplots(1, 2, figsize=(14, 3.2), width_ratios=[2.3, 1])
-plotting.images(torch.cat([paths["straight"][:, 3], paths["spherical"][:, 3], paths["straight"][:, 5], paths["spherical"][:, 5]]), axes[0], columns=9)
+fig, axes = plt.subplots(1, 2, figsize=(13, 3.4), width_ratios=[2.1, 1])
+plotting.images(torch.cat([p[:, pair] for pair in (3, 5) for p in paths.values()]), axes[0], columns=9)
 axes[0].set_yticks([(i + 0.5) * (px.shape[-1] + 1) for i in range(4)], ["straight", "spherical"] * 2)
 axes[0].set_title("Two pairs of draws, two ways between them")
-for words, color in (("straight", colors.NOISE), ("spherical", colors.LATENT)):
-    plotting.curve(along, (ink[words] / ink[words][0]).cpu(), axes[1], words, color=color, at=0.5, offset=(-28, -14 if words == "straight" else 12))
+for words, color, up in (("straight", colors.NOISE, -14), ("spherical", colors.LATENT, 12)):
+    share = (ink[words] / ink[words][0]).cpu()
+    plotting.curve(along, share, axes[1], words, color=color, at=0.5, offset=(-28, up))
 axes[1].set(xlabel="from a to b", ylabel="ink, share of the ends", ylim=(0, 1.25), title="Straight lines fade")
 
 # %%
@@ -373,8 +387,10 @@ claim("spherical", fade["spherical"].abs(), below=0.1, digits=1);
 
 # %% [markdown]
 # The middle of a straight line is the *average* code of everything, and the decoder answers with the average picture: gray
-# and thin. On the shell nothing fades. Two cautions. A code that comes from an encoder is a posterior *mean*, a little
-# nearer to the origin than a draw, and there the case for the sphere is weaker. And neither path promises that what lies on it is a digit.
+# and thin. On the shell nothing fades. Three cautions. Few of these pictures are digits, on either path: the prior of this model holds much
+# that no data ever filled (chapter 4). A code that comes from an encoder is a posterior *mean*, a little
+# nearer to the origin than a draw, and there the case for the sphere is weaker. And a picture that fades is not *unlikely* under the prior: the density is highest
+# just there. It is only never drawn.
 #
 # ## 5.5 Arithmetic
 #
@@ -429,18 +445,22 @@ for ax, (attribute, low, high) in zip(axes, (("slant", -0.2, 0.5), ("thickness",
 # %%
 pick = [i for i in range(n) if int(ya[i]) == 4 or int(yc[i]) == 7][:3]
 four, answers = pictures_of["slant"]
-strip = torch.stack([four[0], four[1], four[2], answers["in pixels"], answers["in z, plain VAE"], answers["in z, conditional"], four[3]], 1)[pick]
+sums = [answers[k] for k in ("in pixels", "in z, plain VAE", "in z, conditional")]
+strip = torch.stack([*four[:3], *sums, four[3]], 1)[pick].flatten(0, 1)
 fig, ax = plt.subplots(figsize=(10, 4.2))
-plotting.images(strip.flatten(0, 1), ax, columns=7, titles=["a", "− b", "+ c", "pixels", "plain", "conditional", "truth"])
+titles = ["a", "− b", "+ c", "pixels", "plain", "conditional", "truth"]
+plotting.images(strip, ax, columns=7, titles=titles)
 
 # %%
 for attribute, e in table.items():
-    claim(f"{attribute}: error of a - b + c in z, as a share of leaving c alone", e["in z, conditional"] / e["c as it is"], below=0.9, digits=2)
-    claim(f"{attribute}: with one step averaged over all pairs", e["averaged step"] / e["c as it is"], below=0.9, digits=2)
-    claim(f"{attribute}: in pixels", e["in pixels"] / e["c as it is"], above=0.7, digits=2);
+    one, average, pixels = (e[k] / e["c as it is"] for k in ("in z, conditional", "averaged step", "in pixels"))
+    claim(f"{attribute}: error of a - b + c in z, as a share of leaving c alone", one, below=0.9, digits=2)
+    claim(f"{attribute}: with one step averaged over all pairs", average, below=0.8 * one, digits=2)
+    claim(f"{attribute}: in pixels", pixels, above=0.7, digits=2);
 
 # %% [markdown]
-# In pixels arithmetic is worth nothing: the ghost of the 4 stays. In the conditional space it works, roughly. In the plain
+# In pixels arithmetic is worth nothing: the ghost of $a$ stays. In the conditional space it works, roughly, and better when the
+# step is averaged over many pairs: one pair carries along whatever else sets its two pictures apart. In the plain
 # space it is a gamble, for the same reason as in 5.1. And nobody should call it a law: the error stays several times above what the model
 # can do when it sees the answer. Codes add up where the map from style to code is nearly linear and the same for both classes,
 # and that is exactly as far as it goes.
@@ -449,7 +469,7 @@ for attribute, e in table.items():
 # of a real example, and warns when it has left the crowd. *Try to find* a sum that ends in nonsense.
 
 # %%
-pass  # explorers.arithmetic()
+explorers.arithmetic()
 
 # %% [markdown]
 # ## 5.6 Two latents, the class held
@@ -464,9 +484,10 @@ fig, axes = plt.subplots(1, 3, figsize=(13, 4.5))
 for ax, k in zip(axes, (4, 7)):
     label = torch.full((49,), k, device=DEVICE)
     plotting.images(conditional.decode(grid.flatten(0, 1), label).mean, ax, columns=7)
-    ax.set(title=f"y = {k}, the same 49 codes", xlabel=f"z{order[1] + 1} from −2 to 2", ylabel=f"z{order[0] + 1} from −2 to 2")
+    down, across = (f"z{order[i] + 1} from −2 to 2" for i in (0, 1))
+    ax.set(title=f"y = {k}, the same 49 codes", xlabel=across, ylabel=down)
 
-reading = torch.zeros(3, 3)  # how a step of one standard deviation of each latent moves each style, in its standard deviations
+reading = torch.zeros(3, 3)  # how far a step of 1 in each latent moves each style, in its standard deviations
 for j in range(3):
     step = torch.zeros(3, device=DEVICE)
     step[j] = 0.5
@@ -475,7 +496,7 @@ for j in range(3):
 axes[2].imshow(reading, cmap=colors.DIVERGING, vmin=-1.5, vmax=1.5)
 for j in range(3):
     for i in range(3):
-        axes[2].text(i, j, f"{reading[j, i]:+.1f}", ha="center", va="center", fontweight="bold",
+        axes[2].text(i, j, f"{reading[j, i]:+.1f}".replace("-", "−"), ha="center", va="center", fontweight="bold",
                      color="white" if reading[j, i].abs() > 0.9 else colors.DATA)
 axes[2].set_xticks(range(3), STYLES)
 axes[2].set_yticks(range(3), ["z1", "z2", "z3"])
@@ -489,8 +510,8 @@ claim("log p(z) after any rotation of the codes, largest change", change, below=
 claim("share of a latent's effect that goes to one style, mean of three", alone, above=0.34, below=0.99, digits=2);
 
 # %% [markdown]
-# The board is smooth, and the same code gives related styles in both classes. But no latent is "the slant": each row of
-# the table mixes styles. Nothing asked for more. Rotate $z$, and rotate it back at the entrance of the decoder: the prior is
+# The board is smooth, and the same code gives related styles in both classes. One latent may have a style nearly to itself,
+# others mix two. Nothing asked for more. Rotate $z$, and rotate it back at the entrance of the decoder: the prior is
 # round, so nothing observable changes. That is the ambiguity of PPCA (2.3) again. The axes that training picks are an accident,
 # helped a little by the diagonal $q$, which prefers axes along which the decoder's effects are orthogonal (Rolínek, Zietlow & Martius, 2019).
 #
@@ -505,136 +526,146 @@ claim("share of a latent's effect that goes to one style, mean of three", alone,
 # $\beta$ *is* a noise variance $\beta\sigma^2$ under another name. Only the product counts, and "β = 4" without $\sigma$ says nothing.
 
 # %%
-FACTORS = ("floor", "wall", "scale", "orientation")
-CIRCLE, ARC = (0.0, 1.0), (0.3, 0.7)
-
-
-def rooms(n, seed, hues):
-    """Rooms with four free factors; both hues run through the given part of the color circle."""
-    u = torch.rand(n, 4, generator=torch.Generator().manual_seed(seed))
-    table = torch.zeros(n, 6)
-    table[:, :2] = hues[0] + (hues[1] - hues[0]) * u[:, :2]
-    table[:, 1] = (table[:, 1] + 0.7) % 1.0
-    table[:, 2], table[:, 4] = 0.8, 2  # a sphere of one color
-    table[:, 3] = 0.6 + (u[:, 2] * 9).round() / 9
-    table[:, 5] = -30 + 60 * (u[:, 3] * 14).round() / 14
-    side = 32 if FULL else 12
-    x = torch.cat([avg_pool2d(scenes.render(part, size=2 * side), 2) for part in table.split(1000)])
-    return x.to(DEVICE), dict(zip(FACTORS, u.T))
+SIDE = 24 if FULL else 12
 
 
 def room_vae(x, beta, std, seed):
-    return learn(lambda: VAE(x.shape[1:], 6, hidden=(128,), likelihood=noise(std), beta=beta), x, steps=800, lr=4e-3, seed=seed)
+    decoder = lambda: nn.Sequential(networks.MLPDecoder(6, x.shape[1:], 1, (128,)), nn.Sigmoid())
+    return learn(lambda: VAE(x.shape[1:], 6, hidden=(128,), likelihood=noise(std), decoder=decoder(), beta=beta),
+                 x, steps=800, lr=4e-3, seed=seed)
 
 
 @torch.no_grad()
 def scores(model, x, factors):
-    """MIG and DCI of draws from q, which an unused latent fills with noise; and the number of active latents."""
+    """MIG and DCI of draws from q, DCI of the same draws after random rotations, and how many latents are active."""
     q = model.encode(x)
     torch.manual_seed(SEED)
-    z = q.sample()
-    d = disentanglement.dci(z, factors, trees=10, seed=SEED)
-    return {"MIG": disentanglement.mig(z, factors), "disentangled": d.disentanglement, "informative": d.informativeness,
-            "active": int(disentanglement.active_units(q.mean).sum())}
+    z = q.sample().cpu()
+    score = lambda codes: disentanglement.dci(codes, factors, trees=10, seed=SEED)
+    turned = [score(z @ torch.linalg.qr(torch.randn(6, 6))[0]).disentanglement for _ in range(4)]
+    own = score(z)
+    return {"MIG": disentanglement.mig(z, factors), "DCI": own.disentanglement, "known": own.known,
+            "turned": turned, "active": int(disentanglement.active_units(q.mean).sum())}
 
 
-arc_x, _ = rooms(20000 if FULL else 2000, SEED + 1, ARC)
-arc_test, arc_factors = rooms(1500, SEED + 2, ARC)
-betas, seeds = ((1, 4, 16, 64), range(5)) if FULL else ((1, 8, 64), range(2))
-results, rooms_of = {}, {}
+count = 20000 if FULL else 2500
+arc_x, arc_test, arc_factors = rooms(count, SEED, ARC, SIDE)[0].to(DEVICE), *rooms(1500, SEED + 1, ARC, SIDE)
+arc_test = arc_test.to(DEVICE)
+betas, seeds = ((1, 3, 10, 50, 100), range(5)) if FULL else ((1, 10, 50), range(3))
+results, first_room = {}, None
 for beta in betas:
     for s in seeds:
-        rooms_of[beta, s] = room_vae(arc_x, beta, 0.1, SEED + s)
-        results[beta, s] = scores(rooms_of[beta, s], arc_test, arc_factors)
-twin = room_vae(arc_x, betas[1], 0.1 / betas[1] ** 0.5, SEED)  # another beta, another sigma, the same product as beta = 1, sigma = 0.1
-claim("largest difference of reconstructions at the same product βσ²",
-      (twin.decode(twin.encode(arc_test).mean).mean - rooms_of[1, 0].decode(rooms_of[1, 0].encode(arc_test).mean).mean).abs().max(), below=0.1, digits=1);
+        model = room_vae(arc_x, beta, 0.1, SEED + s)
+        first_room = first_room or model  # beta = 1, sigma = 0.1
+        results[beta, s] = scores(model, arc_test, arc_factors)
+twin = room_vae(arc_x, 16, 0.1 / 16**0.5, SEED)  # another beta, another sigma, the same product
+rebuilt = [m.decode(m.encode(arc_test).mean).mean for m in (first_room, twin)]
+apart = (rebuilt[0] - rebuilt[1]).square().mean().sqrt()
+claim("two models of one product βσ²: their reconstructions differ by (rms)", apart, below=0.05, digits=1);
 
 # %%
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.5), width_ratios=[1.15, 1, 1, 1])
+def mean(beta, name):
+    return torch.stack([torch.as_tensor(results[beta, s][name]).mean() for s in seeds]).mean().item()
+
+
+known = {beta: torch.stack([results[beta, s]["known"] for s in seeds]).mean(0) for beta in betas}  # (4,) each
+fig, axes = plt.subplots(1, 3, figsize=(14, 3.8), width_ratios=[0.9, 1.1, 1.1])
 plotting.images(arc_test[:20], axes[0], columns=5)
-axes[0].set_title("rooms, four factors")
-for ax, name in zip(axes[1:], ("MIG", "disentangled", "informative")):
+axes[0].set_title("Rooms: four factors")
+at = torch.arange(len(betas))
+for i, beta in enumerate(betas):
     for s in seeds:
-        ax.plot(range(len(betas)), [results[b, s][name] for b in betas], "o", color=colors.MODEL, ms=9, alpha=0.7)
-    ax.plot(range(len(betas)), [sum(results[b, s][name] for s in seeds) / len(seeds) for b in betas], color=colors.MODEL)
-    ax.set(title=name, xlabel="β at σ = 0.1", ylim=(0, 1), xlim=(-0.3, len(betas) - 0.7))
-    ax.set_xticks(range(len(betas)), betas)
+        turned = results[beta, s]["turned"]
+        axes[1].plot([i + 0.12] * len(turned), turned, "o", color=colors.NOISE, ms=6, alpha=0.5)
+        axes[1].plot(i - 0.12, results[beta, s]["DCI"], "o", color=colors.MODEL, ms=10, alpha=0.8)
+for name, words, shift, color, right in (("DCI", "as trained", -0.12, colors.MODEL, 20),
+                                         ("turned", "turned", 0.12, colors.NOISE, 8)):
+    plotting.curve(at + shift, [mean(b, name) for b in betas], axes[1], words, color=color, offset=(right, 0))
+shades = (colors.LATENT, colors.ACCENT, colors.PARAMETERS, colors.EXACT)
+for i, (name, color, up) in enumerate(zip(arc_factors, shades, (-8, 8, 10, -1))):
+    plotting.curve(at, [known[b][i] for b in betas], axes[2], name, color=color, offset=(8, up), lw=3, marker="o")
+titles = ("Order: DCI disentanglement", "What the codes know of each factor")
+for ax, title, wide in zip(axes[1:], titles, (0.3, 0.1)):
+    ax.set(title=title, xlabel="β at σ = 0.1", ylim=(-0.06, 1.05), xlim=(-0.4, len(betas) + wide))
+    ax.set_xticks(at, betas)
+axes[2].set_ylabel("share explained")
 
 # %%
-mean = lambda b, name: sum(results[b, s][name] for s in seeds) / len(seeds)
-claim("what the codes tell of the factors (1: all), smallest beta", mean(betas[0], "informative"), above=0.6, digits=2)
-claim("largest beta", mean(betas[-1], "informative"), below=mean(betas[0], "informative"), digits=2)
-claim("best disentanglement of all runs", max(r["disentangled"] for r in results.values()), below=0.8, digits=2)
-claim("best MIG of all runs", max(r["MIG"] for r in results.values()), below=0.5, digits=2)
+spread = max(results[1, s]["DCI"] for s in seeds) - min(results[1, s]["DCI"] for s in seeds)
+lead = {beta: mean(beta, "DCI") - mean(beta, "turned") for beta in betas}
+claim("share of the factors that the codes explain, smallest beta", known[betas[0]].mean(), above=0.6, digits=2)
+claim("largest beta", known[betas[-1]].mean(), below=0.7 * known[betas[0]].mean().item(), digits=2)
+claim("of it the two hues", known[betas[-1]][:2].mean(), above=0.5, digits=2)
+claim("of it scale and orientation", known[betas[-1]][2:].mean(), below=0.3, digits=2)
+claim("order at beta = 1, mean of the seeds", mean(1, "DCI"), above=0.2, digits=2)
+claim("the same models, turned at random", mean(1, "turned"), above=0.2, digits=2)
+claim("order at the largest beta", mean(betas[-1], "DCI"), above=1.2 * mean(betas[-1], "turned"), digits=2)
+claim("the same models, turned at random", mean(betas[-1], "turned"), below=0.35, digits=2)
+claim("best minus worst of the seeds at beta = 1", spread, above=0.03, digits=2)
+claim("best MIG of all runs, of 1", max(r["MIG"] for r in results.values()), below=0.5, digits=2);
 
-# %% [markdown]
-# Be careful with what this says. More pressure surely costs *information*: the larger $\beta$, the less the codes tell of the
-# factors, and the smallest things in the picture go first. Whether it buys *order* is another matter: a middle $\beta$ may
-# help a little, a large one does not, and two runs that differ only in their seed lie as far apart as two values of $\beta$. Locatello et al.
-# (2019) trained 12,000 such models and found just that. Both scores take **draws** from $q$, not its means: MIG and the
-# forests of DCI look at the order of values alone, so the mean of a dead latent, which wiggles by a thousandth, would count like a full one.
+# %% [markdown] tags=["read-out"]
+# Read these pictures slowly, for it is easy to see in them what one hoped for. The score as such does not rise with $\beta$. What rises
+# is its lead over a **random rotation** of the same codes: at $\beta = 1$ the trained axes are hardly better than others, 0.42 against 0.41; at
+# the largest $\beta$ they are, 0.36 against 0.19. So pressure does line axes up with factors. It pays in knowledge, as the last panel shows: what moves the fewest pixels
+# goes first, and in the end two hues are all that is left. And the seeds at one $\beta$ lie as far apart as the means of different ones.
+# Locatello et al. (2019) trained more than ten thousand models and found the same.
 #
-# Two things no $\beta$ can mend. First, the **rotation** of 5.6: the same model in other coordinates has the same
-# likelihood for every picture and another score. Second, **topology**. Above, each hue ran along an arc. Let the same two
-# hues run around the whole color circle: a circle cannot be laid on a line without a cut, so one latent is not enough for it,
-# and the scores, which want one latent a factor, must fall.
+# Both scores take **draws** from $q$, not its means: MIG and the forests of DCI look at the order of values alone, so the mean of
+# an idle latent, which wiggles by a thousandth, would count like a full one.
+#
+# Two things no $\beta$ can mend. First, the rotation itself: the same model in other coordinates has the same likelihood for every
+# picture and another score. Second, **topology**. Above, each hue ran along an arc. Let the same hues run around the whole
+# color circle: a circle cannot be laid on a line without a cut, so a hue needs two latents at least, and scores that want
+# one latent a factor must fall.
 
 # %%
-best_arc = rooms_of[betas[0], 0]
-circle_x, _ = rooms(len(arc_x), SEED + 3, CIRCLE)
-circle_test, circle_factors = rooms(1500, SEED + 4, CIRCLE)
-around = [scores(room_vae(circle_x, betas[0], 0.1, SEED + s), circle_test, circle_factors) for s in seeds]
-
-with torch.no_grad():
-    torch.manual_seed(SEED)
-    arc_z = best_arc.encode(arc_test).sample()
-    turned = []
-    for _ in range(5):
-        turn, _ = torch.linalg.qr(torch.randn(6, 6, device=DEVICE))
-        turned.append(disentanglement.dci(arc_z @ turn, arc_factors, trees=10).disentanglement)
-before = results[betas[0], 0]["disentangled"]
-claim("disentanglement on arcs, mean of the seeds", mean(betas[0], "disentangled"), above=0.15, digits=2)
-claim("on circles", sum(r["disentangled"] for r in around) / len(around), below=mean(betas[0], "disentangled"), digits=2)
-claim("one model on arcs, as trained", before, above=0.1, digits=2)
-claim("the same model after a random rotation of z, mean of five", sum(turned) / 5, below=before, digits=2);
+circle_x = rooms(count, SEED, CIRCLE, SIDE)[0].to(DEVICE)
+circle_test, circle_factors = rooms(1500, SEED + 1, CIRCLE, SIDE)
+circle_rooms = [room_vae(circle_x, 1, 0.1, SEED + s) for s in list(seeds)[:2]]
+around = [scores(model, circle_test.to(DEVICE), circle_factors)["DCI"] for model in circle_rooms]
+claim("order on arcs, beta = 1", mean(1, "DCI"), above=0.2, digits=2)
+claim("order on circles, beta = 1", sum(around) / len(around), below=0.7 * mean(1, "DCI"), digits=2);
 
 # %% [markdown]
 # **Play.** Six latents of a room, one slider each; the read-out says which true factor moves most under your hand, and the
 # rendered room beside the decoded one has the factors that were measured. Compare a small and a large $\beta$. *Before you
-# drag:* how many of the sliders do nothing at all when β is large?
+# drag:* how many of the sliders do nothing at all when $\beta$ is large, and what is gone from the picture?
 
 # %%
-pass  # explorers.traversal()
+explorers.traversal()
 
 # %% [markdown]
 # ## 5.8 Editing one attribute when two go together
 #
 # In the world there is hardly an attribute that comes alone. Let us build the trouble: writers who press hard also lean,
-# so that slant and thickness are correlated. We train a model on them and look for "bolder" as one does in large models: the
+# so that slant and thickness are correlated. We train a VAE with four latents on their threes and look for "bolder" as one does in large models: the
 # normal of a linear classifier between thin and bold codes (Shen et al., 2020).
 
 # %%
 RHO = 0.8
 
 
-def together(n, seed):  # slant and thickness with correlation RHO, width fixed
+def together(n, seed):  # threes; slant and thickness with correlation RHO, width fixed
     first, other = torch.randn(2, n, generator=torch.Generator().manual_seed(seed)).clamp(-2.4, 2.4).to(DEVICE)
     second = RHO * first + (1 - RHO**2) ** 0.5 * other
-    style = torch.stack([0.15 + 0.2 * first, 2.4 + 0.5 * second, torch.ones_like(first)], 1)
-    y = torch.arange(n, device=DEVICE) % 10
-    return drawn(y, style), y, style
+    return torch.stack([0.15 + 0.22 * first, 2.6 + 0.6 * second, torch.ones_like(first)], 1)
 
 
-tx, ty, t_style = together(20000 if FULL else 3000, SEED + 5)
-edit_x, edit_y, _ = together(500, SEED + 6)
-press = learn(lambda: VAE(tx.shape[1:], 3, hidden=(256, 256), likelihood=noise(0.2), labels=10), tx, ty, steps=1200)
-tz, edit_z = press.encode(tx, ty).mean, press.encode(edit_x, edit_y).mean
-direction = {name: latent.attribute_direction(tz, t_style[:, i] > t_style[:, i].median()) for i, name in enumerate(STYLES[:2])}
+def three(n):
+    return torch.full((n,), 3, device=DEVICE)
+
+
+t_style, edit_style = together(20000 if FULL else 3000, SEED + 5), together(500, SEED + 6)
+tx, edit_x = (drawn(three(len(s)), s) for s in (t_style, edit_style))
+press = learn(lambda: VAE(tx.shape[1:], 4, hidden=(256, 256), likelihood=noise(0.2)), tx)
+tz, edit_z = press.encode(tx).mean, press.encode(edit_x).mean
+more = (t_style > t_style.median(0).values).T  # (3, N): leaning, bold, wide
+direction = {name: latent.attribute_direction(tz, has) for name, has in zip(STYLES[:2], more)}
 slant, bold = (direction[name].vector for name in ("slant", "thickness"))
 for name, found in direction.items():
-    claim(f"{name}: accuracy of the linear classifier", found.accuracy, above=0.75, digits=2)
-claim("cosine of the two directions", slant @ bold, above=0.4, digits=2);
+    claim(f"{name}: accuracy of the linear classifier", found.accuracy, above=0.85, digits=2)
+claim("cosine of the two directions", slant @ bold, near=RHO, within=0.15, digits=2);
 
 # %% [markdown]
 # The directions are far from orthogonal, and they should be. The prior makes codes *round*: correlated attributes are
@@ -651,43 +682,47 @@ bare_free = bold - (bold @ slant) * slant
 bare_free = bare_free / bare_free.norm()
 free = latent.remove(bold, slant)
 claim("bare and library projection, largest difference", (bare_free - free).abs().max(), below=1e-5, digits=1)
-claim("slant score after a step along it, largest change", ((edit_z + free) @ slant - edit_z @ slant).abs().max(), below=1e-5, digits=1)
+change = ((edit_z + free) @ slant - edit_z @ slant).abs().max()
+claim("slant score after a step along it, largest change", change, below=1e-5, digits=1)
 
 spread = t_style[:, :2].std(0)
 
 
 def effect(step):  # what a step does to (slant, thickness), in standard deviations of the world
-    there, back = (meter(press.decode(edit_z + s * step, edit_y).mean, edit_y)[:, :2] for s in (0.7, -0.7))
+    there, back = (meter(press.decode(edit_z + s * step).mean, three(len(edit_z)))[:, :2] for s in (0.7, -0.7))
     return ((there - back) / spread).mean(0)
 
 
 moves = {"bolder": effect(bold), "bolder, slant removed": effect(free), "more slant": effect(slant),
          "more slant, bold removed": effect(latent.remove(slant, bold))}
-pick = torch.tensor([k + 10 * (k % 3) for k in (2, 4, 5, 7)], device=DEVICE)
+pick = edit_z.norm(dim=1).argsort()[[20, 120, 200, 260]]
 steps = torch.linspace(-1.5, 1.5, 7, device=DEVICE)
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.4), width_ratios=[1, 1, 1.05])
 for ax, d, words in ((axes[0], bold, "bolder"), (axes[1], free, "bolder, slant removed")):
     walked = (edit_z[pick][:, None] + steps[:, None] * d).flatten(0, 1)
-    plotting.images(press.decode(walked, edit_y[pick].repeat_interleave(7)).mean, ax, columns=7)
+    plotting.images(press.decode(walked).mean, ax, columns=7)
     ax.set_title(words)
-for words, (s, t), color in zip(moves, moves.values(), (colors.MODEL, colors.EXACT, colors.LATENT, colors.EXACT)):
-    if "bold" in words.split(",")[0]:
-        axes[2].annotate("", (s.item(), t.item()), (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "lw": 3})
-        axes[2].text(s.item() + 0.04, t.item() + 0.03, words, color=color, fontweight="bold")
-axes[2].set(xlim=(-0.4, 1.6), ylim=(-0.1, 1.6), xlabel="slant moves (std)", ylabel="thickness moves (std)", title="What the step does")
+for words, color in (("bolder", colors.MODEL), ("bolder, slant removed", colors.EXACT)):
+    s, t = moves[words].tolist()
+    axes[2].annotate("", (s, t), (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "lw": 3})
+    beside, side = ((0.08, "left") if words == "bolder" else (-0.08, "right"))
+    axes[2].text(s + beside, t, words.replace(", ", ",\n"), color=color, fontweight="bold", ha=side, va="center")
+axes[2].set(xlim=(-0.9, 1.5), ylim=(0, 1.6), title="What the step does")
+axes[2].set(xlabel="slant moves (std)", ylabel="thickness moves (std)");
 
 # %%
 for words, (s, t) in moves.items():
-    wanted, other = (t, s) if words.startswith("bolder") else (s, t)
-    claim(f"{words}: the other attribute moves, per unit of the wanted one", other / wanted, below=0.45 if "removed" in words else 1.5,
-          above=-0.45 if "removed" in words else 0.4, digits=2)
+    besides = s / t if words.startswith("bolder") else t / s
+    needed = {"near": 0, "within": 0.25} if "removed" in words else {"above": 0.5}
+    digits = 1 if "removed" in words else 2
+    claim(f"{words}: the other attribute moves, per unit of the wanted one", besides, **needed, digits=digits)
 
 # %% [markdown]
-# Before, making a digit bolder leaned it over by most of a standard deviation; after, hardly. The price is visible too: the projected step is less
+# Before, a step that made a three bolder leaned it over as well, by more than half as much; after the projection, hardly. The price is visible too: the projected step is less
 # bold per unit of length, since part of its strength came from the entangled direction. And the guarantee is about the
 # *linear score*, exactly; about the decoded picture it is a hope that the map is nearly linear, which here it is.
 #
-# **Predict before you run.** With $\rho = 0.99$, what happens to the projected direction?
+# **Predict.** With $\rho = 0.99$, what happens to the projected direction?
 #
 # <details><summary>Answer</summary>
 #
@@ -703,10 +738,15 @@ for words, (s, t) in moves.items():
 # did this for classifiers).
 
 # %%
-others = {
-    "a VAE, another seed": learn(lambda: VAE(px.shape[1:], 16, hidden=(256,), likelihood=noise(0.1)), px, seed=SEED + 1, steps=1000),
-    "a deeper VAE, 10 latents": learn(lambda: VAE(px.shape[1:], 10, hidden=(256, 128), likelihood=noise(0.15)), px, seed=SEED + 2, steps=1000),
-    "a plain autoencoder": learn(lambda: Autoencoder(px.shape[1:], 10), px, seed=SEED + 3, steps=1000),
+def another(make, seed):
+    return learn(make, px, steps=1000, seed=SEED + seed)
+
+
+shape = px.shape[1:]
+second_models = {
+    "a VAE, another seed": another(lambda: VAE(shape, 16, hidden=(256,), likelihood=noise(0.1)), 1),
+    "a deeper VAE, 10 latents": another(lambda: VAE(shape, 10, hidden=(256, 128), likelihood=noise(0.15)), 2),
+    "a plain autoencoder": another(lambda: Autoencoder(shape, 10), 3),
 }
 
 
@@ -721,28 +761,21 @@ def picture(model, z):
 
 
 def bare_map(a, b, penalty):  # ridge regression with an intercept
-    center, middle = a.mean(0), b.mean(0)
-    A = torch.linalg.solve((a - center).T @ (a - center) + penalty * torch.eye(a.shape[1]), (a - center).T @ (b - middle)).T
-    return A, middle - A @ center
+    u, v = a - a.mean(0), b - b.mean(0)
+    A = torch.linalg.solve(u.T @ u + penalty * torch.eye(a.shape[1]), u.T @ v).T
+    return A, b.mean(0) - A @ a.mean(0)
 
 
 za, za_new = code(walk, px), code(walk, unseen_x)
 counts = [5, 10, 20, 40, 80, 160, 500]
 fig, ax = plt.subplots(figsize=(10, 4))
-held_out, baselines = {}, {}
-for (name, model), color in zip(others.items(), (colors.LATENT, colors.PARAMETERS, colors.MODEL)):
+held_out = {}
+shades, lifts = (colors.LATENT, colors.PARAMETERS, colors.MODEL), (36, 18, 0)
+for (name, model), color, up in zip(second_models.items(), shades, lifts):
     zb, zb_new = code(model, px), code(model, unseen_x)
     maps = {n: latent.fit_map(za[:n], zb[:n]) for n in counts}
     held_out[name] = {n: m.error(za_new, zb_new).value for n, m in maps.items()}
-    shuffled = latent.fit_map(za[:80], zb[:80].flip(0))
-    nearest = torch.cdist(za_new, za[:80]).argmin(1)  # no map at all: the code of the most similar support picture
-    spread = (zb_new - zb_new.mean(0)).square().sum(1).mean()
-    baselines[name] = {"wrong pairs": shuffled.error(za_new, zb_new).value,
-                       "nearest support picture": ((zb[:80][nearest] - zb_new).square().sum(1).mean() / spread).item()}
-    if zb.shape == za.shape:
-        baselines[name]["rotation and scale alone"] = latent.fit_map(za[:80], zb[:80], "procrustes").error(za_new, zb_new).value
-        baselines[name]["no map"] = ((za_new - zb_new).square().sum(1).mean() / spread).item()
-    plotting.curve(counts, list(held_out[name].values()), ax, name, color=color, marker="o")
+    plotting.curve(counts, list(held_out[name].values()), ax, name, color=color, marker="o", offset=(10, up))
 ax.axhline(1, color=colors.NOISE, ls="--")
 ax.text(520, 1.0, "  always the mean code", color=colors.NOISE, va="center", backgroundcolor="white")
 ax.set(xscale="log", xlim=(4.5, 4000), ylim=(0, 1.25), xlabel="support pictures", ylabel="error, share of the spread",
@@ -751,23 +784,34 @@ ax.set_xticks(counts, counts)
 ax.minorticks_off()
 
 # %%
-first = next(iter(others))
-A, b0 = bare_map(za[:80].cpu(), code(others[first], px)[:80].cpu(), 1.0)
-library = latent.fit_map(za[:80].cpu(), code(others[first], px)[:80].cpu(), penalty=1.0)
+first = "a VAE, another seed"
+zb, zb_new = code(second_models[first], px), code(second_models[first], unseen_x)
+A, _ = bare_map(za[:80].cpu(), zb[:80].cpu(), 1.0)
+library = latent.fit_map(za[:80].cpu(), zb[:80].cpu(), penalty=1.0)
 claim("bare and library map, largest difference", (A - library.weight).abs().max(), below=1e-3, digits=1)
-for name in others:
+for name in second_models:
     claim(f"{name}: held-out error with 80 support pictures", held_out[name][80], below=0.5, digits=2)
-for words, value in baselines[first].items():
+
+spread = (zb_new - zb_new.mean(0)).square().sum(1).mean()
+nearest = torch.cdist(za_new, za[:80]).argmin(1)
+others = {
+    "rotation and scale alone": latent.fit_map(za[:80], zb[:80], "procrustes").error(za_new, zb_new).value,
+    "the code of the nearest support picture": (zb[:80][nearest] - zb_new).square().sum(1).mean() / spread,
+    "80 wrong pairs": latent.fit_map(za[:80], zb[:80].flip(0)).error(za_new, zb_new).value,
+    "no map": (za_new - zb_new).square().sum(1).mean() / spread,
+}
+for words, value in others.items():
     claim(f"{first}: {words}", value, above=held_out[first][80], digits=2)
 
 # %%
 rows = unseen_x[:9]
 sheet = [rows, picture(walk, za_new[:9])] + [
-    picture(model, latent.fit_map(za[:80], code(model, px)[:80])(za_new[:9])) for model in others.values()]
+    picture(model, latent.fit_map(za[:80], code(model, px)[:80])(za_new[:9])) for model in second_models.values()]
 fig, ax = plt.subplots(figsize=(11, 5.4))
 plotting.images(torch.cat(sheet), ax, columns=9)
-ax.set_yticks([(i + 0.5) * (px.shape[-1] + 1) for i in range(5)], ["new pictures", "first model"] + [f"→ {name}" for name in others])
-ax.set_title("Encoded by the first model, carried over by a matrix, decoded by another model");
+names = ["new pictures", "first model", *(f"→ {name}" for name in second_models)]
+ax.set_yticks([(i + 0.5) * (px.shape[-1] + 1) for i in range(5)], names)
+ax.set_title("New pictures, carried from model to model by a matrix");
 
 # %% [markdown]
 # Eighty pictures are enough to carry most of what one model knows into another, and most of what is lost is lost for good: five hundred hardly
@@ -788,9 +832,12 @@ ax.set_title("Encoded by the first model, carried over by a matrix, decoded by a
 # *straight through*. Nearest codes win, and a code that never wins never learns: **dead codes** are this model's collapse.
 
 # %%
+WORDS = 128
+
+
 def vq(revive):
     torch.manual_seed(SEED)
-    model = VQVAE(real_x.shape[1:], codes=32, width=8, halvings=1 if real_x.shape[-1] < 20 else 2).to(DEVICE)
+    model = VQVAE(real_x.shape[1:], codes=WORDS, width=8, halvings=1 if real_x.shape[-1] < 20 else 2).to(DEVICE)
     steps, road = 2000 if FULL else 600, []
     for history in train.steps(model, real_x, steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine, seed=SEED):
         if revive and len(history) % 50 == 0 and len(history) <= steps // 2:
@@ -805,56 +852,69 @@ words, words_road = vq(True)
 
 features = words.encoder(fresh_x[:50]).movedim(1, -1)  # (50, *grid, 8)
 bare_codes = (features[..., None, :] - words.codebook).square().sum(-1).argmin(-1)
-claim("codes on which bare code and library differ", (bare_codes != words.encode_codes(fresh_x[:50])).sum(), near=0, within=0)
+differ = (bare_codes != words.encode_codes(fresh_x[:50])).sum()
+claim("codes on which bare code and library differ", differ, near=0, within=0)
 
 fig, axes = plt.subplots(1, 2, figsize=(13, 3.4))
 plotting.curve(*zip(*dead_road), axes[0], "as it comes", color=colors.NOISE, at=0.6, offset=(0, -16))
 plotting.curve(*zip(*words_road), axes[0], "dead codes revived", color=colors.MODEL, at=0.6, offset=(0, 14))
-axes[0].set(xlabel="step", ylabel="codes in use", ylim=(0, 32), title="Perplexity of the codes on new pictures")
-use = words.usage(fresh_x).sort(descending=True).values.cpu()
-axes[1].bar(range(32), use, color=colors.MODEL)
-axes[1].axhline(1 / 32, color=colors.NOISE, ls="--")
-axes[1].text(31.5, 1 / 32 + 0.003, "if all were used alike", color=colors.NOISE, ha="right")
-axes[1].set(xlabel="code, by use", ylabel="share", title="How often each code is used");
+axes[0].set(xlabel="step", ylabel="codes in use", ylim=(0, None), title="Perplexity of the codes on new pictures")
+for model, color, beside in ((dead, colors.NOISE, (-122, -6)), (words, colors.MODEL, (10, 8))):
+    share = model.usage(fresh_x).sort(descending=True).values.cpu()
+    alive = share[share > 0]
+    note = f"{WORDS - len(alive)} never used"
+    plotting.curve(range(1, len(alive) + 1), alive, axes[1], note, color=color, at=0.75, offset=beside, lw=3)
+axes[1].set(yscale="log", xlim=(0, 1.1 * WORDS), title="How often each code is used")
+axes[1].set(xlabel="codes, by use", ylabel="share of all places")
+axes[1].set_xticks([1, WORDS // 2, WORDS]);
 
 # %%
 seen, new = words.encode_codes(real_x), words.encode_codes(fresh_x)
 grid_size = new[0].numel()
 left, right = fresh_x[10:16], fresh_x[20:26]
 half = new.shape[1] // 2
-swapped = torch.cat([words.encode_codes(left)[:, :half], words.encode_codes(right)[:, half:]], 1)  # upper half of one, lower of the other
-frequency = torch.stack([(seen.flatten(1) == k).double().mean(0) for k in range(32)])  # (32, positions)
-frequency = (frequency * len(seen) + 0.1) / (len(seen) + 3.2)
+swapped = torch.cat([words.encode_codes(left)[:, :half], words.encode_codes(right)[:, half:]], 1)
+frequency = torch.stack([(seen.flatten(1) == k).double().mean(0) for k in range(WORDS)])  # (WORDS, positions)
+frequency = (frequency * len(seen) + 0.1) / (len(seen) + 0.1 * WORDS)  # no code is impossible
 torch.manual_seed(SEED)
-random = torch.randint(32, (12, *new.shape[1:]), device=DEVICE)
-alone = torch.multinomial(frequency.T, 12, replacement=True).T.reshape(12, *new.shape[1:])
+random = torch.randint(WORDS, (18, *new.shape[1:]), device=DEVICE)
+alone = torch.multinomial(frequency.T, 18, replacement=True).T.reshape(18, *new.shape[1:])
 decode = lambda codes: words.decode_codes(codes).mean
+rebuilt = decode(new[:6])
 
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.2))
-for ax, p, columns, title in (
-    (axes[0], torch.cat([fresh_x[:6], decode(new[:6])]), 6, "new pictures, and decoded"),
-    (axes[1], torch.cat([left, right, decode(swapped)]), 6, "upper codes, lower codes, both"),
-    (axes[2], decode(random), 4, "codes at random"),
-    (axes[3], decode(alone), 4, "each place by itself"),
+fig, axes = plt.subplots(1, 4, figsize=(14, 2.3))
+for ax, p, title in (
+    (axes[0], torch.cat([fresh_x[:6], rebuilt, (rebuilt - fresh_x[:6]).abs()]), "new, decoded, error"),
+    (axes[1], torch.cat([left, right, decode(swapped)]), "upper + lower = both"),
+    (axes[2], decode(random), "codes at random"),
+    (axes[3], decode(alone), "each place by itself"),
 ):
-    plotting.images(p, ax, columns=columns)
+    plotting.images(p, ax, columns=6)
     ax.set_title(title)
 
 # %%
-uniform = grid_size * torch.tensor(32.0).log()
-price = -frequency.log().gather(0, new.flatten(1).T).sum(0)  # nats for the codes of each new picture
-claim("codes in use as it comes (perplexity)", dead.perplexity(fresh_x), below=32, digits=2)
-claim("with dead codes revived", words.perplexity(fresh_x), above=dead.perplexity(fresh_x), digits=2)
-claim("price of a picture's codes, all 32 alike at each place", uniform, above=0, digits=3, unit="nats")
+uniform = grid_size * torch.tensor(float(WORDS)).log()
+unused = [(model.usage(fresh_x) == 0).sum() for model in (dead, words)]
+price = -frequency.log().T.gather(1, new.flatten(1).T).sum(0)  # nats for the codes of each new picture
+claim(f"of {WORDS} codes, never used on a new picture as it comes", unused[0], above=3, digits=2)
+claim("with dead codes revived", unused[1], below=unused[0].item() - 1, digits=2)
+claim("codes in use as it comes (perplexity)", dead.perplexity(fresh_x), below=WORDS / 2, digits=2)
+claim("with dead codes revived", words.perplexity(fresh_x), above=1.2 * dead.perplexity(fresh_x), digits=2)
+bits = grid_size * 7
+claim("price of a picture's codes, seven bits a place", uniform, near=bits * 0.6931, within=0.1, digits=3, unit="nats")
 claim("by the frequencies of each place", price.mean(), below=uniform.item(), digits=2, unit="nats")
 
-# %% [markdown]
+# %% [markdown] tags=["read-out"]
+# Of 128 codes 36 are dead as it comes; moving them onto pictures now and then while training leaves 5.
+#
 # The codes are local: the upper half of one digit and the lower half of another decode to both halves, glued together. They are also no
 # prior. Codes at random make a pattern of parts, codes drawn place by place a smudge, since what stands at one
 # place depends on its neighbors. A VQ-VAE without a model of its codes is a compressor, not a generative model. The prior is
-# missing, and its price is measured in nats: a model that knows how places depend on one another will pay less than either number above. To learn such a
-# model of sequences is chapter 10, and these codes will be its sentences.
-#
+# missing, and what a prior is worth is measured in nats. If all codes are taken to be alike, the codes of one picture cost 77.6 nats; knowing how often each
+# stands at each place brings it down to 44 nats. A model that knows how places depend on one another will pay less still: that is chapter 10, and these
+# codes will be its sentences.
+
+# %% [markdown]
 # ## 5.11 What to keep, and what is not settled
 #
 # - What is known while training need not be coded: give it to both networks, and $z$ is free for the rest.
@@ -865,7 +925,10 @@ claim("by the frequencies of each place", price.mean(), below=uniform.item(), di
 # - Two spaces of the same data are often one matrix apart.
 #
 # Honest limits. The truth was known because we drew it: seven factors at most, a pen without a person. The measuring device is a
-# network too, calibrated on clean pictures and used on decoded ones, which are blurrier. Each number comes from one or two seeds in the fast profile.
+# network too, calibrated on clean pictures and used on decoded ones, which are blurrier. The noise $\sigma$ of 5.2 and 5.8 was chosen after a look at several: with other noise the
+# conditional model keeps less of the styles (its thickness still better than the plain model does at any noise). With half the noise and twice the
+# latents the two directions of 5.8 come out nearly orthogonal, a step along either moves both attributes all the same, and there is nothing
+# left for the projection to remove: the theory holds for codes that are round, and there they are not. Each number comes from one or two seeds in the fast profile.
 # "Style" of real handwriting includes much that no factor here describes.
 #
 # **References.** D. Kingma, D. Rezende, S. Mohamed, M. Welling, *Semi-supervised learning with deep generative models*, 2014, eq. 2 and 5.
