@@ -481,6 +481,18 @@ def test_brush_paints_where_the_hand_goes(live):
     assert pixels(tab)[8, 8] == 0 and pixels(tab)[8, 3] == 255
 
 
+def test_a_cell_that_is_taken_off_the_page_and_put_back_goes_on(live):
+    tab = live(w.Stage(lambda c: c["mask"], [w.Brush("mask", 16, 16, on="picture", radius=1.0)]))
+    tab.evaluate("globalThis.__main = document.querySelector('main'); __main.remove()")
+    tab.wait_for_timeout(100)  # whatever watches its size hears of it
+    tab.evaluate("document.body.append(__main)")
+    tab.wait_for_function("document.querySelector('.box').clientWidth > 99")
+    at = lambda x, y: place(tab, '[data-view="picture"] .box', x / 16, y / 16)
+    drag(tab, [at(2.5, 8.5), at(13.5, 8.5)], steps=3)
+    settled(tab)
+    assert (pixels(tab)[8, 2:14] == 255).all()
+
+
 # Take home
 
 
@@ -546,6 +558,20 @@ def test_a_link_restores_the_state_and_rubbish_is_left_out(live, tab):
     tab.evaluate("location.hash = '#stage=someone-else&z=[0,0]'")
     tab.wait_for_timeout(50)
     assert sent(tab)[-1]["state"]["z"] == [2, 2]
+
+
+def test_a_link_that_no_control_understands_is_left_out(tab):
+    controls = [w.Brush("mask", 2, 2), w.Choice("data", ["moons", "rings"]), w.Slider("level", 0, 9, step=1)]
+    stage = w.Stage(lambda c: c["mask"], controls, title="Mask", link=True)
+    for mask, data in (("?", "mons"), ("AAAA", "Moons"), ("", "")):
+        tab.evaluate("globalThis.__close?.()")
+        tab.evaluate(f'location.hash = \'#stage=mask&mask="{mask}"&data="{data}"&level=3\'')
+        open_stage(tab, stage.spec)
+        assert sent(tab)[0]["state"] == {**stage.state, "level": 3}
+    painted = w.Brush("mask", 2, 2, value=np.eye(2)).value
+    tab.evaluate(f'location.hash = \'#stage=mask&mask="{painted}"&data="rings"\'')
+    tab.wait_for_function("__sent.at(-1).state.data === 'rings'")
+    assert sent(tab)[-1]["state"]["mask"] == painted
 
 
 # Looks

@@ -149,6 +149,20 @@ MUTANTS = [
         "height: shots[0]?.height ?? Math.round((full.height * width) / full.width) });",
         js("a_gif_keeps_its_shapes_when_words_need_more_lines"),
     ),
+    Mutant(
+        "link-with-an-unreadable-mask",
+        f"{HERE}/js/keep.js",
+        'if (kind === "brush" && fromBase64(value).length !== fromBase64(first).length) continue;',
+        "",
+        js("a_link_that_no_control_understands_is_left_out"),
+    ),
+    Mutant(
+        "drawn-while-off-the-page",
+        f"{HERE}/js/page.js",
+        "if (!box.isConnected) return;",
+        "",
+        js("a_cell_that_is_taken_off_the_page_and_put_back_goes_on"),
+    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",

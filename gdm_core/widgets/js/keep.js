@@ -94,10 +94,13 @@ function stateOfLink(stage) {
   const parts = new URLSearchParams(location.hash.slice(1)),
     state = {};
   if (parts.get("stage") !== stage.spec.name) return state;
-  for (const name of Object.keys(stage.state)) {
+  for (const { name, kind, options } of stage.spec.controls) {
+    const first = stage.initial[name];
     try {
       const value = JSON.parse(parts.get(name));
-      if (alike(value, stage.initial[name])) state[name] = value;
+      if (!alike(value, first) || (options && !options.includes(value))) continue;
+      if (kind === "brush" && fromBase64(value).length !== fromBase64(first).length) continue;
+      state[name] = value;
     } catch {
       continue;
     }
@@ -154,7 +157,7 @@ function compose(stage, scale) {
   context.fillStyle = stage.theme.ink;
   context.textBaseline = "top";
   context.font = `650 ${1.25 * size}px ${stage.theme.font}`;
-  context.fillText(stage.spec.title, 0, 0);
+  context.fillText(stage.spec.title, 0, 0, width);
   context.translate(0, title);
   for (const view of visible) {
     const box = view.box.getBoundingClientRect(),
@@ -164,7 +167,10 @@ function compose(stage, scale) {
       place = label.getBoundingClientRect();
     context.font = `600 ${size}px ${stage.theme.font}`;
     context.fillStyle = stage.theme.ink;
-    if (!label.hidden) context.fillText(label.textContent, place.left - space.left, place.top - space.top);
+    const words = label.hidden ? [] : wrap(context, label.textContent, place.width + 1);
+    words.forEach((line, i) =>
+      context.fillText(line, place.left - space.left, place.bottom - space.top - (words.length - i) * 1.3 * size),
+    );
     if (view.content.image) {
       context.imageSmoothingEnabled = view.content.smooth;
       context.drawImage(view.picture, x, y, box.width, box.height);

@@ -176,6 +176,7 @@ function makeView(name, look) {
     },
   };
   new ResizeObserver(() => {
+    if (!box.isConnected) return; // JupyterLab takes cells out of sight off the page, and puts them back
     look.measure();
     view.draw();
     view.moved();
