@@ -1,0 +1,63 @@
+"""Models off their start in the place of trained ones, and what they say without their own code.
+
+A picture has to follow any model; so most tests of the explorers need none that was trained.  A test module says
+`stand_in = stand_ins.stand_in`.
+"""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import one_hot
+
+from gdm_core.explorers import styles, sums, traverse
+from gdm_core.widgets import frozen
+
+
+def numbers(text: str, after: str) -> list[float]:
+    return [float(n.replace(",", "")) for n in re.findall(r"-?[\d,]*\.?\d+", text.split(after, 1)[1])]
+
+
+@pytest.fixture(scope="module")
+def stand_in():
+    """Untrained models for the explorers, the same for the same recipe, seed and options."""
+    kept = {}
+
+    def model_of(recipe, *, seed=0, **options):
+        key = (recipe.__name__, seed, *sorted(options.items()))
+        if key not in kept:
+            with torch.random.fork_rng([]), torch.no_grad():
+                torch.manual_seed(seed + 7)
+                model, _ = recipe(**options)
+                for p in model.parameters():
+                    p.mul_(2.5)
+            kept[key] = frozen(model)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (styles, sums, traverse):
+            patch.setattr(module, "trained", model_of)
+        yield model_of
+
+
+def decoded(model, z, y=None) -> torch.Tensor:
+    """The decoder's picture without the VAE's own code."""
+    z = torch.as_tensor(z, dtype=torch.float32)
+    given = z if y is None else torch.cat([z, one_hot(torch.as_tensor(y), 10).float()], 1)
+    return torch.sigmoid(model.decoder.net(given)).unflatten(1, tuple(model.event_shape))
+
+
+def encoded(model, x, y=None) -> torch.Tensor:
+    given = x.flatten(1) if y is None else torch.cat([x.flatten(1), one_hot(y, 10).float()], 1)
+    return model.encoder.net(given)[:, : model.latents]
+
+
+def cell(image, row: int, column: int, side: int = 28, top: int = 0, left: int = 0) -> np.ndarray:
+    """A tile of a board, in [0, 1]."""
+    y, x = top + row * (side + 1), left + column * (side + 1)
+    return np.asarray(image)[y : y + side, x : x + side].astype(float) / 255
+
+
+def close(image, x) -> None:
+    np.testing.assert_allclose(image, np.clip(np.asarray(x), 0, 1), atol=0.003)

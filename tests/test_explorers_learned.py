@@ -1,0 +1,89 @@
+"""The explorers of chapter 5 with the models that students see: trained here once, some seconds each."""
+
+import numpy as np
+import pytest
+from stand_ins import numbers
+
+from gdm_core import explorers
+from gdm_core.explorers import traverse
+
+STATES = {
+    "style_board": {"z": (1.5, -0.25), "rows": "z2"},
+    "arithmetic": {"a": 8, "b": 3, "c": 1, "amount": 0.5},
+    "traversal": {"z2": 1.5, "beta": "β = 6"},
+}
+
+
+@pytest.fixture(scope="module")
+def real():
+    return {name: explorers.EXPLORERS[name].function() for name in STATES}
+
+
+def ends(control) -> tuple:
+    """The extreme values of a control."""
+    return {
+        "pad": ((-9, -9), (9, 9)),
+        "slider": (getattr(control, "low", 0), getattr(control, "high", 0)),
+        "choice": getattr(control, "options", ()),
+        "timeline": (0, -1),
+        "tiles": (0, 99),
+    }.get(control.kind, ())
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_all_ends_draw_and_a_state_draws_again(real, name):
+    stage, again = real[name], explorers.EXPLORERS[name].function()
+    for control in stage.controls.values():
+        for end in ends(control):
+            assert stage.frame({control.name: end}).text
+    stage.set(STATES[name]), again.set(STATES[name])
+    assert stage.png(1.0) == again.png(1.0) and stage.words() == again.words()
+    assert again.set(**stage.state).state == stage.state
+    names = {}
+    *lines, last = stage.code().splitlines()
+    exec("\n".join(lines), names)
+    assert eval(last, names).words() == stage.words()
+    bundle, copy = (s._repr_mimebundle_()[0] for s in (stage, again))
+    assert bundle["image/png"] == copy["image/png"] and bundle["text/plain"] == copy["text/plain"]
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_pages_without_a_kernel_still_move(real, name):
+    stage = explorers.EXPLORERS[name].function()
+    assert set(stage.sampled) <= set(stage.controls) and stage.sampled
+    stage.sampled = {control: 2 for control in stage.sampled}
+    assert "sampled pictures" in stage.to_html()
+
+
+def test_trained_the_classes_share_a_style_better_than_averages_do(real):
+    stage, told = real["style_board"], []
+    for tile in range(20):
+        state = stage.controls["take"].press({**stage.values(), "given": tile})
+        told.append(numbers(stage.frame(state).text, "against the pen")[:2])
+    own, average = np.array(told).T
+    assert own.mean() < 0.6 * average.mean() and (own < average).mean() >= 0.8
+
+
+def test_trained_codes_that_are_told_the_class_add_up(real):
+    stage, told = real["arithmetic"], []
+    for c in (0, 4, 11, 13):  # another class, leaning or bolder by as much as a is than b
+        for a, b in ((7, 2), (12, 2)):
+            text = stage.frame({"a": a, "b": b, "c": c}).text
+            if text.startswith("squared error"):
+                told.append(numbers(text, "squared error of codes")[:3])
+    codes_wrong, pixels_wrong, alone = np.array(told).T
+    assert len(told) >= 6 and codes_wrong.mean() < 0.6 * min(pixels_wrong.mean(), alone.mean())
+
+
+def test_trained_under_pressure_latents_fall_idle_and_the_rest_specialize(real):
+    stage = real["traversal"]
+    idle = {name: stage.frame({"beta": name}).text.split(" ·")[0].count("z") for name in traverse.BETAS}
+    assert idle["β = 1"] == 0 and idle["β = 20"] >= 3
+    assert numbers(stage.frame().text, "measured to")[0] < 0.12
+    told = stage.controls["again"].press({**stage.values(), "beta": "β = 20", "another": 0})
+    table = stage.frame({**told, "beta": "β = 20"}).views["effects"].overlay[0].text
+    moved = np.abs([float(t.replace("−", "-")) for t in table]).reshape(6, 4)
+    busy = moved[moved.max(1) > 0.3]
+    assert 1 <= len(busy) <= 3 and (busy.max(1) / busy.sum(1) > 0.6).all()  # each moves one factor, mostly
+    state = stage.controls["again"].press({**stage.values(), "another": 2})
+    assert stage.frame({**state, "another": 2}).views["pictures"].warning == ""
