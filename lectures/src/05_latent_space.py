@@ -106,9 +106,9 @@ ax.set_yticks([(i + 0.5) * (board.shape[-1] + 1) for i in range(3)], ["slanted, 
 class Meter(nn.Module):
     """Picture and label -> (B, 3) style, in the units of `style`."""
 
-    def __init__(self, outputs=3, center=style.mean(0), scale=style.std(0)):
+    def __init__(self, center, scale):
         super().__init__()
-        self.net = networks.MLPEncoder(x.shape[1:], outputs, (256, 128), labels=10)
+        self.net = networks.MLPEncoder(x.shape[1:], 3, (256, 128), labels=10)
         self.register_buffer("center", center)
         self.register_buffer("scale", scale)
 
@@ -119,7 +119,7 @@ class Meter(nn.Module):
         return ((self(x, y) - style) / self.scale).square().sum(1).mean()
 
 
-meter = learn(Meter, x, y, style, steps=1200)
+meter = learn(lambda: Meter(style.mean(0), style.std(0)), x, y, style, steps=1200)
 explained = 1 - (meter(test_x, test_y) - test_style).square().mean(0) / test_style.var(0)
 for name, share in zip(STYLES, explained):
     claim(f"{name}: share of the variance that the device explains", share, above=0.75, digits=2)
