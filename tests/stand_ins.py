@@ -5,6 +5,7 @@ A picture has to follow any model; so most tests of the explorers need none that
 """
 
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def stand_in():
         key = (recipe.__name__, seed, *sorted(options.items()))
         if key not in kept:
             with torch.random.fork_rng([]), torch.no_grad():
-                torch.manual_seed(seed + 7)
+                torch.manual_seed(zlib.crc32(repr(key).encode()))  # other options, other weights
                 model, _ = recipe(**options)
                 for p in model.parameters():
                     p.mul_(2.5)

@@ -1,5 +1,7 @@
 """The explorers of chapter 5 with the models that students see: trained here once, some seconds each."""
 
+import functools
+
 import numpy as np
 import pytest
 from stand_ins import numbers
@@ -14,9 +16,9 @@ STATES = {
 }
 
 
-@pytest.fixture(scope="module")
-def real():
-    return {name: explorers.EXPLORERS[name].function() for name in STATES}
+@functools.cache
+def real(name: str):
+    return explorers.EXPLORERS[name].function()
 
 
 def ends(control) -> tuple:
@@ -31,8 +33,8 @@ def ends(control) -> tuple:
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_all_ends_draw_and_a_state_draws_again(real, name):
-    stage, again = real[name], explorers.EXPLORERS[name].function()
+def test_all_ends_draw_and_a_state_draws_again(name):
+    stage, again = real(name), explorers.EXPLORERS[name].function()
     for control in stage.controls.values():
         for end in ends(control):
             assert stage.frame({control.name: end}).text
@@ -48,15 +50,15 @@ def test_all_ends_draw_and_a_state_draws_again(real, name):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_pages_without_a_kernel_still_move(real, name):
+def test_pages_without_a_kernel_still_move(name):
     stage = explorers.EXPLORERS[name].function()
     assert set(stage.sampled) <= set(stage.controls) and stage.sampled
     stage.sampled = {control: 2 for control in stage.sampled}
     assert "sampled pictures" in stage.to_html()
 
 
-def test_trained_the_classes_share_a_style_better_than_averages_do(real):
-    stage, told = real["style_board"], []
+def test_trained_the_classes_share_a_style_better_than_averages_do():
+    stage, told = real("style_board"), []
     for tile in range(20):
         state = stage.controls["take"].press({**stage.values(), "given": tile})
         told.append(numbers(stage.frame(state).text, "against the pen")[:2])
@@ -64,8 +66,8 @@ def test_trained_the_classes_share_a_style_better_than_averages_do(real):
     assert own.mean() < 0.6 * average.mean() and (own < average).mean() >= 0.8
 
 
-def test_trained_codes_that_are_told_the_class_add_up(real):
-    stage, told = real["arithmetic"], []
+def test_trained_codes_that_are_told_the_class_add_up():
+    stage, told = real("arithmetic"), []
     for c in (0, 4, 11, 13):  # another class, leaning or bolder by as much as a is than b
         for a, b in ((7, 2), (12, 2)):
             text = stage.frame({"a": a, "b": b, "c": c}).text
@@ -75,8 +77,8 @@ def test_trained_codes_that_are_told_the_class_add_up(real):
     assert len(told) >= 6 and codes_wrong.mean() < 0.6 * min(pixels_wrong.mean(), alone.mean())
 
 
-def test_trained_under_pressure_latents_fall_idle_and_the_rest_specialize(real):
-    stage = real["traversal"]
+def test_trained_under_pressure_latents_fall_idle_and_the_rest_specialize():
+    stage = real("traversal")
     idle = {name: stage.frame({"beta": name}).text.split(" ·")[0].count("z") for name in traverse.BETAS}
     assert idle["β = 1"] == 0 and idle["β = 20"] >= 3
     assert numbers(stage.frame().text, "measured to")[0] < 0.12

@@ -62,6 +62,9 @@ def test_a_code_far_from_all_others_is_off_the_crowd():
     assert crowd.lost(crowd.mean[crowd.mean.norm(dim=1).argsort()[100]]) == ""
     assert crowd.lost(torch.tensor([0.0, 0.0, 9.0])).startswith("off the crowd")
     half, most = crowd.usual
+    places = torch.randn(300, 3, generator=torch.Generator().manual_seed(4))
+    between = [z for z in places if half < (crowd.mean - z).norm(dim=1).min() < most and 0.3 < z.norm() < 3]
+    assert len(between) > 20 and not any(crowd.lost(z) for z in between)
     edge = crowd.mean[crowd.mean.norm(dim=1).argmax()]
     out = edge / edge.norm()
     assert crowd.lost(edge + 1.1 * most * out).startswith("off the crowd")

@@ -160,6 +160,13 @@ MUTANTS = [
         f"{TESTS}::test_the_pad_answers_while_the_model_trains_anew",
     ),
     Mutant(
+        "pad-farthest-for-nearest",
+        PAD,
+        "(chart.mean - z).norm(dim=1).min(0)",
+        "(chart.mean - z).norm(dim=1).max(0)",
+        f"{TESTS}::test_the_pad_decodes_what_lies_under_it_here_and_in_the_page",
+    ),
+    Mutant(
         "explorer-hidden-by-its-file",
         "gdm_core/explorers/__init__.py",
         '"pad", "latent_pad", 4',
