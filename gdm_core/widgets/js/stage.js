@@ -64,13 +64,13 @@ function render({ model, el }) {
     measure() {
       if (parseFloat(getComputedStyle(root).fontSize) !== stage.theme.size) stage.theme = readTheme(root);
     },
-    /** A hand moved a control: show it at once, ask for the picture. */
+    /** A hand moved a control: ask for the picture, and show the control where it is while the request travels. */
     move(name, value) {
       stage.state[name] = value;
       moved.add(name);
+      requests.want();
       show(name);
       later();
-      requests.want();
     },
     press(name) {
       presses[name] = (presses[name] ?? 0) + 1;
