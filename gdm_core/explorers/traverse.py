@@ -65,10 +65,10 @@ def rendered(u: Tensor, hues: tuple[float, float] = ARC, side: int = SIDE) -> Te
     return torch.cat([scenes.render(part, size=side) for part in table.split(1000)])
 
 
-@functools.lru_cache(maxsize=2)
-def known(seed: int = 0) -> tuple[Tensor, Tensor]:
+@functools.cache
+def known() -> tuple[Tensor, Tensor]:
     """Pictures to learn from, (N, 3, side, side), and their factors (N, 4)."""
-    x, factors = rooms(2500, seed)
+    x, factors = rooms(2500, seed=0)
     return x, torch.stack(list(factors.values()), 1)
 
 
@@ -197,8 +197,8 @@ def traversal(seed: int = 0) -> Stage:
         }
         text = (
             f"idle latents: {', '.join(idle) or 'none'} · {where_is(z)} · decoded and rendered differ by "
-            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · factors are measured to "
-            f"{error:.2f} std · {when}"
+            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · factors of new rooms "
+            f"are measured to {error:.2f} std · {when}"
         )
         return Frame(views, text, {"beta": beta})
 
@@ -231,7 +231,7 @@ def _pictures(given: Tensor, decoded: Tensor, twin: Tensor, warning: str) -> Vie
     """Four rooms in a row, the last of them what no room explains.  (1, 3, H, W) each."""
     rest = 1 - 2 * (decoded - twin).abs().mean(1, keepdim=True).expand_as(twin)
     image = tile(torch.cat([given, decoded, twin, rest]), 4)
-    label = "a room given · decoded from z · the rendered room most like it · their difference"
+    label = "a room given · decoded from z · rendered with the factors measured there · their difference"
     return View(image, label=label, warning=warning, size=5.5)  # a row of its own
 
 
@@ -243,9 +243,8 @@ def _boards(decoded: Tensor, true: Tensor, rulers: list[str]) -> View:
     image = np.concatenate([blank(MARGIN), pictures[0], blank(2 * MARGIN), pictures[1]], 1)
     start = 3 * MARGIN + wide  # of the second board, in cells
     steps = [_signed(v, 0) for v in STEPS]
-    names = [
-        Text([[at, i + 0.5] for i in range(LATENTS)], words) for at, words in ((0.24, NAMES), (start - 0.5, rulers))
-    ]
+    column = lambda at, words: Text([[at, i + 0.5] for i in range(LATENTS)], words, size=13)
+    names = [column(MARGIN / 2, NAMES), column(start - MARGIN, rulers)]
     below = [[at + j + 0.5, LATENTS + FOOT / 2] for at in (MARGIN, start) for j in range(wide)]
     label = "one latent a row: decoded, and rendered with its main factor alone"
     return _footed(image, LATENTS, [*names, Text(below, steps * 2, size=13)], label)
