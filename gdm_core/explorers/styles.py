@@ -93,7 +93,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
         [
             Pad("z", limit=LIMIT, value=(0.4, -0.5), labels=("z1", "z2"), on="codes"),
             Slider("z3", -LIMIT, LIMIT, 0.3),
-            Choice("rows", ["z1", "z2", "z3"], label="down a column varies"),
+            Choice("rows", ["z1", "z2", "z3"], label="down a column"),
             Tiles("given", on="gallery", rows=2, columns=10),
             Button("take", take, label="take the code of the given"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),

@@ -89,13 +89,13 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         near = crowd.only(label) if told else crowd  # where the class is told, each class has codes everywhere
         i, away = near.nearest(z)
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
-        views = {f"gallery {name}": View(gallery, label=word) for name, word in zip("abc", words)}
-        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z), size=1.3)
-        views["pixels"] = View(ink(pixels), label="= by pixels")
+        views = {f"gallery {name}": View(gallery, label=word, size=0.9) for name, word in zip("abc", words)}
+        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z), size=1.52)
+        views["pixels"] = View(ink(pixels), label="= by pixels", size=0.83)
         if truth is None:
-            views["truth"] = View(ink(near.pictures.x[i]), label="the nearest code's picture")
+            views["truth"] = View(ink(near.pictures.x[i]), label="the nearest code's picture", size=0.83)
         else:
-            views["truth"] = View(ink(truth), label="the truth, by the pen")
+            views["truth"] = View(ink(truth), label="the truth, by the pen", size=0.83)
             wrong = lambda p: (p - truth).square().sum().item()
             reason = f"squared error of codes {wrong(made):.1f}, pixels {wrong(pixels):.1f}, c alone {wrong(x[2]):.1f}"
         half, most = near.usual
@@ -114,7 +114,7 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
             choose("b", 2),  # the same upright
             choose("c", 4),  # an upright 7
             Slider("amount", 0.0, 2.0, 1.0, step=0.1, label="how much of a − b"),
-            Choice("model", list(SPACES), label="encoder and decoder are"),
+            Choice("model", list(SPACES), label="encoder and decoder"),
         ],
         title="a − b + c",
         caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",

@@ -213,7 +213,7 @@ def traversal(seed: int = 0) -> Stage:
         draw,
         [
             *(Slider(name, -LIMIT, LIMIT, round(20 * start[name]) / 20, step=0.05) for name in NAMES),
-            Choice("beta", list(BETAS), label="trained at σ = 0.3 with"),
+            Choice("beta", list(BETAS), label="model with σ = 0.3"),
             Button("again", code, label="z to the room"),
             Button("another", code, label="another room"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LIVE}"),
