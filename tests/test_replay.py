@@ -108,6 +108,60 @@ def test_pictures_are_compared_by_their_presence():
     assert new.data["image/png"] == "aaaa"  # what was given is left as it is
 
 
+COMMITTED_CLAIMS = """\
+trained
+✓ bound: -60.4 nats (needed ≤ -60.0436)
+✓ twice 0.02 (needed ≤ 1)
+✓ twice 5 (needed ≤ 35)
+"""
+
+
+@pytest.mark.parametrize(
+    "found, same",
+    [
+        (COMMITTED_CLAIMS, True),
+        (COMMITTED_CLAIMS.replace("-60.4", "-62.1").replace("-60.0436", "-61.2"), True),
+        (COMMITTED_CLAIMS.replace("0.02", "8e-06").replace("twice 5", "twice 6"), True),
+        (COMMITTED_CLAIMS.replace("-60.4", "-90.7"), False),
+        (COMMITTED_CLAIMS.replace("-60.4", "60.4"), False),
+        (COMMITTED_CLAIMS.replace("twice 5", "twice 9"), False),
+        (COMMITTED_CLAIMS.replace("0.02", "0.5"), False),
+        (COMMITTED_CLAIMS.replace("≤ -60", "≥ -60"), False),
+        (COMMITTED_CLAIMS.replace("nats", "bits"), False),
+        (COMMITTED_CLAIMS.replace("✓ twice 0.02 (needed ≤ 1)\n", ""), False),
+        (COMMITTED_CLAIMS.replace("trained", "trained 1"), False),
+    ],
+)
+def test_numbers_of_claims_may_move_a_little_and_nothing_else(found, same):
+    original = Mock()
+    replay.compare_outputs(Mock(), original, [printed(found)], [printed(COMMITTED_CLAIMS)], ("metadata",))
+    _, (seen,), (old,), _ = original.call_args.args
+    assert (seen["text"] == old["text"]) == same and old["text"] == COMMITTED_CLAIMS
+
+
+def test_numbers_outside_claims_are_compared_exactly():
+    original = Mock()
+    replay.compare_outputs(Mock(), original, [printed("0.501\n")], [printed("0.5\n")], ("metadata",))
+    assert original.call_args.args[1][0]["text"] == "0.501\n"
+
+
+def test_of_an_explorer_the_title_is_compared():
+    def shown(words):
+        data = {"image/png": "aaaa", "text/plain": words}
+        return nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+
+    original = Mock()
+    new, old = shown("Guess or search: digit 0. gap 2.98"), shown("Guess or search: digit 0. gap 2.99")
+    replay.compare_outputs(Mock(), original, [new], [old], ("metadata",))
+    assert original.call_args.args[1] == original.call_args.args[2]
+    replay.compare_outputs(Mock(), original, [shown("Latent pad: z = 0")], [old], ("metadata",))
+    assert original.call_args.args[1] != original.call_args.args[2]
+    data = {"text/plain": "0.5: no explorer"}
+    text = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+    replay.compare_outputs(Mock(), original, [text], [text], ("metadata",))
+    assert original.call_args.args[1][0]["data"] == data
+
+
 def test_kernel_that_hangs_at_its_start_is_replaced():
     kernel, original = Mock(), Mock()
     kernel.await_reply.side_effect = [Empty, None]

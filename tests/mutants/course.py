@@ -106,6 +106,12 @@ MUTANTS = [
            lint("source", "dead-link")),
     Mutant("huge-notebook", LINT, "if size > LARGEST:", "if size > 10 * LARGEST:", lint("notebook", "large")),
     # Replay
+    Mutant("any-number-in-a-claim", REPLAY, "rel_tol=1 / 3, abs_tol=0.1", "rel_tol=9, abs_tol=0.1",
+           "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
+    Mutant("one-line-stands-for-two-claims", REPLAY, "        lines.remove(committed)\n", "",
+           "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
+    Mutant("any-explorer-for-another", REPLAY, 'data.get("text/plain", ""))[0]', 'data.get("text/plain", ""))[1:0]',
+           "tests/test_replay.py::test_of_an_explorer_the_title_is_compared"),
     Mutant("pictures-not-compared", REPLAY, "if key not in PICTURES]", "]",
            "tests/test_replay.py::test_pictures_are_compared_by_their_presence"),
     Mutant("picture-bytes-compared", REPLAY, '"a picture" if mime in PICTURES else value', "value",
