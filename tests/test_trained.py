@@ -1,5 +1,6 @@
 """Models that explorers train: once, for what they are, and never at the cost of the page."""
 
+import functools
 import os
 
 import pytest
@@ -86,6 +87,26 @@ def test_other_options_other_code_other_sizes_train_anew(home, monkeypatch):
     trained(line, steps=3)
     assert len(counted) == 9
     assert len(list(home.iterdir())) == 2, "the file of the older code goes, that of other options stays"
+
+
+@functools.cache
+def examples():
+    return drawn(2)
+
+
+def drawn(n):
+    return torch.ones(n) if n else examples()
+
+
+def from_examples():
+    """Recipe: its data are made by other functions of this file."""
+    return nn.Linear(2, 1), [examples()]
+
+
+def test_the_key_knows_the_functions_that_a_recipe_calls():
+    told = module._told(from_examples)
+    assert all(words in told for words in ("def from_examples", "return drawn(2)", "return torch.ones(n)"))
+    assert told.count("return drawn(2)") == 1 and "def counted" not in told and "class Linear" not in told
 
 
 def test_the_key_knows_the_code_that_shapes_a_model():

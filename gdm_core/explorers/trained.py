@@ -40,8 +40,9 @@ def trained(recipe: Recipe, *, seed: int = 0, **options) -> nn.Module:
     """The model of a recipe, trained to the end: from memory, from a file, or from zero with a progress bar.
 
     The file lies in `model_home()`; its name holds a hash of the options and one of the code that shapes the training
-    (the recipe, the model's classes, networks, likelihoods, training loop, data), so that a change of either trains
-    anew.  A file that cannot be read is replaced; a folder that cannot be written is done without.
+    (the recipe and what it calls in its own file, the model's classes, networks, likelihoods, training loop, data), so
+    that a change of either trains anew.  A file that cannot be read is replaced; a folder that cannot be written is
+    done without.
 
     Args:
         recipe: `recipe(**options) -> (model, iterator of training steps)`.
@@ -87,10 +88,26 @@ def place(recipe: Recipe, model: nn.Module, seed: int, options: dict) -> Path:
     """Where `trained` keeps the model of this recipe, options and code."""
     chosen, code = hashlib.blake2b(digest_size=6), hashlib.blake2b(digest_size=6)
     chosen.update(json.dumps([options, seed], sort_keys=True).encode())
-    code.update(f"{inspect.getsource(recipe)}{model}".encode())
+    code.update(f"{_told(recipe)}{model}".encode())
     for file in _sources(model):
         code.update(_text(file))
     return model_home() / f"{recipe.__name__}-{chosen.hexdigest()}-{code.hexdigest()}.safetensors"
+
+
+def _told(function: Callable) -> str:
+    """The source of a recipe and of the functions in its file that it calls, and these call."""
+    found = {}
+
+    def follow(function: Callable) -> None:
+        function = inspect.unwrap(function)
+        found[function.__name__] = inspect.getsource(function)
+        for name in function.__code__.co_names:
+            called = inspect.unwrap(function.__globals__.get(name, len))
+            if inspect.isfunction(called) and called.__module__ == function.__module__ and name not in found:
+                follow(called)
+
+    follow(function)
+    return "".join(found.values())
 
 
 def _sources(model: nn.Module) -> list[Path]:

@@ -13,6 +13,13 @@ KEEPING = "tests/test_trained.py"
 
 MUTANTS = [
     Mutant(
+        "recipe-known-without-what-it-calls",
+        KEPT,
+        "                follow(called)",
+        "                continue",
+        f"{KEEPING}::test_the_key_knows_the_functions_that_a_recipe_calls",
+    ),
+    Mutant(
         "explorer-bound-with-the-next-q",
         EM,
         "(self.q[:, :-1] * after).sum(-1).mean(0)",
