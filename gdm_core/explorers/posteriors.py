@@ -197,7 +197,7 @@ def _road(gaps: np.ndarray, encoder: float, best: float, step: int) -> View:
         Points([[step, min(max(float(gaps[step]), 0.0), 0.97 * top)]], "parameters", size=12),
     ]
     if gaps[step] > top:
-        marks.append(Text([[step, 0.93 * top]], [f"now {gaps[step]:.1f} nats"], "parameters", anchor="left"))
+        marks.append(Text([[step, 0.93 * top]], [f"▲ now {gaps[step]:.1f}"], "parameters", anchor="left"))
     return View(
         None, marks, (0, last + 34, 0, top), "gap to log p(x)", axes=("step of the search", "nats"), aspect=1.15
     )
