@@ -897,8 +897,10 @@ axes[1].set_yticks(middles, ["the first model", "", "", ""]);
 # All latents so far were points in $\mathbb R^L$ with a Gaussian prior. The VQ-VAE (van den Oord, Vinyals &
 # Kavukcuoglu, 2017) says otherwise: a picture is a small grid of *words* from a learned codebook $e_1, \dots, e_K$,
 #
-# $$ k(x) = \arg\min_j \| g(\phi, x) - e_j \| , \qquad
-#    \text{loss} = -\log p(x\mid e_k) + \| \mathrm{sg}[g(x)] - e_k\|^2 + \tfrac14 \|g(x) - \mathrm{sg}[e_k]\|^2 , $$
+# $$ \begin{aligned}
+# k(x) &= \arg\min_j \| g(\phi, x) - e_j \| , \\
+# \text{loss} &= -\log p(x\mid e_k) + \| \mathrm{sg}[g(x)] - e_k\|^2 + \tfrac14 \|g(x) - \mathrm{sg}[e_k]\|^2 ,
+# \end{aligned} $$
 #
 # where sg stops the gradient. The $\arg\min$ has no gradient, so the decoder's is copied past it, from $e_k$ to $g(x)$,
 # *straight through*. Nearest codes win, and a code that never wins never learns: **dead codes** are this model's
