@@ -113,6 +113,7 @@ trained
 ✓ bound: -60.4 nats (needed ≤ -60.0436)
 ✓ twice 0.02 (needed ≤ 1)
 ✓ twice 5 (needed ≤ 35)
+✓ difference 0.3 (needed 0 ± 2.5)
 """
 
 
@@ -122,6 +123,8 @@ trained
         (COMMITTED_CLAIMS, True),
         (COMMITTED_CLAIMS.replace("-60.4", "-62.1").replace("-60.0436", "-61.2"), True),
         (COMMITTED_CLAIMS.replace("0.02", "8e-06").replace("twice 5", "twice 6"), True),
+        (COMMITTED_CLAIMS.replace("difference 0.3", "difference -0.9"), True),
+        (COMMITTED_CLAIMS.replace("difference 0.3", "difference -1"), False),
         (COMMITTED_CLAIMS.replace("-60.4", "-90.7"), False),
         (COMMITTED_CLAIMS.replace("-60.4", "60.4"), False),
         (COMMITTED_CLAIMS.replace("twice 5", "twice 9"), False),

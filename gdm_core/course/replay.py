@@ -6,8 +6,8 @@ Loaded into pytest by `-p gdm_core.course.replay` (`command` gives the whole lin
 - starts a second kernel when the first one hangs at its start;
 - compares that there is a picture, and how many, where nbval leaves pictures out altogether.  Their bytes differ
   between machines; plotly's numbers differ in the last bit;
-- lets the numbers of a claim differ by a third, or by 0.1: a processor that sums in another order trains another model
-  (measured: 10 percent at most between SSE 4.2 and AVX-512), and the claim itself has checked its number;
+- lets the numbers of a claim differ by a third, by 0.1, or by half of what its "±" allows: a processor that sums in
+  another order trains another model, and the claim itself has checked its number;
 - compares of an explorer's words its title, since the rest reads such a model.
 """
 
@@ -27,6 +27,7 @@ from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
 
 CELL_SECONDS = 120
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+WITHIN = re.compile(rf"± ({NUMBER.pattern})")
 PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
 
 
@@ -99,10 +100,10 @@ def _near(new: list, old: list) -> list:
         if not line.startswith(MARK) or committed is None:
             return line
         lines.remove(committed)
+        slack = max([0.1, *(float(width) / 2 for width in WITHIN.findall(line))])
         pairs = zip(NUMBER.findall(line), NUMBER.findall(committed))
-        return (
-            committed if all(math.isclose(float(a), float(b), rel_tol=1 / 3, abs_tol=0.1) for a, b in pairs) else line
-        )
+        close = all(math.isclose(float(a), float(b), rel_tol=1 / 3, abs_tol=slack) for a, b in pairs)
+        return committed if close else line
 
     def output(of: dict) -> dict:
         if "text" not in of:
