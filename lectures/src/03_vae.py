@@ -40,7 +40,8 @@ from gdm_core.validate import choice
 choice("PROFILE", PROFILE, ["fast", "full"])
 choice("DATASET", DATASET, ["digits", "strokes", "mnist", "fashion"])
 plotting.use_style()
-torch.manual_seed(SEED);
+torch.manual_seed(SEED)
+fine_side = 1001 if PROFILE == "full" else 401  # points along each axis: a longer training has sharper posteriors
 
 # %% [markdown]
 # ## 3.1 An infinite mixture
@@ -382,7 +383,7 @@ model, nu, bounds = runs["both in each step"]
 with torch.no_grad():
     q = nu.q()
     some = Independent(Normal(q.mean[:12], q.stddev[:12]), 1)  # the grid is costly: twelve pictures
-    grid = inference.grid_posterior(model, threes[:12], half_width=5, side=401)
+    grid = inference.grid_posterior(model, threes[:12], half_width=5, side=fine_side)
     bound = inference.elbo(model, threes[:12], samples=500, q=some)
     picture = model.decode(grid.mean).mean
     torch.manual_seed(SEED)
@@ -501,7 +502,7 @@ climb = [(state.step, state.bound.mean().item())
          for state in inference.fit_per_datapoint(model, fresh, steps=150, samples=8, lr=0.1)]
 counting.remove()
 with torch.no_grad():
-    ceiling = inference.grid_posterior(model, fresh, half_width=5, side=401).log_px.mean().item()
+    ceiling = inference.grid_posterior(model, fresh, half_width=5, side=fine_side).log_px.mean().item()
 
 fig, ax = plt.subplots(figsize=(8, 3.4))
 plotting.curve(*zip(*climb), ax, "bound", color=colors.PARAMETERS, at=0.25, offset=(0, -18))
