@@ -108,9 +108,7 @@ def _near(new: list, old: list) -> list:
     def output(of: dict) -> dict:
         if "text" not in of:
             return of
-        text = "".join(
-            settled(line.rstrip("\n")) + line[len(line.rstrip("\n")) :] for line in of["text"].splitlines(True)
-        )
+        text = "\n".join(settled(line) for line in of["text"].split("\n"))
         return type(of)({**of, "text": text})
 
     return [output(of) for of in new]
