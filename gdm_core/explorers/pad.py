@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gdm_core import colors, data, likelihoods, networks, train
 from gdm_core.data import Dataset, strokes
-from gdm_core.explorers.trained import learner, trained
+from gdm_core.explorers.trained import learner, trained, watched
 from gdm_core.models.vae import VAE
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
@@ -121,10 +121,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
 
     def map_of(index: int) -> tuple[Map, str]:
         """The map at a checkpoint of the training that one watches; before it starts, the one that was kept."""
-        if trainer.steps == 0 and not trainer.running:
-            return finished, f"trained {options['steps']:,} steps"
-        snapshot = trainer.at(index)
-        return snapshot.state, f"step {snapshot.step:,} of {options['steps']:,}"
+        return watched(trainer, finished, index)
 
     @torch.no_grad()
     def draw(controls) -> Frame:

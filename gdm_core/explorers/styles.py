@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, pen, pictures
 from gdm_core.explorers.pad import CLASSES
-from gdm_core.explorers.trained import learner, trained
+from gdm_core.explorers.trained import learner, trained, watched
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
     Button,
@@ -48,10 +48,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
     average = torch.stack([pictures(dataset)[pictures(dataset).labels == k].x.mean(0) for k in EVERY])
 
     def crowd_of(index: int) -> tuple[Crowd, str]:
-        if trainer.steps == 0 and not trainer.running:
-            return finished, f"trained {options['steps']:,} steps"
-        snapshot = trainer.at(index)
-        return snapshot.state, f"step {snapshot.step:,} of {options['steps']:,}"
+        return watched(trainer, finished, index)
 
     def truth_of(crowd: Crowd, i: int) -> Tensor:
         """Ten pictures in the style of picture i: drawn, or the nearest codes class by class."""

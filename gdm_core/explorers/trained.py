@@ -84,6 +84,20 @@ def learner(recipe: Recipe, look: Callable[[nn.Module], object] = lambda model: 
     return Trainer(make, lambda _: look(frozen(now["model"])), total=options.get("steps"))
 
 
+def watched(trainer: Trainer, finished, index: int) -> tuple[object, str]:
+    """What is drawn, and how far it is trained: `finished` until the training that one watches begins.
+
+    Args:
+        trainer: of `learner`, with `steps` among its options.
+        finished: what `look` makes of the model that `trained` gives.
+        index: of the checkpoint, -1 for the newest.
+    """
+    if trainer.steps == 0 and not trainer.running:
+        return finished, f"trained {trainer.total:,} steps"
+    snapshot = trainer.at(index)
+    return snapshot.state, f"step {snapshot.step:,} of {trainer.total:,}"
+
+
 def place(recipe: Recipe, model: nn.Module, seed: int, options: dict) -> Path:
     """Where `trained` keeps the model of this recipe, options and code."""
     chosen, code = hashlib.blake2b(digest_size=6), hashlib.blake2b(digest_size=6)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gdm_core import colors, disentanglement, likelihoods, networks, train
 from gdm_core.data import scenes
 from gdm_core.explorers.codes import Ink
-from gdm_core.explorers.trained import learner, trained
+from gdm_core.explorers.trained import learner, trained, watched
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
 from gdm_core.widgets import (
@@ -169,10 +169,9 @@ def traversal(seed: int = 0) -> Stage:
     trainer = learner(room_vae, trip, beta=BETAS[LIVE], steps=900)
 
     def trip_of(beta: str, index: int) -> tuple[Trip, str]:
-        if beta != LIVE or (trainer.steps == 0 and not trainer.running):
-            return finished[beta], "trained 900 steps"
-        snapshot = trainer.at(index)
-        return snapshot.state, f"step {snapshot.step:,} of 900"
+        if beta != LIVE:
+            return finished[beta], f"trained {trainer.total:,} steps"
+        return watched(trainer, finished[LIVE], index)
 
     @torch.no_grad()
     def draw(controls) -> Frame:

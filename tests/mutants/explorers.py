@@ -161,7 +161,7 @@ MUTANTS = [
     ),
     Mutant(
         "pad-deaf-while-training",
-        PAD,
+        KEPT,
         "if trainer.steps == 0 and not trainer.running:",
         "if True:",
         f"{TESTS}::test_the_pad_answers_while_the_model_trains_anew",

@@ -4,6 +4,7 @@ from mutants.plant import Mutant
 
 STYLE, ROOMS, LEARNED = (f"tests/test_explorers_{name}.py" for name in ("style", "rooms", "learned"))
 CODES, BOARD, SUMS, TRAVERSE = (f"gdm_core/explorers/{name}.py" for name in ("codes", "styles", "sums", "traverse"))
+KEPT = "gdm_core/explorers/trained.py"
 
 MUTANTS = [
     Mutant(
@@ -155,14 +156,14 @@ MUTANTS = [
     ),
     Mutant(
         "board-timeline-ignored",
-        BOARD,
+        KEPT,
         "trainer.at(index)",
         "trainer.latest",
         f"{STYLE}::test_the_board_answers_while_the_model_trains_anew",
     ),
     Mutant(
         "board-deaf-while-training",
-        BOARD,
+        KEPT,
         "if trainer.steps == 0 and not trainer.running:",
         "if True:",
         f"{STYLE}::test_the_board_answers_while_the_model_trains_anew",
@@ -323,7 +324,7 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-timeline-ignored",
-        TRAVERSE,
+        KEPT,
         "trainer.at(index)",
         "trainer.latest",
         f"{ROOMS}::test_who_presses_train_sees_the_model_that_trains",
