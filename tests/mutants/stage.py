@@ -52,6 +52,13 @@ MUTANTS = [
     ),
     Mutant("sends-unseen", FLOW, "!wanted || !visible ||", "!wanted ||", js("silent_while_not_visible")),
     Mutant(
+        "every-move-goes-to-the-model",
+        STAGE_JS,
+        "settle = setTimeout(commit, SETTLED);",
+        "commit();",
+        js("the_state_goes_to_the_kernels_model_when_the_hand_rests"),
+    ),
+    Mutant(
         "error-clears-the-picture",
         STAGE_JS,
         "    alarm.textContent = text;",
