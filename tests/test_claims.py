@@ -35,7 +35,7 @@ def test_line_and_value(capsys):
         (0.0004567, {"near": 0, "within": 2e-3}, "0.00046"),  # a hundredth of the criterion
         (0.123456, {"near": 0.1, "within": 0.5}, "0.123"),
         (2.8354e-7, {"near": 0, "within": 1e-6}, "0"),
-        (2.8354321, {"near": 2.8354, "within": 1e-4}, "2.84"),
+        (2.8354321, {"near": 2.8354, "within": 1e-4}, "2.8354"),  # three would look false
         (1797, {"near": 1800, "within": 1000.0}, "1797"),
         (3e-16, {"below": 1e-8}, "≤ 1e-11"),
         (-3e-16, {"below": 1e-8}, "≤ 1e-11"),
@@ -58,6 +58,26 @@ def test_line_and_value(capsys):
 )
 def test_rounding_errors_are_left_out(number, criterion, shown, capsys):
     assert printed(capsys, "x", number, **criterion)[1].startswith(f"✓ x: {shown} (needed")
+
+
+@pytest.mark.parametrize(
+    "number, criterion, line",
+    [
+        (0.5, {"below": 0.5733123456}, "0.5 (needed ≤ 0.573)"),  # a measured bound: three digits
+        (0.5, {"below": 0.573312}, "0.5 (needed ≤ 0.573312)"),  # somebody wrote this one
+        (0.1, {"near": 0, "within": 0.78667912}, "0.1 (needed 0 ± 0.787)"),
+        (2.301, {"near": math.log(10), "within": 0.02}, "2.3 (needed 2.303 ± 0.02)"),
+        (-60.0637, {"below": -60.04361234}, "-60.1 (needed ≤ -60)"),
+        (60.04361, {"below": 60.04371234}, "60 (needed ≤ 60)"),
+        (0.99641234, {"below": 0.99841234}, "0.996 (needed ≤ 0.998)"),
+        (0.50041234, {"above": 0.50031234, "below": 0.7}, "0.5 (needed ≥ 0.5 and ≤ 0.7)"),
+        (0.9996, {"below": 0.99991234}, "1 (needed ≤ 1)"),
+        (0.9994, {"below": 0.9995}, "0.999 (needed ≤ 0.9995)"),
+        (0.99961, {"below": 0.9998}, "0.9996 (needed ≤ 0.9998)"),  # 1 would look false
+    ],
+)
+def test_what_is_needed_is_said_in_few_digits_and_never_seems_contradicted(number, criterion, line, capsys):
+    assert printed(capsys, "x", number, **criterion)[1] == f"✓ x: {line}\n"
 
 
 @pytest.mark.parametrize("number", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5, requires_grad=True)])

@@ -29,8 +29,9 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
         measured: a number, a 0-dimensional tensor or array, or a bool (which needs no criterion).
         below, above: bounds, which the number may touch.
         near, within: the number lies at most `within` from `near`.
-        digits: significant digits printed; three are the same on every machine, more may not be.  Beside a
-            criterion finer than 1e-4 only the order of magnitude is printed.
+        digits: significant digits printed; three are the same on every machine, more may not be.  More are
+            printed where these would seem to miss what is needed; beside a bound finer than 1e-4, only the order
+            of magnitude.
         unit: printed after the number.
 
     Returns:
@@ -75,8 +76,12 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
     if not _all(needed, value):  # with as many digits as it takes to see it
         shown = next((d for d in range(digits, 17) if not _all(needed, float(spell(value, d)))), 17)
         raise ClaimFailed(f"{text}: needed {wanted}, got {spell(value, shown)}{suffix}")
+    for places in range(digits, 17):  # as few as do not seem to contradict what is needed
+        shown, wanted = _shown(value, bounds, places), _criteria(_rounded(bounds, max(places, 3)))
+        if shown.startswith("≤") or _all(wanted, float(shown)):
+            break
     colon = "" if ":" in text else ":"
-    print(f"{MARK} {text}{colon} {_shown(value, bounds, digits)}{suffix} (needed {wanted})")
+    print(f"{MARK} {text}{colon} {shown}{suffix} (needed {' and '.join(wanted)})")
     return value
 
 
@@ -148,9 +153,18 @@ def _shown(value: float, bounds: dict[str, float], digits: int) -> str:
     return spell(value, digits)
 
 
+def _rounded(bounds: dict[str, float], digits: int) -> dict[str, float]:
+    """Bounds to `digits` digits where they were measured, as written where somebody wrote them."""
+    short = lambda bound: bound if float(f"{bound:.6g}") == bound else float(spell(bound, digits))
+    rounded = {name: short(bound) for name, bound in bounds.items()}
+    if within := bounds.get("within"):  # the number beside a ± has as many decimals as that
+        rounded["near"] = round(bounds["near"], digits - 2 - math.floor(math.log10(within)))
+    return rounded
+
+
 def _all(needed: dict, value: float) -> bool:
     return all(holds(value) for holds in needed.values())
 
 
 def _threshold(bound) -> str:
-    return spell(bound, 6)
+    return spell(bound, 12)

@@ -47,6 +47,10 @@ MUTANTS = [
            claims("test_rounding_errors_are_left_out")),
     Mutant("large-negative-is-tiny", CLAIMS, "and abs(value) <= abs(bound):", "and value <= abs(bound):",
            claims("test_rounding_errors_are_left_out")),
+    Mutant("criterion-that-looks-missed", CLAIMS, 'or _all(wanted, float(shown)):', "or True:",
+           claims("test_what_is_needed_is_said_in_few_digits_and_never_seems_contradicted")),
+    Mutant("bound-in-full", CLAIMS, "else float(spell(bound, digits))", "else bound",
+           claims("test_what_is_needed_is_said_in_few_digits_and_never_seems_contradicted")),
     # Read-outs
     Mutant("every-printed-line-is-a-claim", READOUTS, "if line.startswith(MARK) for", "for", READ_OUT),
     Mutant("every-cell-is-a-read-out", READOUTS, 'and TAG in cell.metadata.get("tags", ())', "", READ_OUT),

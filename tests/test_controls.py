@@ -1,0 +1,95 @@
+"""Controls: what they keep of what a page sends, and what they refuse."""
+
+import base64
+import math
+
+import numpy as np
+import pytest
+
+from gdm_core import widgets as w
+
+
+def test_slider_clamps_rounds_and_refuses():
+    whole, real = w.Slider("a", 0, 10, step=2), w.Slider("b", 0.0, 1.0)
+    assert [whole.clean(v) for v in (-3, 99, 4.6)] == [0, 10, 5]
+    assert isinstance(whole.clean(4.6), int)
+    assert real.clean("0.25") == 0.25 and real.value == 0.5
+    assert w.Slider("c", 1e-4, 1.0, log=True).value == pytest.approx(1e-2)  # the middle of a ratio
+    for wrong in (math.nan, math.inf, None, "x", [1]):
+        with pytest.raises(ValueError, match="needed a finite number for b"):
+            real.clean(wrong)
+    with pytest.raises(ValueError, match="low < high"):
+        w.Slider("d", 1.0, 1.0)
+    with pytest.raises(ValueError, match="low > 0"):
+        w.Slider("d", 0.0, 1.0, log=True)
+    with pytest.raises(ValueError, match="a step > 0 for slider 'd'"):
+        w.Slider("d", 0.0, 1.0, step=0)
+
+
+def test_other_controls_clean_what_comes_from_a_page():
+    pad = w.Pad("z", limit=(-1, 3, 10, 0))  # an axis may point down
+    assert pad.value == [1.0, 5.0] and pad.clean([9, -4]) == [3.0, 0.0] and pad.value_of([1.0, 2.0]) == (1.0, 2.0)
+    with pytest.raises(ValueError, match="two numbers"):
+        pad.clean([1.0])
+    choice = w.Choice("digit", np.arange(3))
+    assert choice.clean(np.int64(2)) == 2 and choice.spec()["options"] == [0, 1, 2]
+    with pytest.raises(ValueError, match="try 'moons'"):
+        w.Choice("data", ["moons", "rings"]).clean("mons")
+    with pytest.raises(ValueError, match="True or False"):
+        w.Toggle("exact").clean(1)
+    with pytest.raises(ValueError, match="integer"):
+        w.Button("go").clean(-1)
+    with pytest.raises(ValueError, match="two axes"):
+        w.Pad("z", labels="xy")
+    with pytest.raises(ValueError, match="fps > 0"):
+        w.Timeline("t", 5, fps=0)
+    line = w.Timeline("t", 5)
+    assert [line.clean(v) for v in (-1, 3, 77)] == [4, 3, 4]
+
+
+def test_timeline_that_follows_stays_on_the_newest():
+    length = [3]
+    line = w.Timeline("t", lambda: length[0], value=-1, follow=True)
+    assert line.value == -1 and line.value_of(-1) == 2
+    length[0] = 9
+    assert line.value_of(6) == 6
+    length[0] = 4
+    assert line.value_of(6) == 3  # thrown away by a restart
+    length[0] = 9
+    assert line.value_of(line.clean(-1)) == 8 and line.clean(8) == -1 and line.clean(4) == 4
+
+
+def test_gaussians_keep_means_and_covariances():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(5, 2, 2))
+    means, covs = rng.normal(size=(5, 2)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(2)
+    control = w.Gaussians("g", means, covs, on="map")
+    back = control.value_of(control.value)
+    np.testing.assert_allclose(back.means, means, rtol=1e-14)
+    np.testing.assert_allclose(back.covs, covs, rtol=1e-12)
+    again = control.clean(back)  # what a press returns
+    np.testing.assert_allclose(control.value_of(again).covs, covs, rtol=1e-12)
+    row = control.clean([[0, 0, 0.0, 3.0, 7.0]] + control.value[1:])[0]
+    assert row[2] == control.smallest and row[4] == pytest.approx(7.0 - math.tau)
+    turned = w.Gaussians("g", [(0, 0)], [np.eye(2)], on="m").value_of([[0, 0, 2.0, 1.0, math.pi / 6]]).covs[0]
+    axis = np.array([math.cos(math.pi / 6), math.sin(math.pi / 6)])
+    assert axis @ turned @ axis == pytest.approx(4.0)  # the first axis carries the first standard deviation
+    for wrong, words in (([[1, 2], [0, 1]], "symmetric"), ([[1, 2], [2, 1]], "positive definite")):
+        with pytest.raises(ValueError, match=words):
+            w.Gaussians("g", [(0, 0)], [wrong], on="m")
+
+
+def test_handles_tiles_and_brush():
+    handles = w.Handles("h", [(0, 1), (2, 3)], on="map")
+    np.testing.assert_array_equal(handles.value_of(handles.clean(((5, 6), (7, 8)))), [[5, 6], [7, 8]])
+    with pytest.raises(ValueError, match="2 rows of 2"):
+        handles.clean([[0, 1]])
+    with pytest.raises(ValueError, match="2 labels"):
+        w.Handles("h", [(0, 1), (2, 3)], on="map", labels=["a"])
+    assert w.Tiles("x", on="all", rows=2, columns=3, count=5).clean(9) == 4
+    mask = np.random.default_rng(1).random((3, 5))
+    brush = w.Brush("m", 3, 5, value=mask)
+    np.testing.assert_allclose(brush.value_of(brush.value), mask, atol=0.5 / 255 + 1e-12)
+    for wrong in ("", "????", base64.b64encode(bytes(14)).decode(), "A" * 10**6):
+        with pytest.raises(ValueError, match="15 painted pixels"):
+            brush.clean(wrong)

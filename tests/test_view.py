@@ -1,0 +1,118 @@
+"""Views: images, tiles, marks, and how they are packed."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from gdm_core import widgets as w
+from gdm_core.widgets import overlay
+from gdm_core.widgets.frames import pack
+from gdm_core.widgets.view import palette, picture
+
+
+def test_picture_takes_what_models_give():
+    rng = np.random.default_rng(0)
+    field = rng.normal(size=(3, 5))
+    np.testing.assert_array_equal(picture(field > 0)[0], 255 * (field > 0))
+    np.testing.assert_array_equal(picture(torch.tensor([[0.0, 0.5, 1.0, 2.0]]))[0], [[0, 128, 255, 255]])
+    shown, (low, high), lost = picture(field, "cividis")
+    assert (low, high, lost) == (pytest.approx(field.min()), pytest.approx(field.max()), 0)
+    np.testing.assert_allclose(low + shown / 255 * (high - low), field, atol=(high - low) / 509)
+    np.testing.assert_array_equal(picture(np.array([[-1.0, 0, 3]]), "cividis", (0, 2))[0], [[0, 0, 255]])
+    color = rng.integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(picture(color)[0], color)
+    assert picture(np.array([[np.nan, 1.0], [np.inf, 0.0]]))[2] == 2
+    assert picture(np.zeros((2, 2)), "cividis")[0].max() == 0  # a flat field divides by nothing
+    expected = [[round(255 * c) for c in matplotlib.colormaps["cividis"](i)[:3]] for i in range(256)]
+    np.testing.assert_array_equal(palette("cividis"), expected)
+
+
+@pytest.mark.parametrize(
+    "image, words",
+    [
+        (np.zeros(4), "an image (H, W)"),
+        (np.zeros((3, 8, 8)), "channels last"),
+        (np.zeros((2, 4, 4, 3)), "tile"),
+        (np.zeros((4, 4), int), "uint8"),
+        (np.array([["a"]]), "numbers"),
+        (np.zeros((0, 4), np.uint8), "pixels a side"),
+        (np.zeros((5000, 4), np.uint8), "pixels a side"),
+    ],
+)
+def test_picture_refuses(image, words):
+    with pytest.raises(ValueError) as error:
+        picture(image)
+    assert words in str(error.value)
+
+
+def test_tile_puts_every_image_in_its_place():
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 3), dtype=np.uint8)
+    out = w.tile(images, columns=2, gap=2, ground=0.0)
+    assert out.shape == (3 * 5, 2 * 6, 3)
+    for k, image in enumerate(images):
+        row, column = divmod(k, 2)
+        np.testing.assert_array_equal(out[5 * row + 1 : 5 * row + 4, 6 * column + 1 : 6 * column + 5], image)
+    rest = out.sum() - images.sum(dtype=int)
+    assert rest == 0
+    floats = torch.rand(6, 3, 8, 8)
+    assert w.tile(floats).shape == (18, 27, 3) and w.tile(floats[:, :1]).shape == (18, 27)
+
+
+def test_plane_is_the_center_of_each_pixel_with_the_top_first():
+    grid = w.plane((-1, 3, 0, 6), 3, 2)
+    np.testing.assert_allclose(grid[:, 0, 1], [5, 3, 1])
+    np.testing.assert_allclose(grid[0, :, 0], [0, 2])
+
+
+def test_marks_say_what_is_wrong():
+    for wrong, words in (
+        (lambda: w.Points([[0, np.nan]]), "finite xy"),
+        (lambda: w.Points([0, 1]), "shape (N, 2)"),
+        (lambda: w.Points([[0, 1]], color="modle"), "try 'model'"),
+        (lambda: w.Points([[0, 1]], color=[1, 2]), "one color, or 1"),
+        (lambda: w.Text([[0, 1]], ["a", "b"]), "shape (2, 2)"),
+    ):
+        with pytest.raises(ValueError) as error:
+            w.View(np.zeros((2, 2)), overlay=[wrong()]).encode("v")
+        assert words in str(error.value)
+    with pytest.raises(ValueError, match="extent for a view without an image"):
+        w.View(None).encode("v")
+    for wrong in ("step", ("step",)):
+        with pytest.raises(ValueError, match="axes as True or"):
+            w.View(np.zeros((2, 2)), axes=wrong).encode("v")
+    with pytest.raises(ValueError, match=r"limits as \(low, high\)"):
+        w.View(np.zeros((2, 2)), limits=(1,)).encode("v")
+    with pytest.raises(ValueError, match="marks such as Points"):
+        w.View(np.zeros((2, 2)), overlay=[np.zeros(3)]).encode("v")
+
+
+def test_a_mark_may_be_shown_again_with_other_data():
+    mark = w.Ellipses(np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)))
+    assert mark.encode()["cycle"].tolist() == [0, 1, 2]
+    mark.means, mark.covs = mark.means[:2], mark.covs[:2]
+    assert mark.encode()["cycle"].tolist() == [0, 1]
+
+
+def test_ellipse_is_the_level_set_of_the_density():
+    cov = np.array([[1.3, 0.7], [0.7, 0.9]])
+    row = overlay.Ellipses([[1.0, -2.0]], [cov]).encode()["xy"][0]
+    for turn in np.linspace(0, 6, 7):
+        v = np.cos(turn) * row[2:4] + np.sin(turn) * row[4:6]
+        assert v @ np.linalg.solve(cov, v) == pytest.approx(1.0)
+
+
+def test_pack_sends_each_array_once():
+    field = np.random.default_rng(0).normal(size=(8, 8))
+    frame = w.Frame({"a": w.View(field, colormap="cividis"), "b": w.View(field, colormap="cividis")}).encode()
+    header, buffers, keys = pack(frame)
+    assert len(buffers) == len(keys) == 2  # the same levels and palette in both views
+    header2, buffers2, keys2 = pack(frame, keys)
+    assert not buffers2 and keys2 == keys and header2["views"] == header["views"]
+    moved = w.Frame({"a": w.View(field.T, colormap="cividis")}).encode()
+    assert len(pack(moved, keys)[1]) == 1
+    told = header["arrays"][header["views"][0]["image"]["array"]]
+    sent = np.frombuffer(buffers[told["buffer"]], np.uint8).reshape(told["shape"])
+    np.testing.assert_array_equal(sent, picture(field, "cividis")[0])
+    same_bytes = {"x": np.zeros((2, 3), np.uint8), "y": np.zeros((3, 2), np.uint8)}
+    assert len(pack(same_bytes)[1]) == 2  # another shape is another array
