@@ -157,8 +157,8 @@ def _rounded(bounds: dict[str, float], digits: int) -> dict[str, float]:
     """Bounds to `digits` digits where they were measured, as written where somebody wrote them."""
     short = lambda bound: bound if float(f"{bound:.6g}") == bound else float(spell(bound, digits))
     rounded = {name: short(bound) for name, bound in bounds.items()}
-    if within := bounds.get("within"):  # the number beside a ± has as many decimals as that
-        rounded["near"] = round(bounds["near"], digits - 2 - math.floor(math.log10(within)))
+    if within := bounds.get("within"):  # the number before a ± goes one decimal further than the one behind it
+        rounded["near"] = round(bounds["near"], 1 - math.floor(math.log10(within)))
     return rounded
 
 
