@@ -2,13 +2,16 @@
 
 import functools
 import os
+import threading
+import time
 
 import pytest
 import torch
 from torch import nn
 
+from gdm_core import data, train
 from gdm_core.explorers import trained as module
-from gdm_core.explorers.trained import learner, place, trained
+from gdm_core.explorers.trained import learner, own_draws, place, trained
 from gdm_core.models.vae import VAE
 
 counted = []  # one entry a training step
@@ -164,5 +167,93 @@ def test_the_learner_starts_from_zero_and_keeps_frozen_looks():
         (start, before), (end, after) = trainer.at(0).state, trainer.latest.state
         assert start.weight.sum().item() == before != after == end.weight.sum().item()
         assert not end.weight.requires_grad and not end.training
+    finally:
+        trainer.stop()
+
+
+def digits(steps: int = 30):
+    """Recipe: chance in the weights, in the order of the examples and in the noise of z."""
+    x = data.load("digits").x[:200]
+    model = VAE((1, 8, 8), 2, hidden=(16,))
+    return model, train.steps(model, x, steps=steps, batch_size=32)
+
+
+def test_trained_while_one_watches_it_ends_at_the_kept_model():
+    """Whatever else draws random numbers between its steps; and a restart repeats the run."""
+    kept, other = (trained(digits, seed=seed, steps=30).state_dict() for seed in (3, 4))
+    assert not torch.equal(kept["encoder.net.0.weight"], other["encoder.net.0.weight"])
+    trainer = learner(digits, seed=3, steps=30)
+    try:
+        for _ in range(30):
+            torch.randn(3)
+            trainer.step().wait()
+        torch.testing.assert_close(trainer.latest.state.state_dict(), kept, rtol=0, atol=0)
+        half = trainer.at(15)
+        trainer.reset().wait().start().wait()
+        assert trainer.done and trainer.steps == 30
+        torch.testing.assert_close(trainer.latest.state.state_dict(), kept, rtol=0, atol=0)
+        trainer.reset().wait().step(half.step).wait()
+        torch.testing.assert_close(trainer.latest.state.state_dict(), half.state.state_dict(), rtol=0, atol=0)
+    finally:
+        trainer.stop()
+
+
+def test_the_learner_leaves_everybodys_random_numbers_alone():
+    torch.manual_seed(8)
+    before = torch.get_rng_state()
+    trainer = learner(line, seed=1, steps=5)
+    try:
+        for _ in range(5):
+            trainer.step().wait()
+            assert torch.equal(torch.get_rng_state(), before)
+        trainer.start().wait()
+        assert trainer.done and torch.equal(torch.get_rng_state(), before)
+    finally:
+        trainer.stop()
+
+
+def test_a_run_that_is_stopped_cleans_up_in_its_own_thread():
+    seen = []
+
+    class Endless:
+        """Not a generator: nothing but `close` ends it."""
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return 0
+
+        def close(self):
+            seen.append(threading.current_thread().name)
+
+    trainer = learner(lambda: (nn.Linear(1, 1), Endless()))
+    trainer.step(2).wait().stop().wait()
+    assert seen == ["trainer"]
+
+
+def test_own_draws_and_a_training_take_turns():
+    """Both would take from the same stream."""
+    expected, inside = torch.Generator().manual_seed(9), threading.Event()
+
+    def recipe():
+        def run():
+            while True:
+                torch.randn(1)
+                inside.set()
+                time.sleep(0.01)  # a large step, with its numbers in everybody's place
+                torch.randn(1)
+                yield
+
+        return nn.Linear(1, 1), run()
+
+    trainer = learner(recipe)
+    try:
+        trainer.start()
+        inside.wait(10)
+        for _ in range(3):
+            with own_draws(9):
+                found = [torch.randn(1), time.sleep(0.03), torch.randn(1)]
+            assert torch.equal(torch.stack(found[::2]), torch.randn(2, 1, generator=expected.manual_seed(9)))
     finally:
         trainer.stop()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from gdm_core import data
+from gdm_core.explorers.trained import own_draws
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import (
     Button,
@@ -36,8 +37,7 @@ def ppca(seed: int = 0) -> Stage:
     Args:
         seed: of that noise, and of the digits in the gallery.
     """
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with own_draws(seed):
         digits = data.load("digits")
         x = (digits.flat() * 16).double()
         x = x + torch.rand_like(x)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.distributions import MultivariateNormal
 
+from gdm_core.explorers.trained import own_draws
 from gdm_core.models.gmm import GMM
 from gdm_core.validate import integer
 from gdm_core.widgets import Button, Ellipses, Frame, Gaussians, Lines, Points, Stage, Text, Timeline, Toggle, View
@@ -55,8 +56,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
         seed: of the examples.
     """
     truth = world()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with own_draws(seed):
         x = truth.sample(integer("points", points, low=10, high=2000))
     ceiling = truth.log_prob(x).mean().item()
     runs: OrderedDict[bytes, Run] = OrderedDict()
@@ -94,8 +94,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
         return Frame({"data": data, "road": _road(run, half), "slice": _slice(x, run, before, after_m)}, text)
 
     def kmeans(controls) -> dict:
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed + controls["k-means++"])
+        with own_draws(seed + controls["k-means++"]):
             model = GMM(3, 2).double().start(x)
         return {"start": (model.means.detach().numpy(), model.covariances.detach().numpy()), "step": 0}
 

@@ -117,7 +117,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
 
     options = {"dataset": dataset, "steps": 1500}
     finished = charted(trained(picture_vae, seed=seed, **options))
-    trainer = learner(picture_vae, charted, **options)
+    trainer = learner(picture_vae, charted, seed=seed, **options)
 
     def map_of(index: int) -> tuple[Map, str]:
         """The map at a checkpoint of the training that one watches; before it starts, the one that was kept."""

@@ -42,7 +42,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
     d, drawn = pictures(dataset, fresh=True), dataset == "strokes"
     options = {"dataset": dataset, "steps": 2000}
     finished = Crowd.of(trained(class_vae, seed=integer("seed", seed, low=0), **options), d)
-    trainer = learner(class_vae, lambda model: Crowd.of(model, d), **options)
+    trainer = learner(class_vae, lambda model: Crowd.of(model, d), seed=seed, **options)
     given = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(2) for k in EVERY])
     gallery = tile(1 - d.x[given], 10)
     average = torch.stack([pictures(dataset)[pictures(dataset).labels == k].x.mean(0) for k in EVERY])

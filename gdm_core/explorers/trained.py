@@ -6,7 +6,8 @@ A recipe is a function of plain options that returns an untrained model and the 
         model = VAE((1, 8, 8), 2)
         return model, train.steps(model, data.load(dataset).x, steps=steps)
 
-`trained(recipe)` is the model after the last step, `learner(recipe)` a `Trainer` that starts from the first.
+`trained(recipe, seed=0)` is the model after the last step; `learner(recipe, seed=0)` a `Trainer` that starts from the
+first and ends at the same one.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import safetensors
@@ -52,8 +53,7 @@ def trained(recipe: Recipe, *, seed: int = 0, **options) -> nn.Module:
     Returns:
         The model in evaluation mode, without gradients; shared between callers, so not to be trained on.
     """
-    with _one_at_a_time, torch.random.fork_rng(_cuda()), torch.enable_grad():
-        torch.manual_seed(seed)
+    with own_draws(seed), torch.enable_grad():
         model, steps = recipe(**options)
         path = place(recipe, model, seed, options)
         if path not in _kept:
@@ -67,21 +67,57 @@ def trained(recipe: Recipe, *, seed: int = 0, **options) -> nn.Module:
         return _kept[path]
 
 
-def learner(recipe: Recipe, look: Callable[[nn.Module], object] = lambda model: model, **options) -> Trainer:
+@contextlib.contextmanager
+def own_draws(seed: int) -> Iterator[None]:
+    """A block whose random numbers depend on `seed` alone, though a model may be training in another thread."""
+    with _one_at_a_time, torch.random.fork_rng(_cuda()):
+        torch.manual_seed(seed)
+        yield
+
+
+def learner(
+    recipe: Recipe, look: Callable[[nn.Module], object] = lambda model: model, *, seed: int = 0, **options
+) -> Trainer:
     """The training of the same recipe in the background, for `Stage(trainer=...)`.
 
+    With the seed of `trained` it ends at the same model, and each restart repeats the run: its random numbers are a
+    stream of its own, put in torch's place for the length of a step.
+
     Args:
+        seed: of weights and training noise; torch's random numbers are left as they were.
         look: what a checkpoint keeps, made from a frozen copy of the model in the trainer's thread: the model alone, or
             also the codes of a data set.
         options: of the recipe.
     """
     now: dict[str, nn.Module] = {}
 
-    def make() -> Iterable:
-        now["model"], steps = recipe(**options)
-        return steps
+    def make() -> Iterator:
+        with own_draws(seed):
+            now["model"], steps = recipe(**options)
+            steps, ahead = iter(steps), torch.get_rng_state()
+        return _apart(steps, ahead)
 
     return Trainer(make, lambda _: look(frozen(now["model"])), total=options.get("steps"))
+
+
+def _apart(steps: Iterator, ahead: torch.Tensor) -> Iterator:
+    """The same steps, each with torch's random numbers where the last one left them; `ahead`: where the first starts.
+
+    All threads share torch's stream, so whoever draws in the middle of a step disturbs it: take `own_draws`.
+    """
+    try:
+        while True:
+            with _one_at_a_time, torch.random.fork_rng(_cuda()):
+                torch.set_rng_state(ahead)
+                try:
+                    value = next(steps)
+                except StopIteration:
+                    return
+                ahead = torch.get_rng_state()
+            yield value
+    finally:
+        if hasattr(steps, "close"):
+            steps.close()
 
 
 def watched(trainer: Trainer, finished, index: int) -> tuple[object, str]:

@@ -166,7 +166,7 @@ def traversal(seed: int = 0) -> Stage:
         return Trip(model, disentanglement.active_units(mean), apart(back, meter(back)).quantile(0.99).item())
 
     finished = {name: trip(trained(room_vae, seed=seed, beta=b, steps=900)) for name, b in BETAS.items()}
-    trainer = learner(room_vae, trip, beta=BETAS[LIVE], steps=900)
+    trainer = learner(room_vae, trip, seed=seed, beta=BETAS[LIVE], steps=900)
 
     def trip_of(beta: str, index: int) -> tuple[Trip, str]:
         if beta != LIVE:
