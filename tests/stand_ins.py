@@ -17,7 +17,8 @@ from gdm_core.widgets import frozen
 
 
 def numbers(text: str, after: str) -> list[float]:
-    return [float(n.replace(",", "")) for n in re.findall(r"-?[\d,]*\.?\d+", text.split(after, 1)[1])]
+    found = re.findall(r"[-−]?[\d,]*\.?\d+", text.split(after, 1)[1])
+    return [float(n.replace(",", "").replace("−", "-")) for n in found]
 
 
 @pytest.fixture(scope="module")

@@ -92,9 +92,37 @@ MUTANTS = [
     Mutant(
         "posterior-encoder-decides-what-the-family-can",
         POSTERIORS,
-        "best = min(search_of(i, warm, full).gaps[-1].item() for warm in STARTS.values())",
+        "best = least(i, full=False)",
         "best = encoder",
         f"{TESTS}::test_the_gap_of_the_encoder_is_its_kl_and_splits",
+    ),
+    Mutant(
+        "posterior-family-of-own-q-in-the-encoders-split",
+        POSTERIORS,
+        "best = least(i, full=False)",
+        "best = least(i, full=full)",
+        f"{TESTS}::test_the_split_is_that_of_the_encoders_family_whatever_own_q_is",
+    ),
+    Mutant(
+        "posterior-way-of-another-picture",
+        POSTERIORS,
+        "torch.stack([q.mean[i] for q in found])",
+        "torch.stack([q.mean[0] for q in found])",
+        f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
+    ),
+    Mutant(
+        "posterior-one-search-a-digit",
+        POSTERIORS,
+        "    @functools.cache\n    def searches",
+        "    def searches",
+        f"{TESTS}::test_all_digits_are_searched_at_once",
+    ),
+    Mutant(
+        "posterior-stuck-unsaid",
+        POSTERIORS,
+        "STUCK = 0.1",
+        "STUCK = 1.0",
+        f"{TESTS}::test_a_search_that_gets_stuck_says_so",
     ),
     Mutant(
         "posterior-search-starts-at-the-other-end",

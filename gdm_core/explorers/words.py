@@ -1,0 +1,22 @@
+"""What read-outs say in the same way everywhere: numbers with a true minus, and where a latent lies."""
+
+from gdm_core.widgets import where_is
+
+
+def said(value: float, digits: int = 2) -> str:
+    """A number with so many decimals.
+
+    >>> said(-1.304), said(-0.001)
+    ('−1.30', '0.00')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def place(z, warning: str = "") -> str:
+    """Density and radius of z; where the prior lies too, once there is a warning to understand.
+
+    >>> place([3.0, 0.0])
+    'log p(z) = −6.34 nats · radius 3.00'
+    """
+    parts = where_is(z).replace("-", "−").split(" · ")
+    return " · ".join(parts if warning else parts[:2])
