@@ -22,7 +22,8 @@ def mutual_information(codes: Tensor, factors: Mapping[str, Tensor], bins: int =
     """I(z_j; v_k) by counting, and H(v_k), in nats.
 
     Codes, and factors of more than `bins` values, are cut into bins of equal counts, so that no monotone change of a
-    code matters.  Counting adds about (bins - 1)^2 / 2N nats to every entry; differences between latents lose it.
+    code matters.  Counting adds about (bins - 1)(values - 1) / 2N nats to every entry; differences between latents
+    lose it.
 
     Args:
         codes: (N, latents).
@@ -30,6 +31,9 @@ def mutual_information(codes: Tensor, factors: Mapping[str, Tensor], bins: int =
 
     Returns:
         (latents, K) and (K,).
+
+    Raises:
+        ValueError: shapes that do not match, NaN or infinity, a factor that does not vary.
     """
     values = _factors(codes, factors)
     z = _cut(codes.detach().cpu().double().numpy(), integer("bins", bins, 2))
@@ -37,9 +41,6 @@ def mutual_information(codes: Tensor, factors: Mapping[str, Tensor], bins: int =
     v = np.where(few, values, _cut(values, bins))
     information = np.array([[_information(a, b) for b in v.T] for a in z.T])
     entropy = np.array([_entropy(np.unique(b, return_counts=True)[1]) for b in v.T])
-    if (entropy == 0).any():
-        name = list(factors)[int(entropy.argmin())]
-        raise bad("factors that vary", f"constant {name!r}", "leaving it out")
     return torch.from_numpy(information), torch.from_numpy(entropy)
 
 
@@ -86,11 +87,16 @@ def dci(codes: Tensor, factors: Mapping[str, Tensor], *, trees: int = 20, seed: 
     Args:
         codes: (N, latents), at least two latents.
         factors: name -> (N,), at least two.
+
+    Raises:
+        ValueError: as for `mutual_information`, fewer than two latents, factors or held-out examples.
     """
     values = _factors(codes, factors)
     z = codes.detach().cpu().double().numpy()
     if z.shape[1] < 2 or len(factors) < 2:
         raise bad("at least 2 latents and 2 factors", (z.shape[1], len(factors)), "mig, which can judge one")
+    if len(z) < 6:
+        raise bad("at least 6 examples, two of them held out", len(z), "some thousands")
     order = np.random.default_rng(seed).permutation(len(z))
     held, kept = order[: len(z) // 3], order[len(z) // 3 :]
     columns, informed = [], []
@@ -136,6 +142,11 @@ def _factors(codes: Tensor, factors: Mapping[str, Tensor]) -> np.ndarray:
     if codes.ndim != 2 or not factors or any(v.shape != codes.shape[:1] for v in factors.values()):
         shapes = {k: tuple(v.shape) for k, v in factors.items()}
         raise bad("codes (N, latents) and factors (N,)", f"{tuple(codes.shape)} and {shapes}", "dataset.factors")
+    for name, values in (("codes", codes), *factors.items()):
+        if not torch.isfinite(values).all():
+            raise bad("finite codes and factors", f"NaN or infinity in {name!r}", "leaving these examples out")
+        if name in factors and (values == values[0]).all():
+            raise bad("factors that vary", f"constant {name!r}", "leaving it out")
     return np.stack([v.detach().cpu().double().numpy() for v in factors.values()], 1)
 
 

@@ -118,13 +118,21 @@ class Direction:
 def attribute_direction(z: Tensor, attribute: Tensor) -> Direction:
     """Normal of a logistic-regression classifier (Shen et al., 2020, section 3.1).
 
+    The classifier has scikit-learn's penalty (C = 1); for codes of about unit size and hundreds of examples it matters
+    little.
+
     Args:
         z: (N, latents).
         attribute: (N,) bool, or 0 and 1.
+
+    Raises:
+        ValueError: other shapes or values, or fewer than 5 examples on a side.
     """
-    codes, labels = z.detach().cpu().numpy(), attribute.detach().cpu().numpy().astype(int)
-    if len(codes) != len(labels) or not set(np.unique(labels)) <= {0, 1}:
-        raise bad(f"{len(codes)} attributes of 0 or 1", f"{len(labels)} values {np.unique(labels)[:5]}", "factor > 0")
+    codes, values = z.detach().cpu().numpy(), attribute.detach().cpu().numpy()
+    if values.shape != (len(codes),) or not np.isin(values, (0, 1)).all():
+        found = f"shape {values.shape}, values such as {np.unique(values)[:3]}"
+        raise bad(f"({len(codes)},) attributes of 0 or 1", found, "factor > factor.median()")
+    labels = values.astype(int)
     if np.bincount(labels, minlength=2).min() < 5:
         raise bad(
             "at least 5 examples with and 5 without", np.bincount(labels, minlength=2), "a threshold at the median"
@@ -143,9 +151,12 @@ def remove(direction: Tensor, *others: Tensor) -> Tensor:
     Moving along it leaves `z @ other` as it was, for each of the others (Shen et al., 2020, eq. 6).
 
     Raises:
-        ValueError: nothing is left of the direction.
+        ValueError: no others, or nothing is left of the direction.
     """
-    basis = torch.linalg.qr(torch.stack(others, 1))[0]  # (latents, len(others))
+    if not others:
+        raise bad("a direction to be free of", "none", "remove(direction, other)")
+    U, size, _ = torch.linalg.svd(torch.stack(others, 1), full_matrices=False)  # others may depend on each other
+    basis = U[:, size > size.max() * max(U.shape) * torch.finfo(size.dtype).eps]
     rest = direction - basis @ (basis.T @ direction)
     if rest.norm() < 1e-4 * direction.norm():
         raise bad("a direction outside the span of the others", "one inside it", "fewer directions to remove")
@@ -179,8 +190,8 @@ def fit_map(source: Tensor, target: Tensor, kind: str = "ridge", penalty: float 
     Args:
         source: (n, sources), codes of n examples in one model.
         target: (n, targets), codes of the same examples in the other.
-        kind: "ridge"; or "procrustes", which allows rotation, reflection, one scale and a shift (Schonemann, 1966), and
-            needs fewer points.
+        kind: "ridge"; or "procrustes", which allows rotation, reflection, one scale and a shift (Schonemann & Carroll,
+            1970), and needs fewer points.
         penalty: of the ridge; None picks it by leave-one-out, 0 is least squares.
     """
     choice("kind", kind, ("ridge", "procrustes"))
@@ -192,7 +203,11 @@ def fit_map(source: Tensor, target: Tensor, kind: str = "ridge", penalty: float 
     a, b = source - center, target - middle
     if kind == "procrustes":
         U, size, Vh = torch.linalg.svd(a.T @ b, full_matrices=False)
-        weight = (U @ Vh).T * size.sum() / a.square().sum()
+        turn = U @ Vh  # (sources, targets)
+        spread = (a @ turn).square().sum()  # less than that of a where the target has fewer dimensions
+        if spread == 0:
+            raise bad("support codes that differ", "all alike", "other examples")
+        weight = turn.T * size.sum() / spread
     else:
         U, size, Vh = torch.linalg.svd(a, full_matrices=False)
         if penalty is None:

@@ -33,13 +33,18 @@ class Gaussian(nn.Module):
         std: its value, or its initial value, in the units of the data.
         learn: None keeps it; "shared" learns one number; "output" lets the decoder say log std for every element
             (relative to `std`).
+
+    Raises:
+        ValueError: std outside [0.001, 1000], where it could not be told from the limits that training is kept in.
     """
 
     def __init__(self, std: float = 1.0, learn: str | None = "shared"):
         super().__init__()
         choice("learn", learn, (None, "shared", "output"))
         self.channels = 2 if learn == "output" else 1
-        log_std = torch.tensor(math.log(positive("std", std)))
+        if not 1e-3 <= positive("std", std) <= 1e3:
+            raise bad("std from 0.001 to 1000", std, "data divided by their standard deviation")
+        log_std = torch.tensor(math.log(std))
         if learn == "shared":
             self.log_std = nn.Parameter(log_std)
         else:
@@ -94,13 +99,20 @@ class Discretized(nn.Module):
         return Independent(td.MixtureSameFamily(td.Categorical(logits=logits), parts), dims)
 
 
-def build(name: str, levels: int | None = None) -> nn.Module:
+def build(name: str | nn.Module, levels: int | None = None) -> nn.Module:
     """The likelihood called "gaussian", "bernoulli", "categorical" or "discretized"; the last two need `levels`.
 
+    A likelihood that is built already is returned as it is.
+
     Raises:
-        ValueError: unknown name, or no `levels` where they are needed.
+        ValueError: unknown name, no `levels` where they are needed, or `levels` where they would be without effect.
     """
-    choice("likelihood", name, ("gaussian", "bernoulli", "categorical", "discretized"))
+    if isinstance(name, str):
+        choice("likelihood", name, ("gaussian", "bernoulli", "categorical", "discretized"))
+    if levels is not None and name not in ("categorical", "discretized"):
+        raise bad("levels for a categorical or discretized likelihood alone", name, "levels=None")
+    if isinstance(name, nn.Module):
+        return name
     if name in ("gaussian", "bernoulli"):
         return Gaussian() if name == "gaussian" else Bernoulli()
     if levels is None:
@@ -158,9 +170,10 @@ class GrayCut(Distribution):
         index, half = _index(x, self.levels), 0.5 / (self.levels - 1)
         center = index.to(self.loc.dtype) / (self.levels - 1)
         a, b = self._standard(center - half), self._standard(center + half)
+        width = 2 * half * torch.exp(-self.log_scale)  # b - a, which float32 would round away far from the center
         inner, lower, upper = _LOG_MASS[self.family]
         # The unused branches stay finite, or `where` would send NaN through their gradients.
-        return torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b)))
+        return torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b, width)))
 
     def _tail_sum(self, weight) -> Tensor:
         """Sum over k of weight(k) P(level > k), which gives the moments, about a million elements at a time."""
@@ -199,12 +212,12 @@ class _Binary(td.Bernoulli):
             raise bad("x of zeros and ones for a Bernoulli likelihood", "other values", "(x > 0.5).to(x.dtype)")
 
 
-def _logistic_inner(a: Tensor, b: Tensor) -> Tensor:
+def _logistic_inner(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
     """log(F(b) - F(a)) = log F(b) + log F(-a) + log(1 - exp(a - b)): no cancellation in either tail."""
-    return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(a - b))
+    return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(-width))
 
 
-def _gaussian_inner(a: Tensor, b: Tensor) -> Tensor:
+def _gaussian_inner(a: Tensor, b: Tensor, _) -> Tensor:
     """log(F(b) - F(a)), mirrored into the lower tail, where log F is accurate."""
     mirror = a + b > 0
     a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)

@@ -116,7 +116,9 @@ def steps(
         def validate() -> None:
             step, last = len(history), history.validation[-1][0] if history.validation else 0
             if validation is not None and step > last and (step % validate_every == 0 or step == steps):
-                history.validation.append((step, evaluate(model, validation)))
+                held_out = evaluate(model, validation)
+                _finite("validation loss", held_out, history.loss[-1], step - 1, optimizer, rates)
+                history.validation.append((step, held_out))
 
         if draws is not None:
             checkpoints.set_rng_state(draws, device)

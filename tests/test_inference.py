@@ -8,7 +8,8 @@ from linear import Linear, factorized, ring
 from torch.distributions import Bernoulli, Categorical, Independent, MultivariateNormal, Normal, kl_divergence
 
 from gdm_core import inference
-from gdm_core.inference import elbo, gradient_samples, grid_posterior, iwae_bound
+from gdm_core.inference import elbo, fit_per_datapoint, gradient_samples, grid_posterior, inference_gap, iwae_bound
+from gdm_core.models.vae import VAE
 
 torch.set_num_threads(1)
 
@@ -207,3 +208,51 @@ def test_baseline_lowers_the_variance_of_the_score_function():
     assert (based.var(0) < 0.5 * plain.var(0)).all()
     with pytest.raises(ValueError, match="factorized"):
         gradient_samples(model, x, MultivariateNormal(torch.zeros(1, 2), torch.eye(2)))
+
+
+# Needed, got, try
+
+
+def test_a_q_that_is_not_over_the_examples_is_refused():
+    """It would broadcast: one number for all examples, or each example paired with one draw."""
+    model = Linear()
+    x = model.data(5)
+    for bound in (elbo, iwae_bound):
+        for samples in (1, 5):
+            with pytest.raises(ValueError, match=r"try q.expand\(\(5,\)\)"):
+                bound(model, x, samples, q=model.prior())
+        assert bound(model, x, 4, q=model.prior().expand((5,))).shape == (5,)
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_labels_for_other_examples_are_refused(count):
+    model, x, y = VAE(3, 2, hidden=(4,), labels=2), torch.randn(5, 3), torch.zeros(count, dtype=torch.long)
+    calls = [elbo, iwae_bound, inference_gap, fit_per_datapoint, grid_posterior]
+    for call in [*calls, lambda model, x, y: gradient_samples(model, x, model.prior().expand((5,)), y=y)]:
+        with pytest.raises(ValueError, match=r"one label for each of 5 examples, got \(.,\)"):
+            call(model, x, y=y)
+
+
+def test_bounds_without_a_gradient_decode_piece_by_piece_and_say_the_same():
+    """Some million numbers of the decoder at a time, whichever of channels, examples or draws are many."""
+
+    class Watched(VAE):
+        largest = 0
+
+        def decode(self, z, y=None):
+            self.largest = max(self.largest, z[..., 0].numel())
+            return super().decode(z, y)
+
+    model = Watched((1, 16, 16), 2, hidden=(), likelihood="categorical", levels=64, labels=2)
+    x, y = torch.randint(64, (400, 1, 16, 16)) / 63, torch.randint(2, (400,))
+    with torch.no_grad():
+        q = model.encode(x, y)
+        z = q.sample((3,))
+        whole = torch.stack([model.decode(z[:, i : i + 10], y[i : i + 10]).log_prob(x[i : i + 10]) for i in (0, 390)])
+        model.largest = 0
+        pieces = inference.bounds.log_likelihood(model, x, z, y)
+        torch.testing.assert_close(torch.stack([pieces[:, :10], pieces[:, 390:]]), whole)
+        elbo(model, x, 2, q, y, analytic=True), iwae_bound(model, x, 3, q, y)
+    assert model.largest * 64 * 256 <= 2**22
+    model.largest = 0
+    assert elbo(model, x, 1, y=y).requires_grad and model.largest == 400  # a gradient needs all of it at once

@@ -258,3 +258,68 @@ def test_scores_refuse_what_they_cannot_judge():
         mig(codes(99), factors)
     with pytest.raises(ValueError, match="mig"):
         dci(codes(100), {"hue": factors["hue"]})
+
+
+# Input that would give a wrong number
+
+
+def test_what_is_removed_may_depend_on_itself():
+    a, b, c = torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for others in ((b, 2 * b), (b, 0 * b), (b, b, -b)):
+        torch.testing.assert_close(remove(a, *others), remove(a, b))
+    torch.testing.assert_close(remove(a, b, c, b + c), remove(a, b, c))
+    with pytest.raises(ValueError, match="to be free of"):
+        remove(a)
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [0.75 + 0.5 * torch.rand(200), torch.arange(200) % 3, (torch.arange(200) % 2)[:, None], torch.arange(100) % 2],
+)
+def test_attributes_that_are_not_two_classes_are_refused(attribute):
+    with pytest.raises(ValueError, match="of 0 or 1"):
+        attribute_direction(codes(200), attribute)
+
+
+def test_accuracy_is_of_codes_that_were_not_fitted():
+    z = torch.randn(60, 40, generator=torch.Generator().manual_seed(0))
+    assert attribute_direction(z, torch.arange(60) % 2).accuracy < 0.75  # nothing to find, 40 numbers to remember it by
+
+
+@pytest.mark.parametrize("sources, targets", [(6, 3), (3, 6), (4, 4)])
+def test_no_other_scale_suits_procrustes_better(sources, targets):
+    a, b = codes(50, sources), codes(50, targets, seed=1)
+    found = fit_map(a, b, "procrustes")
+    center, middle = a.mean(0), b.mean(0)
+    missed = lambda s: (s * (a - center) @ found.weight.T - (b - middle)).square().sum().item()
+    assert missed(1.0) <= min(missed(s) for s in np.linspace(0.5, 2, 301)) + 1e-9
+    with pytest.raises(ValueError, match="differ"):
+        fit_map(torch.ones(5, 2), codes(5, 2).float(), "procrustes")
+
+
+def test_scores_refuse_what_is_not_finite_or_does_not_vary():
+    z, v = codes(60, 2), {"a": torch.arange(60) % 4, "b": torch.rand(60)}
+    hole = torch.where(torch.arange(60) < 20, torch.nan, 1.0)
+    for score in (mig, dci):
+        with pytest.raises(ValueError, match="NaN or infinity in 'codes'"):
+            score(z * hole[:, None], v)
+        with pytest.raises(ValueError, match="NaN or infinity in 'b'"):
+            score(z, v | {"b": hole})
+        for constant in (torch.ones(60), torch.ones(60, dtype=torch.long)):
+            with pytest.raises(ValueError, match="constant 'c'"):
+                score(z, v | {"c": constant})
+    with pytest.raises(ValueError, match="held out"):
+        dci(z[:3], {"a": torch.arange(3), "b": torch.arange(3.0)})
+
+
+def test_counting_adds_what_the_docstring_says():
+    """Independent codes and factors: all that is found is the bias of counting."""
+    z, values = codes(2000, 30), torch.arange(2000) % 4
+    found = mutual_information(z, {"v": values})[0].mean().item()
+    assert found == pytest.approx(19 * 3 / 4000, rel=0.1)
+
+
+def test_held_out_examples_are_drawn_from_all():
+    a = torch.arange(600) // 60  # sorted by factor, as files often are
+    z = torch.stack([a + 0.1 * torch.randn(600), torch.randn(600)], 1)
+    assert dci(z, {"a": a, "b": torch.rand(600)}).known[0] > 0.9

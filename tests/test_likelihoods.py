@@ -128,3 +128,33 @@ def test_build_names_what_is_missing():
         likelihoods.build("discretized")
     with pytest.raises(ValueError, match="'bernoulli'"):
         likelihoods.build("bernouli")
+
+
+@pytest.mark.parametrize("std", [1e-4, 5e-4, 1e4])
+def test_a_std_that_would_be_replaced_is_refused(std):
+    for learn in (None, "shared", "output"):
+        with pytest.raises(ValueError, match="std from 0.001 to 1000"):
+            Gaussian(std, learn)
+
+
+def test_levels_without_effect_are_refused():
+    for likelihood in ("gaussian", "bernoulli", Discretized(5)):
+        with pytest.raises(ValueError, match="levels"):
+            likelihoods.build(likelihood, 5)
+
+
+@pytest.mark.parametrize("loc, log_scale", [(0.4, -5.0), (0.8, -7.0), (300.0, 0.0), (3000.0, 0.0)])
+def test_logistic_bins_keep_their_width_in_float32(loc, log_scale):
+    x = torch.tensor(128 / 255)
+    found, truth = [], []
+    for dtype, out in ((torch.float32, found), (torch.float64, truth)):
+        parameters = [torch.tensor(v, dtype=dtype, requires_grad=True) for v in (loc, log_scale)]
+        log_p = GrayCut(*parameters, 256).log_prob(x.to(dtype))
+        out += [log_p, *torch.autograd.grad(log_p, parameters)]
+    for a, b in zip(found, truth):
+        torch.testing.assert_close(a.double(), b, rtol=0 if a is found[0] else 1e-4, atol=1e-3)
+
+
+def test_discretized_starts_at_a_tenth_of_the_range():
+    p = Discretized(256)(torch.zeros(1, 2, 1), 1).base_dist
+    assert p.stddev.item() == pytest.approx(0.1 * np.pi / 3**0.5, abs=0.01)

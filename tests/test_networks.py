@@ -63,3 +63,9 @@ def test_odd_pictures_are_refused_with_the_remedy():
         ConvEncoder((1, 15, 15), 2)
     with pytest.raises(ValueError, match="hidden"):
         mlp(2, (0,), 2)
+
+
+def test_pictures_of_a_convolutional_decoder_have_both_signs():
+    torch.manual_seed(0)
+    made = ConvDecoder(3, (1, 8, 8))(torch.randn(64, 3))
+    assert made.min() < 0 < made.max()

@@ -61,8 +61,12 @@ def test_warm_start_reproduces_q():
     with pytest.raises(ValueError, match="full=True"):
         PerDatapoint.at(full, full=False)
     model = Linear()
-    with pytest.raises(ValueError, match="nu for 6 examples"):
-        next(fit_per_datapoint(model, model.data(), 3, nu=nu))
+    with pytest.raises(ValueError, match=r"nu of shape \(6, 2\)"):
+        fit_per_datapoint(model, model.data(), 3, nu=nu)  # at the call, not at the first step
+    with pytest.raises(ValueError, match=r"q over \(B, latents\)"):
+        PerDatapoint.at(model.prior())
+    with pytest.raises(ValueError, match="trainable"):
+        fit_jointly(model.requires_grad_(False), model.data(), 3)
 
 
 @pytest.mark.parametrize("alternate", [None, (5, 5)])

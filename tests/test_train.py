@@ -152,6 +152,15 @@ def test_validation_is_the_mean_over_all_held_out_examples():
     assert history.validation[-1][1] == pytest.approx(model.loss(DATA[:11]).item(), rel=1e-12)
 
 
+def test_a_validation_loss_that_is_not_finite_ends_the_run():
+    class Model(PPCA):
+        def loss(self, x):
+            return super().loss(x) if self.training else super().loss(x) * float("nan")
+
+    with pytest.raises(train.Diverged, match="validation loss"):
+        train.fit(Model(3, 1).double(), DATA, steps=7, validation=DATA[:11], validate_every=3)
+
+
 def test_validation_does_not_disturb_the_draws():
     runs = []
     for validation in (None, DATA[:9]):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from gdm_core import inference, likelihoods
+from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.vae import VAE, demo
 
 torch.set_num_threads(1)
@@ -171,7 +172,7 @@ def test_free_bits_charge_at_least_their_price_and_give_no_gradient_below_it():
 
 @pytest.mark.parametrize("network, event", [("mlp", (1, 8, 8)), ("conv", (1, 8, 8)), ("mlp", (5,))])
 def test_labels_reach_encoder_and_decoder(network, event):
-    model = off_start(VAE(event, 2, hidden=(8,), labels=3, network=network), by=0.1)
+    model = off_start(VAE(event, 2, hidden=(8,) if network == "mlp" else None, labels=3, network=network), by=0.1)
     x, z, y = torch.rand(1, *event).double(), torch.randn(1, 2).double(), torch.arange(3)
     codes = model.encode(x.expand(3, *event), y).mean
     pictures = model.decode(z.expand(3, 2), y).mean.flatten(1)
@@ -274,3 +275,58 @@ def test_prior_is_the_standard_normal():
     assert isinstance(p, Independent) and p.event_shape == (2,)
     z = torch.randn(5, 2)
     torch.testing.assert_close(p.log_prob(z), Normal(0.0, 1.0).log_prob(z).sum(1))
+
+
+# What a model is told and refuses
+
+
+def test_a_class_is_drawn_as_that_class():
+    model = VAE(2, 1, hidden=(), labels=3, likelihood=likelihoods.Gaussian(0.01, None))
+    with torch.no_grad():
+        layer = model.decoder.net[0]
+        layer.weight.zero_(), layer.bias.zero_()
+        layer.weight[:, 1:] = torch.tensor([1.0, 2.0, 3.0])
+    for y in (0, 1, 2):
+        assert (model.sample(5, y) - (y + 1)).abs().max() < 0.1
+    each = torch.tensor([2, 0, 1])
+    for y in (each, each.to(torch.uint8), each.int(), each.tolist()):
+        torch.testing.assert_close(model.sample(3, y), (each + 1.0)[:, None].expand(3, 2), atol=0.1, rtol=0)
+    torch.testing.assert_close(model.decode(torch.zeros(5, 1), 1).mean, torch.full((5, 2), 2.0))
+
+
+@pytest.mark.parametrize(
+    "y", [torch.arange(3), torch.zeros(5, 2).long(), [0, 1], torch.tensor([0.0] * 5), torch.ones(5) > 0]
+)
+def test_labels_that_do_not_fit_are_refused_in_words(y):
+    model = VAE(3, 2, hidden=(4,), labels=3)
+    for call in (lambda: model.sample(5, y), lambda: model.decode(torch.zeros(5, 2), y)):
+        with pytest.raises(ValueError, match="needed .*labels.*got.*try"):
+            call()
+
+
+def test_options_without_effect_or_sense_are_refused():
+    for options, said in (
+        ({"network": "conv", "hidden": (7,)}, "hidden"),
+        ({"levels": 17}, "levels"),
+        ({"beta": math.nan}, "beta >= 0"),
+        ({"free_bits": -3.0}, "free_bits >= 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            VAE((1, 8, 8), 2, **options)
+    model = VAE(3, 2, posterior="full")
+    model.free_bits = 0.1
+    with pytest.raises(ValueError, match="diagonal"):
+        model.loss(torch.zeros(4, 3))
+    for made in (model, Autoencoder(3, 2)):
+        with pytest.raises(ValueError, match=r"z of shape \(..., 2\)"):
+            made.decode(torch.zeros(3, 4))
+
+
+def test_a_posterior_may_be_narrow_and_hidden_layers_are_mirrored():
+    model = VAE(3, 1, encoder=nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
+    with torch.no_grad():
+        model.encoder[1].weight.zero_()
+        model.encoder[1].bias.copy_(torch.tensor([0.0, math.log(1e-3)]))
+    torch.testing.assert_close(model.encode(torch.zeros(2, 3)).stddev, torch.full((2, 1), 1e-3))
+    layers = [layer.out_features for layer in VAE(3, 1, hidden=(8, 4)).decoder.net if isinstance(layer, nn.Linear)]
+    assert layers == [4, 8, 3]

@@ -145,3 +145,37 @@ def test_wrong_codes_are_refused():
             model.decode_codes(wrong)
     with pytest.raises(ValueError, match="divisible by 4"):
         VQVAE((1, 6, 6))
+
+
+def test_revived_codes_go_to_different_features():
+    torch.manual_seed(0)
+    model = VQVAE(2, codes=16, width=2, network="mlp", positions=1, hidden=(8,))
+    with torch.no_grad():
+        model.codebook += 50
+    x = torch.randn(20, 2)
+    assert model.revive(x) >= 15 and len(model.codebook.unique(dim=0)) == 16
+    assert (model.usage(x) == 0).sum() <= 1  # the one that answered to all before
+
+
+def test_building_leaves_statistics_and_modes_alone():
+    norm = nn.BatchNorm1d(4)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), norm, nn.Dropout().eval(), nn.Unflatten(1, (2, 2)))
+    VQVAE(
+        3,
+        codes=4,
+        width=2,
+        encoder=encoder,
+        decoder=nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Unflatten(1, (1, 3))),
+    )
+    assert norm.num_batches_tracked == 0 and (norm.running_var == 1).all()
+    assert encoder.training and norm.training and not encoder[3].training
+
+
+def test_codes_of_any_integer_type_and_the_fixed_noise():
+    model = VQVAE(2, codes=4, width=2, network="mlp", positions=3)
+    k = torch.tensor([[3, 0, 1]])
+    torch.testing.assert_close(model.decode_codes(k.to(torch.uint8)).mean, model.decode_codes(k).mean)
+    assert model.decode_codes(k).stddev.unique().item() == pytest.approx(0.1)
+    for wrong in (k > 0, k[:0], k.float(), k[:, :2], k + 1):
+        with pytest.raises(ValueError, match="integer codes"):
+            model.decode_codes(wrong)

@@ -22,10 +22,43 @@ def given(y: Tensor | None) -> tuple[Tensor, ...]:
     return () if y is None else (y,)
 
 
-def checked(model, x: Tensor) -> Tensor:
-    """`x` once it is known to be a batch of this model's events."""
+def checked(model, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """`x` once it is known to be a batch of this model's events, with one label each where there are any."""
     shape = getattr(model, "event_shape", None)
-    return x if shape is None else batch(x, shape)
+    x = x if shape is None else batch(x, shape)
+    if y is not None and y.shape != x.shape[:1]:
+        raise bad(f"one label for each of {len(x)} examples", tuple(y.shape), f"y of shape ({len(x)},)")
+    return x
+
+
+def posterior(model, x: Tensor, q: Distribution | None, y: Tensor | None) -> Distribution:
+    """`q`, or the encoder's answer, once it is known to be over these examples: others would broadcast in silence."""
+    q = model.encode(x, *given(y)) if q is None else q
+    if q.batch_shape != x.shape[:1]:
+        raise bad(f"q over {len(x)} examples", f"batch_shape {tuple(q.batch_shape)}", f"q.expand(({len(x)},))")
+    return q
+
+
+def log_likelihood(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+    """log p(x | z), (S, B) nats; without a gradient, some million numbers of the decoder at a time.
+
+    Args:
+        x: (B, *event).
+        z: (S, B, latents).
+        y: (B,) labels of a conditional model.
+    """
+    channels = getattr(getattr(model, "likelihood", None), "channels", 1)
+    rows = max(1, 2**22 // max(1, channels * x[0].numel()))  # pairs of x and z
+    if torch.is_grad_enabled() or z.shape[0] * len(x) <= rows:
+        return model.decode(z, *given(y)).log_prob(x)
+    out, width = x.new_empty(z.shape[0], len(x)), min(rows, len(x))
+    for b in range(0, len(x), width):
+        part = slice(b, b + width)
+        labels = given(None if y is None else y[part])
+        for s in range(0, z.shape[0], rows // width):
+            draws = slice(s, s + rows // width)
+            out[draws, part] = model.decode(z[draws, part], *labels).log_prob(x[part])
+    return out
 
 
 def log_weights(model, x: Tensor, z: Tensor, q: Distribution, y: Tensor | None = None) -> Tensor:
@@ -39,7 +72,7 @@ def log_weights(model, x: Tensor, z: Tensor, q: Distribution, y: Tensor | None =
     Returns:
         (S, B) nats.
     """
-    return model.decode(z, *given(y)).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
+    return log_likelihood(model, x, z, y) + model.prior().log_prob(z) - q.log_prob(z)
 
 
 def elbo(
@@ -63,13 +96,16 @@ def elbo(
 
     Returns:
         (B,) nats: an unbiased estimate of a bound on log p(x).
+
+    Raises:
+        ValueError: x, y or q that do not fit the model and each other.
     """
-    x = checked(model, x)
-    q = model.encode(x, *given(y)) if q is None else q
+    x = checked(model, x, y)
+    q = posterior(model, x, q, y)
     draw = q.rsample if q.has_rsample else q.sample
     z = draw((integer("samples", samples),))  # (S, B, latents)
     if analytic:
-        return model.decode(z, *given(y)).log_prob(x).mean(0) - kl(q, model.prior())
+        return log_likelihood(model, x, z, y).mean(0) - kl(q, model.prior())
     return log_weights(model, x, z, q, y).mean(0)
 
 
@@ -94,9 +130,12 @@ def iwae_bound(
 
     Returns:
         (B,) nats.
+
+    Raises:
+        ValueError: x, y or q that do not fit the model and each other.
     """
-    x = checked(model, x)
-    q = model.encode(x, *given(y)) if q is None else q
+    x = checked(model, x, y)
+    q = posterior(model, x, q, y)
     draw = q.rsample if q.has_rsample else q.sample
     left = integer("samples", samples)
     chunk = max(1, 2**20 // x.numel()) if chunk is None else integer("chunk", chunk)

@@ -93,7 +93,9 @@ def inference_gap(
         samples: draws for each bound.
         y: (B,) labels of a conditional model.
     """
-    x = checked(model, x)
+    x = checked(model, x, y)
+    if log_px is not None and log_px.shape != x.shape[:1]:
+        raise bad(f"log_px ({len(x)},)", tuple(log_px.shape), "grid_posterior(model, x).log_px")
     with torch.no_grad():
         q_phi = model.encode(x, *given(y))
     nu = PerDatapoint.at(q_phi, full)
@@ -101,9 +103,9 @@ def inference_gap(
         pass
     q_star = nu.q(detach=True)
     with torch.no_grad():
-        seed = int(torch.randint(2**31, ()))  # common noise: it leaves the difference of the two bounds
-        best = _mean_elbo(model, x, q_star, samples, y, seed)
-        amortized = _mean_elbo(model, x, q_phi, samples, y, seed)
+        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
+            best = _mean_elbo(model, x, q_star, samples, y)
+        amortized = _mean_elbo(model, x, q_phi, samples, y)  # the same noise: it leaves the difference of the two
     reference = log_px
     if log_px is None:
         wide = PerDatapoint.at(q_star, full=True)
@@ -116,13 +118,11 @@ def inference_gap(
     return Gap(reference, best, amortized, exact=log_px is not None)
 
 
-def _mean_elbo(model, x: Tensor, q, samples: int, y: Tensor | None, seed: int) -> Tensor:
-    """The ELBO with many draws, about a million elements of x at a time; torch's own random stream is left alone."""
+def _mean_elbo(model, x: Tensor, q, samples: int, y: Tensor | None) -> Tensor:
+    """The ELBO with many draws, about a million elements of x at a time."""
     chunk, left, total = max(1, 2**20 // x.numel()), integer("samples", samples), 0.0
-    with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        while left > 0:
-            now = min(chunk, left)
-            total = total + now * elbo(model, x, now, q, y)  # (B,)
-            left -= now
+    while left > 0:
+        now = min(chunk, left)
+        total = total + now * elbo(model, x, now, q, y)  # (B,)
+        left -= now
     return total / samples

@@ -14,6 +14,7 @@ from gdm_core.inference.bounds import checked, log_weights
 from gdm_core.validate import bad, integer
 
 
+@torch.enable_grad()
 def gradient_samples(
     model,
     x: Tensor,
@@ -36,7 +37,7 @@ def gradient_samples(
         (reparameterized, score function), each (S, B, 2 * latents); average over the first axis for the gradient,
         take the variance over it for the noise.
     """
-    x = checked(model, x)
+    x = checked(model, x, y)
     integer("samples", samples, 2 if baseline else 1)
     if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
         raise bad("a factorized Gaussian q", type(q).__name__, "Independent(Normal(mean, std), 1)")

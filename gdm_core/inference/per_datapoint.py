@@ -48,6 +48,8 @@ class PerDatapoint(nn.Module):
         if not correlated and not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
             raise bad("a Gaussian q over (B, latents)", type(q).__name__, "Independent(Normal(mean, std), 1)")
         full = correlated if full is None else full
+        if q.mean.ndim != 2:
+            raise bad("q over (B, latents)", f"mean of shape {tuple(q.mean.shape)}", "q.expand((len(x),))")
         if correlated and not full:
             raise bad("a factorized q for full=False", "a full covariance", "full=True")
         nu = cls(*q.mean.shape, full=full).to(q.mean)
@@ -113,8 +115,13 @@ def fit_per_datapoint(
         samples: draws of z for each x and step.
         lr: first step size of Adam.
         y: (B,) labels of a conditional model.
+
+    All draws of a step are decoded at once: memory is that of `samples` batches.
+
+    Raises:
+        ValueError: at the call, where x, y or nu do not fit the model and each other.
     """
-    yield from _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=None, plan=("nu",), anneal=True)
+    return _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=None, plan=("nu",), anneal=True)
 
 
 def fit_jointly(
@@ -137,28 +144,39 @@ def fit_jointly(
             E and M steps of EM, taken by gradient and never to the end.
         decoder_lr: Adam's step size for theta: all parameters that p(x, z) depends on; an encoder stays as it is.
         model, x, nu, full, samples, lr, y: as for `fit_per_datapoint`; the step sizes stay constant.
+
+    Raises:
+        ValueError: at the call, as for `fit_per_datapoint`, and for a model without trainable parameters.
     """
     if alternate is None:
         plan: tuple[str, ...] = ("both",)
     else:
         a, b = (integer("alternate", n) for n in alternate)
         plan = ("nu",) * a + ("theta",) * b
-    yield from _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=decoder_lr, plan=plan, anneal=False)
+    return _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=decoder_lr, plan=plan, anneal=False)
 
 
 def _climb(model, x, steps, nu, full, samples, y, *, nu_lr, theta_lr, plan, anneal) -> Iterator[State]:
-    x = checked(model, x)
+    x = checked(model, x, y)
     integer("steps", steps), integer("samples", samples), positive("lr", nu_lr, 0.1)
+    latents = model.prior().event_shape[0]
     if nu is None:
-        nu = PerDatapoint(len(x), model.prior().event_shape[0], full).to(x)
-    if len(nu.mean) != len(x):
-        raise bad(f"nu for {len(x)} examples", len(nu.mean), "PerDatapoint(len(x), latents)")
+        nu = PerDatapoint(len(x), latents, full).to(x)
+    if nu.mean.shape != (len(x), latents) or nu.mean.dtype != x.dtype:
+        found, hint = f"{tuple(nu.mean.shape)} {nu.mean.dtype}", "PerDatapoint(len(x), latents).to(x)"
+        raise bad(f"nu of shape {(len(x), latents)} in {x.dtype}", found, hint)
     own = list(nu.parameters())
     shared = [] if theta_lr is None else [p for p in model.parameters() if p.requires_grad]
+    if theta_lr is not None and not shared:
+        raise bad("a model with trainable parameters", type(model).__name__, "model.requires_grad_()")
     optimizers = {"nu": torch.optim.Adam(own, lr=nu_lr)}
     if shared:
         optimizers["theta"] = torch.optim.Adam(shared, lr=positive("decoder_lr", theta_lr, 1e-3))
-    moved = ""
+    return _steps(model, x, y, steps, nu, samples, shared, optimizers, plan, nu_lr if anneal else None)
+
+
+def _steps(model, x, y, steps, nu, samples, shared, optimizers, plan, falling) -> Iterator[State]:
+    own, moved = list(nu.parameters()), ""
     for step in range(steps + 1):
         turn = plan[step % len(plan)]
         with torch.set_grad_enabled(step < steps):
@@ -176,8 +194,8 @@ def _climb(model, x, steps, nu, full, samples, y, *, nu_lr, theta_lr, plan, anne
             p.grad = g
         for name in moving:
             for group in optimizers[name].param_groups:
-                if anneal:
-                    group["lr"] = nu_lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+                if falling is not None:
+                    group["lr"] = falling * 0.5 * (1 + math.cos(math.pi * step / steps))
             optimizers[name].step()
             optimizers[name].zero_grad(set_to_none=True)
         moved = turn

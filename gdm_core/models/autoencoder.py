@@ -57,6 +57,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """(..., latents) -> (..., *event)."""
+        if z.shape[-1:] != (self.latents,):
+            raise bad(f"z of shape (..., {self.latents})", tuple(z.shape), "encode(x)")
         x = self.decoder(z.reshape(-1, self.latents))
         if x.shape[1:] != self.event_shape:
             raise bad(f"a decoder whose output is (B, {tuple(self.event_shape)})", tuple(x.shape), "nn.Unflatten")

@@ -23,7 +23,8 @@ class VAE(nn.Module):
     Args:
         event_shape: shape of one example, or the number of features.
         latents: size of z.
-        hidden: units of the hidden layers of encoder and (reversed) decoder; () makes a linear VAE.
+        hidden: units of the hidden layers of encoder and (reversed) decoder, (256,) where not given; () makes a linear
+            VAE.
         likelihood: "gaussian" (one learned std), "bernoulli", "categorical", "discretized", or a module of
             `gdm_core.likelihoods` (fixed or predicted std, mixtures).
         levels: number of gray values, for "categorical" and "discretized".
@@ -31,9 +32,12 @@ class VAE(nn.Module):
         labels: number of classes y that encoder and decoder are told; 0 for an unconditional model.
         beta: weight of the KL in `loss` (Higgins et al., 2017).  A plain attribute: annealing assigns it between steps.
         free_bits: nats a latent may cost in `loss` for nothing, judged on the batch mean (Kingma et al., 2016, eq. 15).
-        network: "mlp" or "conv" (pictures (C, H, W)).
+        network: "mlp" or "conv" (pictures (C, H, W)), whose layers follow from the picture's sides.
         encoder, decoder: own modules in place of these: x -> (B, 2 * latents), or latents + latents (latents + 1) / 2
             numbers for a full posterior; z -> (B, channels, *event).  With labels they take one-hot y second.
+
+    Raises:
+        ValueError: an option that is unknown, or that another one leaves without effect.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class VAE(nn.Module):
         event_shape: int | Sequence[int],
         latents: int,
         *,
-        hidden: Sequence[int] = (256,),
+        hidden: Sequence[int] | None = None,
         likelihood: str | nn.Module = "gaussian",
         levels: int | None = None,
         posterior: str = "diagonal",
@@ -56,10 +60,15 @@ class VAE(nn.Module):
         self.event_shape = Size([event_shape] if isinstance(event_shape, int) else event_shape)
         self.latents, self.labels = integer("latents", latents), integer("labels", labels, 0)
         self.posterior = choice("posterior", posterior, ("diagonal", "full"))
-        self.likelihood = likelihoods.build(likelihood, levels) if isinstance(likelihood, str) else likelihood
+        self.likelihood = likelihoods.build(likelihood, levels)
         self.beta, self.free_bits = beta, free_bits
-        if free_bits and posterior == "full":
-            raise bad("posterior='diagonal' for free bits, which count each latent", posterior, "free_bits=0")
+        for name, value in (("beta", beta), ("free_bits", free_bits)):
+            if not 0 <= value < float("inf"):
+                raise bad(f"{name} >= 0", value, f"{name}={name == 'beta':d}")
+        self._counted()
+        if hidden is not None and network == "conv":
+            raise bad("no hidden units beside network='conv'", hidden, "hidden=None, or network='mlp'")
+        hidden = (256,) if hidden is None else hidden
         out = 2 * latents if posterior == "diagonal" else latents + latents * (latents + 1) // 2
         channels = self.likelihood.channels
         if choice("network", network, ("mlp", "conv")) == "mlp":
@@ -79,7 +88,12 @@ class VAE(nn.Module):
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x | z).  z: (..., latents), y: (B,) or (...) -> distribution over (..., *event); `.mean` is the picture."""
         lead = z.shape[:-1]
+        if z.shape[-1:] != (self.latents,):
+            raise bad(f"z of shape (..., {self.latents})", tuple(z.shape), "prior().sample((n,))")
         if y is not None:
+            y = torch.as_tensor(y, device=z.device)
+            if y.ndim > len(lead) or any(a not in (1, b) for a, b in zip(y.shape[::-1], lead[::-1])):
+                raise bad(f"labels for codes {tuple(lead)}", tuple(y.shape), f"y of shape {tuple(lead)}")
             y = y.expand(lead).reshape(-1)
         raw = self._run(self.decoder, z.reshape(-1, self.latents), y)  # (N, channels, *event)
         expected = (self.likelihood.channels, *self.event_shape)
@@ -117,17 +131,18 @@ class VAE(nn.Module):
         reconstruction, q = self._parts(x, y)
         if not self.free_bits:
             return (self.beta * kl(q, self.prior()) - reconstruction).mean()
+        self._counted()
         each = kl(q.base_dist, self.prior().base_dist).mean(0)  # (latents,)
         return self.beta * each.clamp(min=self.free_bits).sum() - reconstruction.mean()
 
-    def sample(self, n: int, y: Tensor | int | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | Sequence[int] | int | None = None) -> Tensor:
         """Ancestral sampling, z from the prior and x from the likelihood: (n, *event).
 
         Args:
             y: labels of a conditional model: (n,), or one class for all.
         """
-        if isinstance(y, int):
-            y = torch.full((n,), y, device=self._zero.device)
+        if y is not None:
+            y = torch.as_tensor(y, device=self._zero.device)
         with torch.no_grad():
             return self.decode(self.prior().sample((integer("n", n),)), y).sample()
 
@@ -142,9 +157,15 @@ class VAE(nn.Module):
             return network(a)
         if y is None:
             raise bad("labels y (B,) for a conditional model", None, "the same call with y=labels")
-        if y.shape != a.shape[:1] or y.is_floating_point() or y.min() < 0 or y.max() >= self.labels:
-            raise bad(f"integer labels ({len(a)},) from 0 to {self.labels - 1}", y, "dataset.labels")
-        return network(a, nn.functional.one_hot(y, self.labels))
+        whole = not y.is_floating_point() and y.dtype != torch.bool
+        if y.shape != a.shape[:1] or not whole or y.min() < 0 or y.max() >= self.labels:
+            found = f"{y.dtype} {tuple(y.shape)} from {y.min().item()} to {y.max().item()}" if y.numel() else "none"
+            raise bad(f"integer labels ({len(a)},) from 0 to {self.labels - 1}", found, "dataset.labels")
+        return network(a, nn.functional.one_hot(y.long(), self.labels))
+
+    def _counted(self) -> None:
+        if self.free_bits and self.posterior == "full":
+            raise bad("posterior='diagonal' for free bits, which count each latent", "'full'", "free_bits=0")
 
 
 def demo() -> VAE:

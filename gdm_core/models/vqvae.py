@@ -54,7 +54,7 @@ class VQVAE(nn.Module):
         self.codes, self.width, self.commitment = integer("codes", codes, 2), integer("width", width), commitment
         if likelihood == "gaussian":
             likelihood = likelihoods.Gaussian(0.1, learn=None)
-        self.likelihood = likelihoods.build(likelihood, levels) if isinstance(likelihood, str) else likelihood
+        self.likelihood = likelihoods.build(likelihood, levels)
         channels = self.likelihood.channels
         if encoder is None or decoder is None:
             if choice("network", network, ("conv", "mlp")) == "conv":
@@ -64,8 +64,7 @@ class VQVAE(nn.Module):
         self.encoder = pair[0] if encoder is None else encoder
         self.decoder = pair[1] if decoder is None else decoder
         self.codebook = nn.Parameter(torch.randn(codes, width) / width**0.5)
-        with torch.no_grad():
-            self.grid = self._features(torch.zeros(1, *self.event_shape)).shape[2:]
+        self.grid = _probe(self)
 
     def encode_codes(self, x: Tensor) -> Tensor:
         """(B, *event) -> (B, *grid) integers from 0 to codes - 1."""
@@ -73,10 +72,11 @@ class VQVAE(nn.Module):
 
     def decode_codes(self, codes: Tensor) -> Distribution:
         """(B, *grid) integers -> p(x | codes) over (B, *event); `.mean` is the picture."""
-        if codes.is_floating_point() or codes.shape[1:] != self.grid or codes.min() < 0 or codes.max() >= self.codes:
+        whole = not codes.is_floating_point() and codes.dtype != torch.bool and codes.numel()
+        if not whole or codes.shape[1:] != self.grid or codes.min() < 0 or codes.max() >= self.codes:
             spelled = f"integer codes (B, {', '.join(map(str, self.grid))}) below {self.codes}"
             raise bad(spelled, f"{tuple(codes.shape)} {codes.dtype}", "encode_codes(x)")
-        return self._decode(self._entries(codes))
+        return self._decode(self._entries(codes.long()))
 
     def elbo(self, x: Tensor) -> Tensor:
         """log p(x | z) - M log K, a bound on log p(x) for a uniform prior over codes.  (B, *event) -> (B,) nats."""
@@ -103,15 +103,15 @@ class VQVAE(nn.Module):
         return torch.special.entr(self.usage(x)).sum().exp().item()
 
     def revive(self, x: Tensor) -> int:
-        """Move each code that no example uses onto a random feature of `x`; returns how many were moved.
+        """Move each code that no example uses onto a random feature of `x`, each another one; returns how many moved.
 
         A code far from all features is never nearest and gets no gradient: without this most of a codebook stays dead.
         """
         dead = (self.usage(x) == 0).nonzero()[:, 0]
         with torch.no_grad():
             features = self._features(x).movedim(1, -1).reshape(-1, self.width)
-            pick = torch.randint(len(features), (len(dead),), device=features.device)
-            self.codebook[dead] = features[pick]
+            order = torch.randperm(len(features), device=features.device)  # of two equal codes one stays dead
+            self.codebook[dead] = features[order.repeat(-(-len(dead) // len(order)))[: len(dead)]]
         return len(dead)
 
     def sample(self, n: int) -> Tensor:
@@ -147,6 +147,17 @@ class VQVAE(nn.Module):
         if raw.shape[1:] != expected:
             raise bad(f"a decoder whose output is (B, {expected})", tuple(raw.shape), "nn.Unflatten(1, ...) at its end")
         return self.likelihood(raw, len(self.event_shape))
+
+
+def _probe(model: VQVAE) -> Size:
+    """The grid that the encoder makes of a picture; in evaluation mode, so that no statistic learns from the probe."""
+    modes = [(m, m.training) for m in model.encoder.modules()]
+    model.encoder.eval()
+    with torch.no_grad():
+        grid = model._features(torch.zeros(1, *model.event_shape)).shape[2:]
+    for module, training in modes:
+        module.training = training
+    return grid
 
 
 def _dense(event, width: int, channels: int, positions: int, hidden) -> tuple[nn.Module, nn.Module]:
