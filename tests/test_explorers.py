@@ -427,6 +427,27 @@ def test_the_board_and_the_surplus_lie_where_they_are_drawn(behind):
     assert chart.surplus[10, 33] == pytest.approx((chart.log_marginal(z) - prior).clamp(-4, 4).item(), abs=1e-4)
 
 
+def test_the_colors_of_the_surplus_are_what_the_label_says(padding, behind):
+    """More codes than the prior expects in purple, holes in brown, as the page paints them."""
+    z = torch.from_numpy(plane(pad.LIMIT, 80)).float()
+    prior = torch.distributions.Normal(0, 1).log_prob(z).sum(-1)
+    more = behind[2].log_marginal(z) - prior
+    view = padding.frame({"ground": pad.GROUNDS[2]}).views["codes"]
+    said, inside = view.encode("codes"), z.norm(dim=-1) < 2.4
+    red, _, blue = said["palette"][said["image"]].astype(int).transpose(2, 0, 1)
+    bluer = torch.from_numpy(blue > red)
+    assert view.label.startswith("purple: more") and "brown: fewer" in view.label
+    assert bluer[(more > 0.5) & inside].float().mean() > 0.99 and bluer[(more < -0.5) & inside].float().mean() < 0.01
+    assert said["scale"]["label"] == "nats, log q(z) − log p(z)"
+
+
+def test_the_prior_lies_between_the_two_circles(padding):
+    (rings,) = (m for m in padding.frame().views["codes"].overlay if "circles" in getattr(m, "label", ""))
+    inner, outer = np.linalg.norm(rings.xy, axis=2).mean(1)
+    draws = torch.randn(20000, 2, generator=torch.Generator().manual_seed(0)).norm(dim=1)
+    assert ((draws > inner) & (draws < outer)).float().mean().item() == pytest.approx(0.9, abs=0.0085)  # 4 errors
+
+
 def test_the_pad_answers_while_the_model_trains_anew():
     stage = explorers.latent_pad("digits")
     try:

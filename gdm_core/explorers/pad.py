@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gdm_core import colors, data, likelihoods, networks, train
 from gdm_core.data import Dataset, strokes
 from gdm_core.explorers.trained import learner, trained, watched
+from gdm_core.explorers.words import place, said
 from gdm_core.models.vae import VAE
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
@@ -31,13 +32,13 @@ from gdm_core.widgets import (
     atypical,
     plane,
     shell,
-    where_is,
 )
 
 LIMIT = 4.0
 BOARD = 15  # decoded pictures a side
 CODES = 1500  # pictures whose codes are shown
 GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
+SIGNS = "purple: more codes than the prior expects · brown: fewer; within the circles, holes"
 STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
 CLASSES = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (*colors.CYCLE, "#F0E442", "#8C510A")])
 
@@ -135,7 +136,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
         crowd = chart.log_marginal(z).item()
         warning = atypical(z)
         if not warning and crowd < chart.thin:
-            warning = "a hole: fewer than one code in a hundred lies where codes are so rare"
+            warning = "a hole: 99 of 100 codes lie where codes are denser"
         ink = lambda v: (1 - v.clamp(0, 1)).reshape(side, side)
         name = f"a {shown.labels[nearest]}" if dataset != "fashion" else f"of class {shown.labels[nearest]}"
         views = {
@@ -147,8 +148,8 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
         if controls["nearest"]:
             views["nearest"] = View(ink(shown.x[nearest]), label="data, nearest code")
         text = (
-            f"{where_is(controls['z'])} · all codes together: log q(z) = {crowd:.2f} nats · nearest code: "
-            f"{name}, {distance:.2f} away · {when}"
+            f"nearest code: {name}, {distance:.2f} away · all codes together: log q(z) = {said(crowd)} nats · "
+            f"{place(z, warning)} · {when}"
         )
         return Frame(views, text)
 
@@ -186,20 +187,18 @@ def _codes(chart: Map, labels: Tensor, ground: str) -> View:
     circle = np.stack([np.cos(turn), np.sin(turn)], 1)
     low, _, high = shell(2)
     color = "accent" if ground == GROUNDS[1] else "noise"
-    marks = [
-        Lines(
-            np.stack([low * circle, high * circle]), color, width=2, dash=True, label="90 % of the prior lies between"
-        )
-    ]
-    image, look = np.ones((2, 2)), {}  # white: words over points get a rim
+    words = "90 % of the prior lies between these two circles"
+    marks = [Lines(np.stack([low * circle, high * circle]), color, width=2, dash=True, label=words)]
+    image, look, label = np.ones((2, 2)), {}, ground  # white: words over points get a rim
     if ground == GROUNDS[1]:
         image, look = chart.board, {"smooth": False}
     elif ground == GROUNDS[2]:
-        image, look = chart.surplus, {"colormap": colors.DIVERGING, "limits": (-4, 4), "scale": "nats", "smooth": True}
+        image, label = chart.surplus, SIGNS
+        look = {"colormap": colors.DIVERGING, "limits": (-4, 4), "smooth": True, "scale": "nats, log q(z) − log p(z)"}
     else:
         inside = (chart.mean.abs() < LIMIT).all(1)
         marks.append(Points(chart.mean[inside].numpy(), CLASSES[labels[inside].numpy() % 10], size=5, alpha=0.8))
         kinds = labels.unique()
         middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
         marks.append(Text(middle.numpy(), [str(int(k)) for k in kinds], size=19))
-    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), ground, axes=("z1", "z2"), aspect=1.0, size=1.2, **look)
+    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), label, axes=("z1", "z2"), aspect=1.0, size=1.2, **look)

@@ -181,6 +181,20 @@ MUTANTS = [
         f"{TESTS}::test_all_codes_together_are_a_mixture_and_holes_are_said",
     ),
     Mutant(
+        "pad-colors-of-the-surplus-swapped",
+        PAD,
+        "image, label = chart.surplus, SIGNS",
+        "image, label = -chart.surplus, SIGNS",
+        f"{TESTS}::test_the_colors_of_the_surplus_are_what_the_label_says",
+    ),
+    Mutant(
+        "pad-circles-of-one-dimension",
+        PAD,
+        "low, _, high = shell(2)",
+        "low, _, high = shell(1)",
+        f"{TESTS}::test_the_prior_lies_between_the_two_circles",
+    ),
+    Mutant(
         "pad-board-transposed",
         PAD,
         "x.permute(0, 2, 1, 3)",
