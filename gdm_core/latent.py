@@ -116,7 +116,7 @@ class Direction:
 
 
 def attribute_direction(z: Tensor, attribute: Tensor) -> Direction:
-    """Normal of a logistic-regression classifier (Shen et al., 2020, section 3.1).
+    """Normal of a logistic-regression classifier (Shen et al., 2020, section 3.1, with a linear SVM).
 
     The classifier has scikit-learn's penalty (C = 1); for codes of about unit size and hundreds of examples it matters
     little.
@@ -148,7 +148,7 @@ def attribute_direction(z: Tensor, attribute: Tensor) -> Direction:
 def remove(direction: Tensor, *others: Tensor) -> Tensor:
     """`direction` projected on the orthogonal complement of `others`, unit length: (latents,).
 
-    Moving along it leaves `z @ other` as it was, for each of the others (Shen et al., 2020, eq. 6).
+    Moving along it leaves `z @ other` as it was, for each of the others (Shen et al., 2020, section 3.2).
 
     Raises:
         ValueError: no others, or nothing is left of the direction.

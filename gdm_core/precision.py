@@ -49,7 +49,7 @@ def _bf16() -> Iterator[None]:
 
 @functools.cache
 def _error() -> float:
-    """Error of the faster way, forward and backward, relative to float64; infinite where torch has no such setting."""
+    """Error of the faster way, forward and backward, relative to float64; infinite where torch has no oneDNN."""
     if not torch.backends.mkldnn.is_available():
         return float("inf")
     g = torch.Generator().manual_seed(0)
