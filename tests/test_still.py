@@ -103,3 +103,14 @@ def test_code_rebuilds_the_stage():
     odd = Stage(lambda c: np.zeros((2, 2)), [w.Button("new noise"), w.Pad("z")], source="make()").set({"new noise": 2})
     assert odd.code() == "make().set({'new noise': 2})"
     assert literal([1e-05, 1 / 3, "it's"]) == '[1e-5, 0.3333333333, "it\'s"]'
+
+
+def test_a_warning_is_written_below_what_it_judges():
+    def drawn(warning):
+        stage = w.Stage(lambda c: w.View(np.zeros((4, 4), np.uint8), label="", warning=warning), [])
+        pixels = np.asarray(Image.open(io.BytesIO(stage.png())).convert("L"))
+        return pixels.shape[0], (pixels[:, 60:600] < 30).all(1).sum()
+
+    calm, warned = drawn(""), drawn("far out: no code lies here")
+    assert calm[1] > 700 and calm[1] - warned[1] <= 12  # the frame is wider
+    assert warned[0] > calm[0] + 30

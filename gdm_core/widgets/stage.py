@@ -22,7 +22,7 @@ from gdm_core.widgets.frames import pack
 from gdm_core.widgets.trainer import Trainer, drawing
 from gdm_core.widgets.view import Frame, frame_of
 
-ROOM = ("name", "label", "extent", "aspect", "axes", "size", "smooth")  # of a view: the page keeps its place free
+ROOM = ("name", "label", "extent", "aspect", "axes", "size", "smooth", "warns")  # of a view: its place is kept free
 SAYS_AGAIN = 1.0  # seconds after which an unanswered call to look again is repeated
 
 

@@ -200,6 +200,7 @@ def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: di
         room, above, right, below = (left, *AXES[1:]) if view["axes"] else (0, 0, 0, 0)
         w, h = fitted(wide - room - right, view["aspect"])
         end = draw_view(sheet, view, x + room, top + above, w, h, controls, state, room) + below
+        end = draw_warning(sheet, view, x + room, end, w)
         ends.append(draw_legend(sheet, view, x, end + 8, wide))
         x += wide + GAP
     return ends
@@ -221,7 +222,7 @@ def fitted(width: float, aspect: float) -> tuple[float, float]:
 
 
 def draw_view(sheet: Sheet, view: dict, x, y, w, h, controls: dict, state: dict, room: float = 0.0) -> float:
-    """Picture, marks, handles, axes, frame, warning; returns where the plot ends."""
+    """Picture, marks, handles, axes, frame; returns where the plot ends."""
     box = sheet.px(w), sheet.px(h)
     sheet.rectangle(x, y, w, h, fill=RAISED)
     if "image" in view:
@@ -238,13 +239,18 @@ def draw_view(sheet: Sheet, view: dict, x, y, w, h, controls: dict, state: dict,
     sheet.rectangle(x, y, w, h, outline=colors.MODEL if warned else LINE, width=2.5 if warned else 1)
     if view["axes"]:
         draw_axes(sheet, view, x, y, w, h, room)
-    if warned:
-        lines = broken(view["warning"], sheet.px(w - 24), font(sheet.px(13)))
-        high = 18 * len(lines) + 8
-        sheet.rectangle(x + 6, y + h - high - 6, w - 12, high, fill="#fff3ea")
-        for i, line in enumerate(lines):
-            sheet.text(x + 12, y + h - high - 2 + 18 * i, line, 13, "#9a3412")
     return y + h
+
+
+def draw_warning(sheet: Sheet, view: dict, x: float, y: float, w: float) -> float:
+    """What is said of a view in which one has left the data, below what it judges; returns where it ends."""
+    if not view["warning"]:
+        return y
+    lines = broken(view["warning"], sheet.px(w - 12), font(sheet.px(13)))
+    sheet.rectangle(x, y + 6, w, 18 * len(lines) + 8, fill="#fff3ea")
+    for i, line in enumerate(lines):
+        sheet.text(x + 6, y + 10 + 18 * i, line, 13, "#9a3412")
+    return y + 14 + 18 * len(lines)
 
 
 def hold(layer: Image.Image, control, state, extent, scale: float) -> None:

@@ -38,7 +38,8 @@ class View:
         axes: True for ticks, or (x label, y label) for ticks and labels.
         aspect: width / height on the screen; that of the image, of the extent, or 1.5 for a chart, unless given.
         smooth: interpolate between pixels; crisp squares unless given.
-        warning: a sentence that says, in the picture, that one has left the data.
+        warning: a sentence that says that one has left the data, "" for none now; a line under the picture is kept
+            free for it unless it is None.
         size: width relative to the other views.
     """
 
@@ -52,7 +53,7 @@ class View:
     axes: bool | tuple[str, str] = False
     aspect: float | None = None
     smooth: bool = False
-    warning: str = ""
+    warning: str | None = None
     size: float = 1.0
 
     def encode(self, name: str) -> dict:
@@ -98,6 +99,7 @@ class View:
             "axes": axes,
             "marks": marks,
             "warning": warning,
+            "warns": self.warning is not None,
             "size": float(self.size),
         }
 

@@ -21,6 +21,49 @@ HUNDRED = js("a_hundred_moves_send_one_message_and_the_reply_releases_the_newest
 LOST = js("a_lost_answer_frees_its_slot_and_is_said_in_words")
 
 MUTANTS = [
+    # The screen.
+    Mutant(
+        "read-out-below-the-fold",
+        STAGE_JS,
+        "const hidden = () => width > NARROW && bottom() > innerHeight - above;",
+        "const hidden = () => false;",
+        js("pictures_controls_and_read_out_share_the_first_screen"),
+    ),
+    Mutant(
+        "phone-gives-each-picture-a-row",
+        f"{HERE}/stage.css",
+        "flex: 1 1 28%; max-width: 48%;",
+        "",
+        js("on_a_phone_small_pictures_stand_beside_each_other"),
+    ),
+    Mutant(
+        "pictures-tiny-though-one-scrolls-anyway",
+        STAGE_JS,
+        "tall = LONG * innerHeight;",
+        "",
+        js("pictures_that_would_get_tiny_keep_their_size"),
+    ),
+    Mutant(
+        "pictures-shrink-under-the-hand",
+        STAGE_JS,
+        "measure() === measured || stage.held",
+        "measure() === measured",
+        js("nothing_moves_under_a_hand_while_more_is_said"),
+    ),
+    Mutant(
+        "page-jumps-when-a-warning-comes",
+        PAGE,
+        'if (content.warns) figure.classList.add("warns");',
+        "",
+        js("a_warning_stands_below_its_picture_in_a_place_that_was_kept"),
+    ),
+    Mutant(
+        "warning-over-the-static-picture",
+        f"{HERE}/still.py",
+        "draw_warning(sheet, view, x + room, end, w)",
+        "draw_warning(sheet, view, x + room, end - 60, w)",
+        py("still::a_warning_is_written_below_what_it_judges"),
+    ),
     # The page.
     Mutant("sends-without-waiting-for-the-reply", FLOW, "flying.size >= slots", "flying.size > 1000", HUNDRED),
     Mutant("sends-for-ever", FLOW, "    wanted = false;\n    const n", "    const n", HUNDRED),

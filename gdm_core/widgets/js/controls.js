@@ -55,7 +55,7 @@ const MAKE = {
       moved: (value) => stage.move(spec.name, value),
     });
     return {
-      el: h("label", { class: "control slider" }, h("span", { class: "name" }, spec.label), range.said, range.input),
+      el: h("label", { class: `control slider${spec.label.length > 3 ? "" : " brief"}` }, h("span", { class: "name" }, spec.label), range.said, range.input),
       show: range.show,
     };
   },

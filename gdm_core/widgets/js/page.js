@@ -81,7 +81,8 @@ function makeView(name, look) {
     "figure",
     { class: "view", "data-view": name },
     label,
-    h("div", { class: "room" }, box, warning),
+    h("div", { class: "room" }, box),
+    h("div", { class: "told" }, warning),
     below,
   );
   const view = {
@@ -122,11 +123,14 @@ function makeView(name, look) {
         view.extent = content.extent;
         figure.style.setProperty("--aspect", content.aspect);
         figure.style.setProperty("--size", content.size);
+        figure.classList.toggle("strip", content.aspect >= 2.5);
+        figure.classList.toggle("small", content.aspect < 1.5 && content.size < 1.6);
       }
       if (label.textContent !== content.label) label.textContent = content.label;
       label.hidden = !content.label;
       warning.textContent = content.warning;
       figure.classList.toggle("warned", Boolean(content.warning));
+      if (content.warns) figure.classList.add("warns");
       if (!view.own) legend(below, content, look.theme);
       view.draw();
       if (first || placed !== view.told) view.moved();

@@ -1,6 +1,10 @@
 // The stage itself: builds the page from the spec, keeps the state, asks for frames and shows them.
 
 const SETTLED = 250; // milliseconds without a move until the state goes to the kernel's model
+const TALLEST = 0.62; // of the window's height, a picture; SMALLEST is where scrolling is better than shrinking further
+const SMALLEST = 0.25;
+const LONG = 0.4; // when one has to scroll anyway
+const NARROW = 560; // pixels: on a phone one scrolls
 
 const GONE = "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page.";
 const SILENT =
@@ -20,6 +24,8 @@ function render({ model, el }) {
     settle = 0,
     read = "",
     speak = 0,
+    width = 0,
+    measured = "",
     recorder = null;
   const moved = new Set(); // controls that a hand moved since the last request
 
@@ -193,9 +199,38 @@ function render({ model, el }) {
     return view;
   };
   const arrange = () => {
-    const count = [...views.values()].filter((view) => !view.figure.hidden).length;
-    row.style.setProperty("--rows", count > 3 ? 2 : 1);
-    row.style.setProperty("--share", count === 3 ? "15cqi" : "22cqi");
+    const shown = [...views.values()].filter((view) => !view.figure.hidden),
+      [size, ...rest] = shown.map((view) => view.content?.size ?? 1);
+    row.style.setProperty("--share", shown.length === 3 ? "15cqi" : "22cqi");
+    row.style.setProperty("--rest", rest.length);
+    row.classList.toggle("lead", rest.length > 1 && size >= 2 * Math.max(...rest) && shown[0].content?.aspect < 2);
+    measured = "";
+    fit();
+  };
+
+  /** The tallest pictures with which one sees them and their read-out at once. */
+  const fit = () => {
+    const words = [...row.querySelectorAll(".below, figcaption"), said];
+    const measure = () => [root.clientWidth, innerHeight, ...words.map((part) => part.offsetHeight)].join();
+    if (!root.clientWidth || measure() === measured || stage.held) return; // nothing moves under a hand
+    if (root.clientWidth !== width) said.style.minHeight = "";
+    width = root.clientWidth;
+    const bottom = () => said.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
+    const above = spec.whole ? root.getBoundingClientRect().top + scrollY + 8 : 0.1 * innerHeight;
+    let tall = TALLEST * innerHeight;
+    const put = () => row.style.setProperty("--tall", `${Math.round(tall)}px`);
+    put();
+    const hidden = () => width > NARROW && bottom() > innerHeight - above;
+    while (hidden() && tall > SMALLEST * innerHeight) {
+      tall *= 0.96;
+      put();
+    }
+    if (hidden()) {
+      tall = LONG * innerHeight;
+      put();
+    }
+    said.style.minHeight = `${said.offsetHeight}px`; // what stands below does not jump when a line is missing
+    measured = measure();
   };
 
   // Controls: those beside the pictures now, those on a view together with it.
@@ -218,7 +253,16 @@ function render({ model, el }) {
     }
   }
   for (const room of spec.views) need(room.name).update({ ...room, marks: [], warning: "", blank: true });
-  new ResizeObserver(() => levelCaptions([...views.values()])).observe(row);
+  arrange();
+  const room = new ResizeObserver(() =>
+    requestAnimationFrame(() => {
+      fit();
+      levelCaptions([...views.values()]);
+    }),
+  );
+  [row, said].forEach((part) => room.observe(part));
+  addEventListener("resize", fit);
+  clean.push(() => removeEventListener("resize", fit));
   const training = spec.trainer ? trainingStrip(stage) : null;
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;

@@ -152,7 +152,7 @@ async function start(states) {
   for (const place of document.querySelectorAll(".live")) {
     const id = place.dataset.model, values = states[id]?.state;
     if (!values || models.has(id)) continue;
-    values.spec = { ...values.spec, link: true }; // the page's address may carry the state
+    values.spec = { ...values.spec, link: true, whole: true }; // the page is the stage's, and so is its address
     if (before[values.spec?.name]) values.state = { ...values.state, ...before[values.spec.name] };
     const model = makeModel(id, values);
     models.set(id, model);
