@@ -133,8 +133,8 @@ MUTANTS = [
     _inference(
         "prior-forgotten",
         _BOUNDS,
-        ".log_prob(x) + model.prior().log_prob(z) - q",
-        ".log_prob(x) - q",
+        "y) + model.prior().log_prob(z) - q",
+        "y) - q",
         _GAP_IS_KL,
     ),
     _inference(
@@ -319,13 +319,13 @@ MUTANTS = [
     ),
     _likelihood(
         "outer-bins-cut-off",
-        "torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b)))",
-        "inner(a, b)",
+        "torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b, width)))",
+        "inner(a, b, width)",
         "test_probabilities_of_all_levels_sum_to_one",
     ),
     _likelihood(
         "density-for-probability",
-        "return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(a - b))",
+        "return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(-width))",
         "return logsigmoid(b) + logsigmoid(-a)",
         "test_cut_distribution_is_the_difference_of_scipys_cdf test_probabilities_of_all_levels_sum_to_one",
     ),
