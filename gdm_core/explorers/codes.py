@@ -91,15 +91,15 @@ class Crowd:
 
     def lost(self, z: Tensor) -> str:
         """A warning when z is further from all codes than codes are from one another, or where the prior hardly is."""
-        if self.nearest(z)[1] <= self.usual[1]:
-            return atypical(z)
-        return "off the crowd, no code near"
+        return atypical(z) if self.near(z) else "off the crowd, no code near"
+
+    def near(self, z: Tensor) -> bool:
+        """Whether some code is no further from z than 99 of 100 codes are from their nearest neighbor."""
+        return self.nearest(z)[1] <= self.usual[1]
 
     def named(self, i: int) -> str:
-        """Picture i in words: its class, and its style where that is known."""
-        d = self.pictures
-        known = ", ".join(f"{name} {d.factors[name][i]:.2f}" for name in STYLES if name in d.factors)
-        return f"{'class' if d.name == 'fashion' else 'a'} {int(d.labels[i])}" + (f" ({known})" if known else "")
+        """Picture i in words."""
+        return f"{'class' if self.pictures.name == 'fashion' else 'a'} {int(self.pictures.labels[i])}"
 
 
 def ink(x: Tensor) -> np.ndarray:

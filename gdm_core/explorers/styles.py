@@ -7,6 +7,7 @@ from torch import Tensor
 from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, pen, pictures
 from gdm_core.explorers.pad import CLASSES
 from gdm_core.explorers.trained import learner, trained, watched
+from gdm_core.explorers.words import place, said
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
     Button,
@@ -22,13 +23,15 @@ from gdm_core.widgets import (
     View,
     shell,
     tile,
-    where_is,
 )
 
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
 EVERY = torch.arange(10)
-PEN, CODES = "the pen, in the style of the nearest code", "in each class the picture with the nearest code"
+REACH = (
+    0.3  # of the codes that have a say in the style at z: std of their weights; it errs least on the codes themselves
+)
+PEN, CODES = "the pen, in the mean style of the codes around z", "in each class the picture with the nearest code"
 
 
 def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
@@ -50,10 +53,10 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
     def crowd_of(index: int) -> tuple[Crowd, str]:
         return watched(trainer, finished, index)
 
-    def truth_of(crowd: Crowd, i: int) -> Tensor:
-        """Ten pictures in the style of picture i: drawn, or the nearest codes class by class."""
+    def truth_of(crowd: Crowd, z: Tensor, i: int) -> Tensor:
+        """Ten pictures in the style at z: drawn, or class by class the nearest to code i, the one nearest to z."""
         if drawn:
-            return pen(EVERY, torch.stack([d.factors[name][i] for name in STYLES]).expand(10, 3))
+            return pen(EVERY, style_at(crowd, z).expand(10, 3))
         away = (crowd.mean - crowd.mean[i]).norm(dim=1)
         return d.x[torch.stack([torch.where(d.labels == k, away, torch.inf).argmin() for k in EVERY])]
 
@@ -67,32 +70,37 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
         made = crowd.model.decode(places.repeat_interleave(10, 0), EVERY.repeat(len(ROWS))).mean
         row = made[20:30]  # the middle one, at z itself
         i, away = crowd.nearest(z)
-        truth = truth_of(crowd, i)
+        truth, warning = truth_of(crowd, z, i), crowd.lost(z)
+        low, high = (said(z[moved].item() + end, 1) for end in (ROWS[0], ROWS[-1]))
+        label = f"columns: class · rows: z{moved + 1} from {low} (top) to {high}"
         views = {
-            "codes": _codes(crowd),
-            "board": _board(made, truth, f"a class a column, down it z{moved + 1}", PEN if drawn else CODES),
-            "gallery": View(gallery, label="given: choose one and take its code", size=1.2),
+            "codes": _codes(crowd, z[2]),
+            "board": _board(made, truth, label, PEN if drawn else CODES),
+            "gallery": View(gallery, label="choose a picture", size=1.2),
         }
-        views["board"].warning = crowd.lost(z)
-        text = f"{where_is(z)} · nearest code of {len(d)} new pictures: {crowd.named(i)}, {away:.2f} away"
-        if drawn:
+        views["board"].warning = warning
+        text = f"nearest of {len(d)} new pictures: {crowd.named(i)}, {away:.2f} away · {place(z, warning)} · {when}"
+        if drawn and crowd.near(z):  # elsewhere nobody knows the style
             wrong = lambda p: (p - truth).square().sum((1, 2, 3)).mean().item()
-            text += f" · squared error against the pen {wrong(row):.1f}, of the classes' averages {wrong(average):.1f}"
-        return Frame(views, f"{text} · {when}")
+            text = (
+                f"error against the pen: at z {wrong(row):.1f} · averages of the classes {wrong(average):.1f}, "
+                f"squared, summed over pixels · {text}"
+            )
+        return Frame(views, text)
 
     def take(controls) -> dict:
         crowd, _ = crowd_of(controls["checkpoint"])
-        *place, third = crowd.mean[given[controls["given"]]].clamp(-LIMIT, LIMIT).tolist()
-        return {"z": place, "z3": third}
+        *z, z3 = crowd.mean[given[controls["given"]]].clamp(-LIMIT, LIMIT).tolist()
+        return {"z": [round(v, 2) for v in z], "z3": round(20 * z3) / 20}
 
     return Stage(
         draw,
         [
             Pad("z", limit=LIMIT, value=(0.4, -0.5), labels=("z1", "z2"), on="codes"),
-            Slider("z3", -LIMIT, LIMIT, 0.3),
+            Slider("z3", -LIMIT, LIMIT, 0.3, step=0.05),
             Choice("rows", ["z1", "z2", "z3"], label="down a column"),
             Tiles("given", on="gallery", rows=2, columns=10),
-            Button("take", take, label="take the code of the given"),
+            Button("take", take, label="z to the code of the chosen picture"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title="Class by style",
@@ -118,14 +126,22 @@ def _board(made: Tensor, truth: Tensor, label: str, words: str) -> View:
     return View(image, marks, label=label, size=2.2)
 
 
-def _codes(crowd: Crowd) -> View:
-    """Where the pictures lie, by class: a space of styles, in which classes overlap."""
+def style_at(crowd: Crowd, z: Tensor) -> Tensor:
+    """Mean style of the pictures whose codes lie around z, (3,): the nearest code alone would jump as one drags."""
+    styles = torch.stack([crowd.pictures.factors[name] for name in STYLES], 1)  # (N, 3)
+    return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ styles
+
+
+def _codes(crowd: Crowd, z3: Tensor) -> View:
+    """Where the pictures lie, by class: a space of styles, in which classes overlap; what is far in z3 fades."""
     turn = np.linspace(0, 2 * np.pi, 90)
-    circle = shell(3)[2] * np.stack([np.cos(turn), np.sin(turn)], 1)
-    inside = (crowd.mean[:, :2].abs() < LIMIT).all(1)
-    shade = CLASSES[crowd.pictures.labels[inside].numpy() % 10]
-    marks = [
-        Lines(circle, "noise", width=2, dash=True, label="radius that holds 95 % of the prior"),
-        Points(crowd.mean[inside, :2].numpy(), shade, size=6, alpha=0.8),
-    ]
-    return View(None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "codes, a color a class", axes=("z1", "z2"), aspect=1.0)
+    near = (-(crowd.mean[:, 2] - z3).square()).exp()
+    order = near.argsort()  # the strongest on top
+    order = order[((crowd.mean[:, :2].abs() < LIMIT).all(1) & (near > 0.02))[order]]
+    shade = CLASSES[crowd.pictures.labels[order].numpy() % 10]
+    marks = [Points(crowd.mean[order, :2].numpy(), 1 - near[order, None].numpy() * (1 - shade), size=6)]
+    if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
+        circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
+        marks.append(Lines(circle, "noise", width=2, dash=True, label="95 % of the prior, at this z3"))
+    label, white = "codes, a color a class; what is far in z3 fades", np.ones((2, 2))
+    return View(white, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), label, axes=("z1", "z2"), aspect=1.0)

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gdm_core import latent
 from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, ink, pen, pictures, plain_vae
 from gdm_core.explorers.trained import trained
+from gdm_core.explorers.words import place
 from gdm_core.validate import choice, integer
-from gdm_core.widgets import Choice, Frame, Slider, Stage, Tiles, View, tile, where_is
+from gdm_core.widgets import Choice, Frame, Slider, Stage, Tiles, View, tile
 
 SHOWN = (2, 3, 4, 5, 7)  # classes to choose from
 WRITERS = ((0.0, 1.5, 1.0), (0.5, 1.5, 1.0), (0.0, 3.0, 1.0), (0.5, 3.0, 1.0))  # styles, one a row
@@ -60,6 +62,12 @@ def offer(dataset: str) -> Offer:
     return Offer(d.x[rows], labels, None)
 
 
+def nothing(side: int) -> np.ndarray:
+    """A hatched square in the place of a picture that does not exist."""
+    down, across = np.indices((4 * side, 4 * side))
+    return np.where((down + across) % 16 < 2, 0.75, 0.96)
+
+
 def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
     """Explorer of c + amount (a - b) on codes and on pixels, beside the truth where there is one.
 
@@ -90,19 +98,23 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         i, away = near.nearest(z)
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
         views = {f"gallery {name}": View(gallery, label=word, size=0.9) for name, word in zip("abc", words)}
-        views["codes"] = View(ink(made), label="= by codes, decoded", warning=near.lost(z), size=1.52)
-        views["pixels"] = View(ink(pixels), label="= by pixels", size=0.83)
-        if truth is None:
-            views["truth"] = View(ink(near.pictures.x[i]), label="the nearest code's picture", size=0.83)
-        else:
-            views["truth"] = View(ink(truth), label="the truth, by the pen", size=0.83)
+        warning, told_as = near.lost(z), f" as {near.named(i)}" if told else ""
+        views["codes"] = View(ink(made), label=f"= by codes, decoded{told_as}", warning=warning, size=0.8)
+        views["pixels"] = View(ink(pixels), label="= by pixels", size=0.8)
+        if truth is not None:
+            views["truth"] = View(ink(truth), label="the truth, by the pen", size=0.8)
             wrong = lambda p: (p - truth).square().sum().item()
-            reason = f"squared error of codes {wrong(made):.1f}, pixels {wrong(pixels):.1f}, c alone {wrong(x[2]):.1f}"
-        half, most = near.usual
-        among = f"{len(near.mean):,} codes" + (f" of {label}" if told else "")
+            reason = (
+                f"error: codes {wrong(made):.1f} · pixels {wrong(pixels):.1f} · c alone {wrong(x[2]):.1f}, squared, "
+                "summed over pixels"
+            )
+        elif reason:
+            views["truth"] = View(nothing(x.shape[-1]), label="no right answer", size=0.8)
+        views["nearest"] = View(ink(near.pictures.x[i]), label=f"the nearest code's picture, {near.named(i)}", size=0.8)
+        among = f"{len(near.mean):,} codes" + (f" of {near.named(i)}" if told else "")
         text = (
-            f"nearest of {among}: {near.named(i)}, {away:.2f} away; half of them have a neighbor within {half:.2f}, "
-            f"99 % within {most:.2f} · {where_is(z)}"
+            f"nearest of {among}: {away:.2f} away; 99 % of them have a neighbor within {near.usual[1]:.2f} · "
+            f"{place(z, warning)}"
         )
         return Frame(views, f"{reason} · {text}" if reason else text)
 
