@@ -72,11 +72,11 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
         i, away = crowd.nearest(z)
         truth, warning = truth_of(crowd, z, i), crowd.lost(z)
         low, high = (said(z[moved].item() + end, 1) for end in (ROWS[0], ROWS[-1]))
-        label = f"columns: class · rows: z{moved + 1} from {low} (top) to {high}"
+        label = f"rows: z{moved + 1} from {low} (top) to {high}"
         views = {
             "codes": _codes(crowd, z[2]),
             "board": _board(made, truth, label, PEN if drawn else CODES),
-            "gallery": View(gallery, label="choose a picture", size=1.2),
+            "gallery": View(gallery, label="choose a picture, then move z to its code", size=1.2),
         }
         views["board"].warning = warning
         text = f"nearest of {len(d)} new pictures: {crowd.named(i)}, {away:.2f} away · {place(z, warning)} · {when}"
@@ -100,7 +100,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
             Slider("z3", -LIMIT, LIMIT, 0.3, step=0.05),
             Choice("rows", ["z1", "z2", "z3"], label="down a column"),
             Tiles("given", on="gallery", rows=2, columns=10),
-            Button("take", take, label="z to the code of the chosen picture"),
+            Button("take", take, label="z to the chosen picture"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title="Class by style",
@@ -143,5 +143,5 @@ def _codes(crowd: Crowd, z3: Tensor) -> View:
     if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
         circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
         marks.append(Lines(circle, "noise", width=2, dash=True, label="95 % of the prior, at this z3"))
-    label, white = "codes, a color a class; what is far in z3 fades", np.ones((2, 2))
+    label, white = "codes; those far in z3 fade", np.ones((2, 2))
     return View(white, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), label, axes=("z1", "z2"), aspect=1.0)

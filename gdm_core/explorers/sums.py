@@ -17,6 +17,7 @@ SHOWN = (2, 3, 4, 5, 7)  # classes to choose from
 WRITERS = ((0.0, 1.5, 1.0), (0.5, 1.5, 1.0), (0.0, 3.0, 1.0), (0.5, 3.0, 1.0))  # styles, one a row
 SPACES = {"told the class": (class_vae, 2000), "not told": (plain_vae, 1200)}
 TOLD, UNTOLD = SPACES
+SMALL = 0.6  # size of a result: four of them fit beside each other on a small laptop
 THINNEST = 0.5  # pixels: the pen draws no thinner
 
 
@@ -99,18 +100,18 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
         views = {f"gallery {name}": View(gallery, label=word, size=0.9) for name, word in zip("abc", words)}
         warning, told_as = near.lost(z), f" as {near.named(i)}" if told else ""
-        views["codes"] = View(ink(made), label=f"= by codes, decoded{told_as}", warning=warning, size=0.8)
-        views["pixels"] = View(ink(pixels), label="= by pixels", size=0.8)
+        views["codes"] = View(ink(made), label=f"= by codes, decoded{told_as}", warning=warning, size=SMALL)
+        views["pixels"] = View(ink(pixels), label="= by pixels", size=SMALL)
         if truth is not None:
-            views["truth"] = View(ink(truth), label="the truth, by the pen", size=0.8)
+            views["truth"] = View(ink(truth), label="the truth, by the pen", size=SMALL)
             wrong = lambda p: (p - truth).square().sum().item()
             reason = (
                 f"error: codes {wrong(made):.1f} · pixels {wrong(pixels):.1f} · c alone {wrong(x[2]):.1f}, squared, "
                 "summed over pixels"
             )
         elif reason:
-            views["truth"] = View(nothing(x.shape[-1]), label="no right answer", size=0.8)
-        views["nearest"] = View(ink(near.pictures.x[i]), label=f"the nearest code's picture, {near.named(i)}", size=0.8)
+            views["truth"] = View(nothing(x.shape[-1]), label="no right answer", size=SMALL)
+        views["nearest"] = View(ink(near.pictures.x[i]), label=f"nearest code: {near.named(i)}", size=SMALL)
         among = f"{len(near.mean):,} codes" + (f" of {near.named(i)}" if told else "")
         text = (
             f"nearest of {among}: {away:.2f} away; 99 % of them have a neighbor within {near.usual[1]:.2f} · "
