@@ -481,6 +481,36 @@ def test_timeline_plays_every_state_scrubs_and_follows(live):
     assert tab.locator(".timeline .number").inner_text() == "8 / 8"
 
 
+def test_a_training_says_what_it_would_do_and_its_timeline_counts_steps(live):
+    trainer = w.Trainer(lambda: iter(range(1200)), every=0, total=1200, keep=8)
+    line = w.Timeline("checkpoint", trainer.count, value=-1, follow=True)
+    shown = []
+
+    def draw(controls):
+        shown.append(trainer.at(controls["checkpoint"]).step)
+        return w.Frame(np.full((2, 2), 7, np.uint8), f"step {shown[-1]}")
+
+    tab = live(w.Stage(draw, [line], title="Live", trainer=trainer, link=True, source="make()"))
+    strip, number = tab.locator(".training .number"), tab.locator(".timeline .number")
+    tab.wait_for_function("document.querySelector('.training .number').textContent")
+    assert strip.inner_text() == "Train starts from nothing: 1,200 steps"
+    assert not tab.locator(".timeline").is_visible() and not tab.locator("progress").is_visible()
+    assert tab.locator('[data-control="train reset"]').is_disabled()
+    trainer.start().wait()
+    tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    tab.wait_for_function("document.querySelector('.training .number').textContent.includes('done')")
+    assert strip.inner_text() == "step 1,200 of 1,200 · done" and number.inner_text() == "step 1,200 of 1,200"
+    marks = trainer.marks()
+    tab.locator('[data-control="checkpoint"]').press("Home")
+    tab.locator('[data-control="checkpoint"]').press("ArrowRight")
+    settled(tab)
+    assert number.inner_text() == f"step {marks[1]} of 1,200" and shown[-1] == marks[1] > 1
+    assert sent(tab)[-1]["state"] == {"checkpoint": marks[1]}
+    tab.click('[data-tool="Link"]')
+    assert tab.evaluate("location.hash") == "#stage=live"  # where it is opened nothing was trained
+    assert "training is not in it" in tab.locator(".done").inner_text()
+
+
 def test_brush_paints_where_the_hand_goes(live):
     stage = w.Stage(lambda c: c["mask"], [w.Brush("mask", 16, 16, on="picture", radius=1.0)])
     tab = live(stage)
@@ -748,7 +778,40 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
         "document.querySelector('[data-control=\"h 1\"]').getAttribute('aria-valuetext') === 'x 1.00, y 1.00'"
     )
     assert tab.locator('[data-control="unsampled"]').count() == 0
-    assert "nearest of 168 sampled pictures" in tab.locator(".tools").first.inner_text()
+    assert "(168 sampled pictures)" in tab.locator(".tools").first.inner_text()
+
+
+def test_in_a_sampled_page_each_control_stands_where_its_picture_is(tab, tmp_path):
+    """Opened between samples, moved by keys, dragged between samples: words, knob and slider always agree."""
+
+    def draw(controls):
+        x, y = controls["z"]
+        said = f"{x:.1f} {y:.1f} {controls['level']:.1f} {controls['step']} {controls['tile']} {controls['digit']}"
+        return w.Frame({"picture": field(controls)}, said)
+
+    controls = [w.Slider("level", 0.0, 2.0, 0.7), w.Timeline("step", 101, value=20), w.Button("go", lambda c: None)]
+    controls += [w.Tiles("tile", on="picture", rows=2, columns=2, value=1), w.Choice("digit", range(4), 2)]
+    stage = padded(draw=draw, controls=controls)
+    stage.sampled = {"z": (4, 3), "level": 3, "step": 5, "go": 2, "tile": 2, "digit": 2}
+    stage.set(z=(0.4, -0.5))
+    opened(tab, tmp_path / "page.html", [stage.to_html()])
+    says = lambda words: tab.wait_for_function(f"document.querySelector('.said').textContent === '{words}'")
+    says("1.0 0.0 1.0 25 0 2")  # the nearest samples: z1 of -3, -1, 1, 3; levels 0, 1, 2; steps 0, 25, ...
+    assert tab.locator(PAD).get_attribute("aria-valuetext") == "z1 1.00, z2 0.00"
+    assert tab.locator(".slider .number").inner_text() == "1"
+    assert tab.locator(".timeline .number").inner_text() == "25 / 100"
+    assert tab.locator(".segments label").all_inner_texts() == ["0", "2"]  # the options that were sampled
+    tab.locator(PAD).press("ArrowLeft")
+    tab.locator(PAD).press("ArrowUp")
+    tab.locator('[data-control="level"]').press("ArrowRight")
+    tab.locator('[data-control="step"]').press("ArrowRight")
+    tab.locator('[data-control="tile"]').press("ArrowRight")
+    says("-1.0 3.0 2.0 50 3 2")
+    drag(tab, [place(tab, ".plain .layer"), place(tab, ".plain .layer", 0.62, 0.4)], steps=7)
+    says("1.0 0.0 2.0 50 3 2")
+    assert tab.locator(PAD).get_attribute("aria-valuetext") == "z1 1.00, z2 0.00"
+    tab.locator('[data-control="go"]').click()
+    assert tab.locator('[data-control="go"]').is_disabled()  # two states of it were sampled
 
 
 def test_decoder_runs_in_the_page_as_torch_runs_it(tab, tmp_path):
@@ -778,7 +841,9 @@ def test_decoder_runs_in_the_page_as_torch_runs_it(tab, tmp_path):
 
 def test_blended_samples_are_the_mean_of_the_neighbors(tab, tmp_path):
     stage = w.Stage(
-        lambda c: np.full((2, 2), c["level"], np.uint8), [w.Slider("level", 0, 240, step=1)], sampled={"level": 3}
+        lambda c: w.Frame(np.full((2, 2), c["level"], np.uint8), f"level {c['level']}"),
+        [w.Slider("level", 0, 240, step=1)],
+        sampled={"level": 3},
     )
     opened(tab, tmp_path / "page.html", [stage.to_html(blend=True)])
     for value in (30, 120, 239):
@@ -786,3 +851,6 @@ def test_blended_samples_are_the_mean_of_the_neighbors(tab, tmp_path):
         tab.wait_for_function(
             f"document.querySelector('{PICTURE}').getContext('2d').getImageData(0, 0, 1, 1).data[0] === {value}"
         )
+        nearest = 120 * round(value / 120)
+        assert tab.locator(".said").inner_text().endswith(f"level {nearest}")
+        assert ("mean of the samples" in tab.locator(".said").inner_text()) == (value != nearest)

@@ -141,6 +141,28 @@ def test_stop_closes_the_generator():
     assert closed.is_set()
 
 
+def test_a_timeline_over_checkpoints_is_numbered_by_steps():
+    trainer = w.Trainer(counting(40), every=0, keep=5, total=40)
+    stage = Stage(
+        lambda c: np.full((2, 2), trainer.at(c["checkpoint"]).step, np.uint8),
+        [w.Timeline("checkpoint", trainer.count, value=-1, follow=True)],
+        trainer=trainer,
+        source="make()",
+    )
+    trainer.start().wait()
+    marks = trainer.marks()
+    assert marks == sorted(set(marks)) and marks[0] == 0 and marks[-1] == 40 and len(marks) <= 6
+    page = Page(stage)
+    for wanted in (marks[1], marks[1] + 1, 40, -1):
+        shown = page.picture({"checkpoint": wanted})[0, 0]
+        assert shown == (40 if wanted < 0 else min(marks, key=lambda m: (abs(m - wanted), -m)))
+    stage.set(checkpoint=marks[2])
+    assert stage.state == {"checkpoint": marks[2]} and stage.values()["checkpoint"] == 2
+    assert stage.code() == "make()"  # the cell would start without the training
+    trainer.reset().wait()
+    assert stage.values()["checkpoint"] == 0 and stage.frame().encode()["views"][0]["image"][0, 0] == 0
+
+
 def test_stage_draws_from_snapshots_while_a_model_trains():
     trainer = w.Trainer(counting(10**6), every=0.005, total=10**6)
 
@@ -161,7 +183,7 @@ def test_stage_draws_from_snapshots_while_a_model_trains():
     assert "stale" in [c["kind"] for c, _ in page.sent]
     told = page.draw(train=["pause"])[0]
     trainer.wait()
-    assert told["lengths"]["checkpoint"] >= 5 and page.draw()[0]["trainer"]["steps"] == trainer.steps
+    assert len(told["lengths"]["checkpoint"]) >= 5 and page.draw()[0]["trainer"]["steps"] == trainer.steps
     scrubbed = page.draw({"checkpoint": 0})[0]["frame"]["text"]
     assert scrubbed == "step 0"
     trainer.stop().wait()

@@ -5,6 +5,7 @@ cells.  Its *value* is what the drawing callback receives.  `clean` turns whatev
 in Python) into valid state, or says what was needed; `value_of` turns state into the value; `words` says it aloud.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -247,6 +248,9 @@ class Button:
 class Timeline:
     """A row of states with play and scrub.  Value: the index of the state (int, from 0).
 
+    Over `trainer.count` of the stage's trainer, links and pages number the states by their training steps, since old
+    checkpoints give way to new ones; the callback still gets an index for `trainer.at`.
+
     Args:
         name: key in the callback's controls.
         length: how many states; or a function that says how many there are now (checkpoints of a training run).
@@ -265,6 +269,7 @@ class Timeline:
     label: str = ""
     loop: bool = False
     kind = "timeline"
+    trainer = None  # whose checkpoints these are; the stage says so
 
     def __post_init__(self):
         if not callable(self.length):
@@ -278,23 +283,41 @@ class Timeline:
         """How many states there are at this moment, at least 1."""
         return max(1, int(self.length())) if callable(self.length) else self.length
 
+    def states(self) -> Sequence[int]:
+        """The numbers of all states of this moment, in order: indices, or training steps."""
+        return range(self.now()) if self.trainer is None else self.trainer.marks()
+
     def clean(self, data):
-        last = self.now() - 1
-        index = round(number(self.name, data, -1, last))
-        if self.follow:
-            return -1 if index == last else index
-        return last if index == -1 else index
+        states = self.states()
+        wanted = round(number(self.name, data, -1, states[-1]))
+        index = len(states) - 1 if wanted == -1 else nearest(states, wanted)
+        return -1 if self.follow and index == len(states) - 1 else states[index]
 
     def value_of(self, state):
-        last = self.now() - 1
-        return last if state == -1 else min(state, last)  # checkpoints may have been thrown away since
+        states = self.states()
+        return len(states) - 1 if state == -1 else nearest(states, state)  # that checkpoint may be gone since
 
     def words(self, state) -> str:
         return f"{self.label} {'latest' if state == -1 else state}"
 
     def spec(self) -> dict:
         keys = ("kind", "name", "label", "fps", "follow", "loop")
-        return {k: getattr(self, k) for k in keys} | {"length": self.now()}
+        live = {} if self.trainer is None else {"live": True, "total": self.trainer.total}
+        return {k: getattr(self, k) for k in keys} | {"length": self.grown()} | live
+
+    def grown(self) -> int | list[int]:
+        """What the page is told after each answer: how many states there are, or which."""
+        return self.now() if self.trainer is None else list(self.trainer.marks())
+
+
+def nearest(states: Sequence[int], wanted: int) -> int:
+    """Index of the state nearest to `wanted`; the later one of two.
+
+    >>> nearest([0, 10, 30], 19), nearest([0, 10, 30], 20), nearest(range(5), 9)
+    (1, 2, 4)
+    """
+    at = min(bisect.bisect_left(states, wanted), len(states) - 1)
+    return at - 1 if at and states[at] - wanted > wanted - states[at - 1] else at
 
 
 def short(value) -> str:

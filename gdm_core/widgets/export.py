@@ -49,12 +49,15 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     axes = [] if backend == "browser" else [axis for name in moving for axis in _axes(stage.controls[name], stage)]
     packed = _pack(stage, axes, blend, limit, stage.decoder if backend == "browser" else None)
     spec = dict(stage.spec)
-    spec["controls"] = [_kept(c, moving) for c in spec["controls"] if c["name"] in moving or c["kind"] in ON_VIEW]
+    shown = [c for c in spec["controls"] if c["name"] in moving or c["kind"] in ON_VIEW]
+    spec["controls"] = [_kept(c, moving, axes, blend) for c in shown]
     count = int(np.prod([len(axis["values"]) for axis in axes]))
-    what = "decoded in this page" if backend == "browser" else f"nearest of {count} sampled pictures"
+    sampled = f"mixed from {count} samples" if blend else f"{count} sampled pictures"
+    what = "decoded in this page" if backend == "browser" else sampled
     labels = ", ".join(stage.controls[name].label for name in moving)
     note = f"Here one can move: {labels} ({what}). The notebook moves everything."
-    spec |= {"initial": dict(stage.state), "trainer": False, "note": note}
+    start = dict(stage.state) if blend else _sampled_start(stage.state, axes)
+    spec |= {"initial": start, "trainer": False, "note": note}
     data = json.dumps({"spec": spec, "blob": base64.b64encode(packed).decode()}, allow_nan=False)
     key = "stage-" + hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
     parts = [f'<div class="gdm-export" data-from="{key}">{picture}</div>']
@@ -68,8 +71,37 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     return out
 
 
-def _kept(control: dict, moving: list[str]) -> dict:
-    return control if control["name"] in moving else control | {"frozen": True}
+def _kept(control: dict, moving: list[str], axes: list[dict], blend: bool) -> dict:
+    """The control as the page gets it: it stops at the samples, so that it always stands where the picture is."""
+    if control["name"] not in moving:
+        return control | {"frozen": True}
+    own = [axis for axis in axes if axis["name"] == control["name"]]
+    if not own:  # an input of the decoder moves freely
+        return control
+    values = [axis["values"] for axis in own]
+    if control["kind"] == "choice":
+        return control | {"options": values[0]}
+    if control["kind"] == "button":
+        return control if own[0]["cycle"] else control | {"most": values[0][-1]}
+    if blend or control["kind"] == "toggle":
+        return control
+    return control | {"stops": values if control["kind"] == "pad" else values[0], "follow": False}
+
+
+def _sampled_start(state: dict, axes: list[dict]) -> dict:
+    """The state moved to the nearest samples: what the page opens with is what it can show."""
+    state = {name: list(value) if isinstance(value, list) else value for name, value in state.items()}
+    for axis in axes:
+        name, part, values = axis["name"], axis["part"], axis["values"]
+        now = state[name] if part is None else state[name][part]
+        if now in values or not isinstance(now, int | float):
+            continue
+        nearest = values[-1] if axis["last"] and now == -1 else min(values, key=lambda v: abs(v - now))
+        if part is None:
+            state[name] = nearest
+        else:
+            state[name][part] = nearest
+    return state
 
 
 def _axes(control, stage) -> list[dict]:
@@ -81,7 +113,7 @@ def _axes(control, stage) -> list[dict]:
         raise bad(f"one number of samples for {control.name!r}, or two for a pad", count, f"{control.name}: 11")
     for n in counts:
         integer(f"samples of {control.name!r}", n)
-    axis = {"name": control.name, "part": None, "cycle": False}
+    axis = {"name": control.name, "part": None, "cycle": False, "last": control.kind == "timeline"}
     if control.kind == "pad":
         left, right, bottom, top = control.extent
         nx, ny = count if isinstance(count, list | tuple) else (count, count)
@@ -93,16 +125,23 @@ def _axes(control, stage) -> list[dict]:
         values = sorted({round(v) for v in values}) if control.whole else [float(f"{v:.8g}") for v in values]
     elif control.kind == "choice":
         values = control.options[:count]
+        if stage.state[control.name] not in values:
+            values = [*values[:-1], stage.state[control.name]]
     elif control.kind == "toggle":
         values = [False, True]
     elif control.kind in ("timeline", "tiles"):
-        total = control.now() if control.kind == "timeline" else control.count
-        values = sorted({round(v) for v in np.linspace(0, total - 1, min(total, count or total))})
+        states = control.states() if control.kind == "timeline" else range(control.count)
+        values = [states[i] for i in spread(len(states), count or len(states))]
     elif control.kind == "button":
         values, axis["cycle"] = list(range(count)), control.press is None
     else:
         raise bad(f"a control that can be sampled, {control.name!r}", control.kind, "pad, slider, choice, timeline …")
     return [axis | {"values": values}]
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` of `total` indices, both ends among them, evenly."""
+    return sorted({round(v) for v in np.linspace(0, total - 1, min(total, count))})
 
 
 def _state(stage, axes: list[dict], picks: tuple) -> dict:

@@ -85,6 +85,8 @@ class Stage(anywidget.AnyWidget):
             if control.name in self.controls:
                 raise bad("one control a name", f"two called {control.name!r}", "another name")
             self.controls[control.name] = control
+            if trainer is not None and getattr(control, "length", None) == trainer.count:
+                control.trainer = trainer
         for control in self.sampled:
             choice("sampled control", control, self.controls)
         self.key = name or "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split()) or "stage"
@@ -170,7 +172,7 @@ class Stage(anywidget.AnyWidget):
         except Exception as error:
             reply |= {"kind": "error", "text": in_words(error)}
             self.log.debug("drawing failed", exc_info=True)
-        reply["lengths"] = {c.name: c.now() for c in self.controls.values() if c.kind == "timeline"}
+        reply["lengths"] = {c.name: c.grown() for c in self.controls.values() if c.kind == "timeline"}
         if self.trainer is not None:
             reply["trainer"] = self.trainer.status()
         with self._wire:
@@ -215,8 +217,9 @@ class Stage(anywidget.AnyWidget):
     # Without a kernel.
 
     def code(self) -> str:
-        """A code cell that builds this stage and moves its controls to where they are now."""
-        moved = {n: v for n, v in self.state.items() if v != self.controls[n].value}
+        """A code cell that builds this stage and moves its controls to where they are now; without its training."""
+        live = [n for n, c in self.controls.items() if getattr(c, "trainer", None) is not None]
+        moved = {n: v for n, v in self.state.items() if v != self.controls[n].value and n not in live}
         if all(n.isidentifier() for n in moved):
             inside = ", ".join(f"{n}={literal(v)}" for n, v in moved.items())
         else:

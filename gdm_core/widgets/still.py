@@ -110,9 +110,9 @@ def gif(stage, control: str | None, width: int) -> bytes:
         raise bad("a stage with a timeline", ", ".join(stage.controls) or "no controls", "stage.png()")
     name = choice("timeline", control or next(iter(timelines)), timelines)
     line = timelines[name]
-    states = sorted({round(v) for v in np.linspace(0, line.now() - 1, min(line.now(), 120))})
+    states = line.states()
     images = []
-    for i in states:
+    for i in (states[round(at)] for at in np.linspace(0, len(states) - 1, min(len(states), 120))):
         image = draw(stage, stage.frame({name: i}), 2 * width / WIDTH, state={**stage.state, name: i})
         images.append(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX))
     tallest = max(image.height for image in images)  # words may need more lines in some; a GIF has one size

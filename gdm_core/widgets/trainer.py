@@ -129,6 +129,10 @@ class Trainer:
         """How many checkpoints there are, at least 1: the length of a `Timeline`."""
         return max(1, len(self._snapshots))
 
+    def marks(self) -> list[int]:
+        """After how many steps each checkpoint was taken, at least [0]."""
+        return [snapshot.step for snapshot in self._snapshots] or [0]
+
     @property
     def running(self) -> bool:
         """Whether steps are being done or still owed."""

@@ -19,8 +19,35 @@ def py(*names: str) -> str:
 
 HUNDRED = js("a_hundred_moves_send_one_message_and_the_reply_releases_the_newest")
 LOST = js("a_lost_answer_frees_its_slot_and_is_said_in_words")
+SAMPLED = js("in_a_sampled_page_each_control_stands_where_its_picture_is")
+LIVE = js("a_training_says_what_it_would_do_and_its_timeline_counts_steps")
+STEPS = py("trainer::a_timeline_over_checkpoints_is_numbered_by_steps")
 
 MUTANTS = [
+    # Pages of samples, and trainings.
+    Mutant(
+        "page-of-samples-opens-between-them",
+        f"{HERE}/export.py",
+        "start = dict(stage.state) if blend else _sampled_start(stage.state, axes)",
+        "start = dict(stage.state)",
+        SAMPLED,
+    ),
+    Mutant(
+        "arrow-keys-stick-at-a-sample", f"{HERE}/js/controls.js", "if (stops[at] === now &&", "if (false &&", SAMPLED
+    ),
+    Mutant("knob-leaves-the-samples", PLANE, "[stop(x, 0, now[0]), ", "[x, ", SAMPLED),
+    Mutant("button-beyond-its-samples", f"{HERE}/js/controls.js", "times >= spec.most", "times > spec.most", SAMPLED),
+    Mutant("checkpoint-in-the-link", f"{HERE}/js/keep.js", "!isLive(stage, name) && ", "", LIVE),
+    Mutant("line-of-one-state", f"{HERE}/js/controls.js", "hidden: last() < 1 }", "hidden: false }", LIVE),
+    Mutant("checkpoint-in-the-code", STAGE, " and n not in live}", "}", STEPS),
+    Mutant("checkpoints-numbered-in-a-thinned-list", STAGE, "control.trainer = trainer", "pass", STEPS),
+    Mutant(
+        "callback-gets-the-step-for-the-index",
+        CONTROLS,
+        "return len(states) - 1 if state == -1 else nearest(states, state)",
+        "return len(states) - 1 if state == -1 else state",
+        STEPS,
+    ),
     # The screen.
     Mutant(
         "read-out-below-the-fold",
@@ -169,7 +196,7 @@ MUTANTS = [
         f"{HERE}/js/nokernel.js",
         "share < 0.5 ? below : above",
         "share < 1 ? below : above",
-        js("sampled_page_moves_from_disk_with_the_network_off"),
+        js("blended_samples_are_the_mean_of_the_neighbors"),
     ),
     Mutant(
         "gif-codes-grow-one-too-early",

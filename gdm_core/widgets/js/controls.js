@@ -3,6 +3,14 @@
 
 const number = (value) => (Number.isInteger(value) ? String(value) : String(+value.toPrecision(3))).replace("-", "−");
 
+/** Index of the stop nearest to `wanted`, the later of two; when that is where one is, the next on the way. */
+function stopAt(stops, wanted, now) {
+  let at = 0;
+  stops.forEach((stop, i) => Math.abs(stop - wanted) <= Math.abs(stops[at] - wanted) && (at = i));
+  if (stops[at] === now && wanted !== now) at += Math.sign(wanted - now);
+  return clamp(at, 0, stops.length - 1);
+}
+
 /** A labeled range input that also takes shift for steps of ten; convert maps its position to the value and back. */
 function rangeInput(spec, { low, high, step, words, toValue = (v) => v, toPosition = (v) => v, moved }) {
   const input = h("input", {
@@ -36,6 +44,15 @@ function rangeInput(spec, { low, high, step, words, toValue = (v) => v, toPositi
   return { input, said, show, fill };
 }
 
+/** Positions of a range input that only stops at some values. */
+const atStops = (stops) => ({
+  low: 0,
+  high: stops.length - 1,
+  step: 1,
+  toValue: (position) => stops[position],
+  toPosition: (value) => stopAt(stops, value, value),
+});
+
 const MAKE = {
   slider(spec, stage) {
     const { low, high, log, whole, unit } = spec;
@@ -53,6 +70,7 @@ const MAKE = {
             : +position.toPrecision(10),
       toPosition: (value) => (log ? Math.log(value / low) / span : value),
       moved: (value) => stage.move(spec.name, value),
+      ...(spec.stops && atStops(spec.stops)),
     });
     return {
       el: h("label", { class: `control slider${spec.label.length > 3 ? "" : " brief"}` }, h("span", { class: "name" }, spec.label), range.said, range.input),
@@ -112,24 +130,32 @@ const MAKE = {
       { type: "button", class: "push plain", "data-control": spec.name, onclick: () => stage.press(spec.name) },
       spec.label,
     );
-    return { el: h("div", { class: "control press" }, button), show: () => {} };
+    return {
+      el: h("div", { class: "control press" }, button),
+      show: (times) => (button.disabled = times >= spec.most), // a page of samples knows so many presses
+    };
   },
 
   timeline(spec, stage) {
-    let length = spec.length,
+    let states = statesOf(spec.stops ?? spec.length),
+      told = JSON.stringify(spec.stops ?? spec.length),
       timer = 0;
-    const last = () => length - 1;
-    const index = () => (stage.state[spec.name] === -1 ? last() : stage.state[spec.name]);
-    const go = (value) => stage.move(spec.name, spec.follow && value >= last() ? -1 : value);
+    const last = () => states.length - 1;
+    const place = (value) => (value === -1 ? last() : stopAt(states, value, value));
+    const index = () => place(stage.state[spec.name]);
+    const go = (at) => stage.move(spec.name, spec.follow && at >= last() ? -1 : states[at]);
     const range = rangeInput(spec, {
       low: 0,
       high: last(),
       step: 1,
-      words: (value) => `${value === -1 ? last() : value} / ${last()}`,
-      toPosition: (value) => (value === -1 ? last() : value),
-      moved: (value) => {
+      words: (value) =>
+        spec.live
+          ? `step ${count(states[place(value)])}${spec.total ? ` of ${count(spec.total)}` : ""}`
+          : `${states[place(value)]} / ${states[last()]}`,
+      toPosition: place,
+      moved: (at) => {
         stop();
-        go(value);
+        go(at);
       },
     });
     const play = h("button", {
@@ -158,27 +184,34 @@ const MAKE = {
       look();
     };
     look();
+    const el = h(
+      "div",
+      { class: "control timeline", hidden: last() < 1 },
+      h("span", { class: "name" }, spec.label),
+      range.said,
+      play,
+      range.input,
+    );
     return {
-      el: h(
-        "div",
-        { class: "control timeline" },
-        h("span", { class: "name" }, spec.label),
-        range.said,
-        play,
-        range.input,
-      ),
+      el,
       show: range.show,
       grow(now) {
-        if (now === length) return;
-        length = now;
+        if (JSON.stringify(now) === told) return;
+        told = JSON.stringify(now);
+        states = statesOf(now);
+        el.hidden = last() < 1; // one state is no line
         range.input.max = last();
         range.show(stage.state[spec.name]);
       },
-      length: () => length,
+      states: () => states,
       stop,
     };
   },
 };
+
+/** A number of states, or their numbers. */
+const statesOf = (told) => (Array.isArray(told) ? told : Array.from({ length: told }, (_, i) => i));
+const count = (value) => value.toLocaleString("en-US");
 
 /** Start, pause, step and reset of a background training, with its progress. */
 function trainingStrip(stage) {
@@ -205,7 +238,8 @@ function trainingStrip(stage) {
   const bar = h("progress", { "aria-label": "Training progress" });
   const said = h("output", { class: "number" });
   const alarm = h("p", { class: "alert", role: "alert", hidden: true });
-  let running = false;
+  let running = false,
+    steps = 0;
   return {
     el: h(
       "div",
@@ -214,16 +248,23 @@ function trainingStrip(stage) {
       h("div", { class: "row" }, bar, said),
       alarm,
     ),
+    steps: () => steps,
     show(status) {
       running = status.running;
+      steps = status.steps;
       start.textContent = running ? "Pause" : status.done ? "Again" : status.steps ? "Go on" : "Train";
-      bar.hidden = !status.total;
       if (status.total) {
         bar.max = status.total;
         bar.value = status.steps;
       }
+      bar.hidden = !status.total || !(status.steps || running);
+      reset.disabled = !(status.steps || running);
       const rate = running && status.rate ? ` · ${number(status.rate)} steps/s` : status.done ? " · done" : "";
-      said.textContent = `step ${status.steps}${status.total ? ` of ${status.total}` : ""}${rate}`;
+      const all = status.total ? count(status.total) : "";
+      said.textContent =
+        status.steps || running
+          ? `step ${count(status.steps)}${all && ` of ${all}`}${rate}`
+          : `Train starts from nothing${all && `: ${all} steps`}`;
       alarm.textContent = status.error;
       alarm.hidden = !status.error;
     },

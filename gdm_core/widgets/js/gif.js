@@ -41,7 +41,8 @@ function saveGif(stage, button, say) {
   }
   const [name, control] = timeline,
     start = stage.state[name],
-    count = Math.min(FRAMES, control.length());
+    states = control.states(),
+    count = Math.min(FRAMES, states.length);
   const next = (i) => {
     stage.record(() => {
       if (!stage.idle()) return;
@@ -51,7 +52,7 @@ function saveGif(stage, button, say) {
       if (button.stopNow) finish();
       stage.move(name, start);
     });
-    stage.move(name, Math.round((i * (control.length() - 1)) / Math.max(1, count - 1)));
+    stage.move(name, states[Math.round((i * (states.length - 1)) / Math.max(1, count - 1))]);
   };
   next(0);
 }

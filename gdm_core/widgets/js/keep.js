@@ -42,8 +42,8 @@ function toolbar(stage, tools, { badge, lag }) {
       address.hash = linkOf(stage);
       history.replaceState(null, "", address);
       copy(address.href).then(
-        () => say("link copied"),
-        () => say("the link is in the address bar"),
+        () => say(`link copied${untold(stage)}`),
+        () => say(`the link is in the address bar${untold(stage)}`),
       );
     });
   }
@@ -51,7 +51,7 @@ function toolbar(stage, tools, { badge, lag }) {
     add("Code", "Copy the code cell that makes this picture", () => {
       const code = codeOf(stage);
       copy(code).then(
-        () => say("code copied"),
+        () => say(`code copied${untold(stage)}`),
         () => say(code),
       );
     });
@@ -81,7 +81,13 @@ const fileName = (stage) =>
 // Links: #stage=name&z=[0.5,-1.2]&noise=0.1 : one JSON value a control, only those that left their start.
 
 const changedOf = (stage) =>
-  Object.entries(stage.state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(stage.initial[name]));
+  Object.entries(stage.state).filter(
+    ([name, value]) => !isLive(stage, name) && JSON.stringify(value) !== JSON.stringify(stage.initial[name]),
+  );
+
+/** Whether a control chooses among the checkpoints of this very training: elsewhere its value would mean another. */
+const isLive = (stage, name) => stage.spec.controls.some((control) => control.name === name && control.live);
+const untold = (stage) => (stage.trained() ? "; the training is not in it: press Train there" : "");
 
 function linkOf(stage) {
   const parts = new URLSearchParams({ stage: stage.spec.name });
@@ -94,7 +100,8 @@ function stateOfLink(stage) {
   const parts = new URLSearchParams(location.hash.slice(1)),
     state = {};
   if (parts.get("stage") !== stage.spec.name) return state;
-  for (const { name, kind, options } of stage.spec.controls) {
+  for (const { name, kind, options, live } of stage.spec.controls) {
+    if (live) continue;
     const first = stage.initial[name];
     try {
       const value = JSON.parse(parts.get(name));

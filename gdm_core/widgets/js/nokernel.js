@@ -103,6 +103,10 @@ function sampledFrames({ axes, frames, arrays, blend }, bytes) {
             ],
       );
     }
+    if (corners.length > 1) {
+      const where = axes.map((axis, i) => axis.values[found[i][2] < 0.5 ? found[i][0] : found[i][1]]).join(", ");
+      nearest.frame.text = `pictures: the mean of the samples around here; in words the nearest, at ${where}: ${nearest.frame.text}`;
+    }
     const mixed = corners.map(([picks, weight]) => [frames[index(picks)], weight]);
     nearest.frame.views.forEach((view, v) => {
       if (!view.image || view.palette) return;

@@ -15,12 +15,19 @@ const ON_VIEW = {
     knob.el.dataset.control = spec.name;
     knob.el.setAttribute("aria-valuemin", Math.min(left, right));
     knob.el.setAttribute("aria-valuemax", Math.max(left, right));
-    const go = (x, y) => stage.move(spec.name, [neat(clamp(x, left, right), step), neat(clamp(y, bottom, top), step)]);
-    dragging(layer, view, layer, stage, { begin: () => knob.el.focus({ preventScroll: true }), moved: go });
+    const stop = (wanted, axis, now) => spec.stops[axis][stopAt(spec.stops[axis], wanted, now)];
+    const go = (x, y, now = [x, y]) =>
+      stage.move(
+        spec.name,
+        spec.stops
+          ? [stop(x, 0, now[0]), stop(y, 1, now[1])]
+          : [neat(clamp(x, left, right), step), neat(clamp(y, bottom, top), step)],
+      );
+    dragging(layer, view, layer, stage, { begin: () => knob.el.focus({ preventScroll: true }), moved: (x, y) => go(x, y) });
     knob.el.addEventListener("keydown", (event) => {
       const { move, end, home } = planeKey(event);
       const [x, y] = stage.state[spec.name];
-      if (move) go(x + step * move[0] * Math.sign(right - left), y + step * move[1] * Math.sign(top - bottom));
+      if (move) go(x + step * move[0] * Math.sign(right - left), y + step * move[1] * Math.sign(top - bottom), [x, y]);
       else if (end) go("x" in end ? (end.x ? right : left) : x, "y" in end ? (end.y ? top : bottom) : y);
       else if (home) go(...stage.initial[spec.name]);
       else return;
@@ -183,7 +190,8 @@ const ON_VIEW = {
     });
     Object.assign(tile.style, { width: `${100 / columns}%`, height: `${100 / rows}%` });
     layer.append(tile);
-    const go = (index) => stage.move(spec.name, clamp(index, 0, count - 1));
+    const go = (index, now = index) =>
+      stage.move(spec.name, spec.stops ? spec.stops[stopAt(spec.stops, index, now)] : clamp(index, 0, count - 1));
     const pick = (event) => {
       const box = layer.getBoundingClientRect();
       const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), 0, columns - 1);
@@ -209,7 +217,7 @@ const ON_VIEW = {
       if (to === undefined) return;
       event.preventDefault();
       event.stopPropagation();
-      if (to >= 0 && to < count) go(to);
+      if (to >= 0 && to < count) go(to, now);
     });
     return {
       show(index) {

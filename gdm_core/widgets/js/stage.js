@@ -99,7 +99,8 @@ function render({ model, el }) {
       status.hidden = !words;
     },
     read: () => read,
-    timeline: () => [...controls].find(([, control]) => control.length),
+    timeline: () => [...controls].find(([, control]) => control.states?.().length > 1),
+    trained: () => Boolean(training?.steps()),
     record: (take) => (recorder = take),
   };
   const show = (name) => controls.get(name)?.show(stage.state[name]);
