@@ -82,7 +82,12 @@ def test_trained_under_pressure_latents_fall_idle_and_the_rest_specialize():
     stage = real("traversal")
     idle = {name: stage.frame({"beta": name}).text.split(" ·")[0].count("z") for name in traverse.BETAS}
     assert idle["β = 1"] == 0 and idle["β = 20"] >= 3
-    assert numbers(stage.frame().text, "measured to")[0] < 0.12
+    for name in traverse.BETAS:  # an idle latent moves nothing, neither on the board nor in the table
+        views = stage.frame({**stage.controls["again"].press({**stage.values(), "beta": name}), "beta": name}).views
+        rulers, told = views["boards"].overlay[1].text, views["effects"].overlay[0].text
+        assert sum(r == "–" for r in rulers) >= idle[name]
+        assert sum(all(t in ("0", "+0.1", "−0.1") for t in told[4 * j : 4 * j + 4]) for j in range(6)) >= idle[name]
+    assert numbers(stage.frame().text, "on new rooms")[0] < 0.12
     told = stage.controls["again"].press({**stage.values(), "beta": "β = 20", "another": 0})
     table = stage.frame({**told, "beta": "β = 20"}).views["effects"].overlay[0].text
     moved = np.abs([float(t.replace("−", "-")) for t in table]).reshape(6, 4)

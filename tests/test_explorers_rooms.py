@@ -1,5 +1,7 @@
 """Traversal of rooms: decoded pictures, rendered ones, and how far the two are apart."""
 
+import copy
+
 import numpy as np
 import pytest
 import stand_ins
@@ -84,8 +86,26 @@ def test_a_room_its_twin_and_what_is_left_between_them(rooms, stand_in):
         back = decoded(model, encoded(model, fresh))
         away = (back - traverse.rendered(meter(back).clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
         assert numbers(frame.text, "by at most")[0] == pytest.approx(np.quantile(away, 0.99), abs=0.006)
-        idle = [f"z{j + 1}" for j in range(6) if encoded(model, fresh)[:, j].var() <= 0.01]
-        assert frame.text.startswith(f"idle latents: {', '.join(idle) or 'none'} ·")
+
+
+@torch.no_grad()
+def test_a_latent_that_tells_next_to_nothing_is_called_idle(stand_in, monkeypatch):
+    """By its KL from the prior, in closed form: one of six tells less than 0.05 nats, another little more."""
+    fresh, _ = traverse.rooms(400, seed=1)
+    model = copy.deepcopy(stand_in(traverse.room_vae, beta=1.0, steps=900))
+    last = [m for m in model.encoder.net if isinstance(m, torch.nn.Linear)][-1]
+    for j, mean in ((1, 0.25), (3, 0.4)):  # KL of N(m, 1) from N(0, 1): m^2 / 2 = 0.031 and 0.08
+        for row in (j, 6 + j):
+            last.weight[row], last.bias[row] = 0.0, 0.0
+        last.bias[j] = mean
+    q = model.encode(fresh)
+    kl = (q.mean**2 + q.stddev**2 - 1 - 2 * q.stddev.log()).mean(0) / 2
+    assert kl[1].item() == pytest.approx(0.25**2 / 2, abs=1e-3) and kl[3].item() == pytest.approx(0.08, abs=1e-3)
+    meter = stand_in(traverse.room_meter, steps=900)
+    monkeypatch.setattr(traverse, "trained", lambda recipe, **_: meter if recipe is traverse.room_meter else model)
+    idle = [f"z{j + 1}" for j in range(6) if kl[j] < 0.05]
+    assert idle == ["z2"]
+    assert traverse.traversal().frame().text.startswith("idle latents: z2 (KL below 0.05 nats) · ")
 
 
 @torch.no_grad()
@@ -122,9 +142,11 @@ def test_the_table_shows_the_effects(rooms, stand_in):
     told = [float(t.replace("−", "-")) for t in view.overlay[0].text]
     np.testing.assert_allclose(told, expected.flatten(), atol=0.051)
     for j, k in ((0, 0), (5, 1), (3, 3)):
-        assert view.image[20 * j + 10, 10 + 20 * k + 10] == pytest.approx(expected[j, k].item(), abs=1e-5)
         x, y = view.overlay[0].xy[4 * j + k]
-        assert (int(y), int(x - 0.5)) == (j, k)
+        place = int(y / view.extent[2] * len(view.image)), int(x / view.extent[1] * len(view.image[0]))
+        assert abs(place[0] - (20 * j + 10)) <= 1 and abs(place[1] - (12 + 30 * k + 15)) <= 1
+        shown = 1.0 if view.label.startswith("at z") else 0.0
+        assert view.image[place] == pytest.approx(shown * expected[j, k].item(), abs=1e-5)
     assert [traverse._signed(v) for v in (-0.04, 0.06, -1.26)] == ["0", "+0.1", "−1.3"]
 
 
@@ -135,7 +157,10 @@ def test_z_goes_to_the_room_in_the_model_that_is_chosen(rooms, stand_in):
         for button in ("again", "another"):
             told = rooms.controls[button].press({**rooms.values(), "beta": name, "another": 5})
             expected = encoded(model, fresh[5, None])[0].detach()
-            np.testing.assert_allclose([told[f"z{j + 1}"] for j in range(6)], expected, atol=1e-5)
+            z = [told[f"z{j + 1}"] for j in range(6)]
+            np.testing.assert_allclose(z, expected, atol=0.0251)  # half a step of the sliders
+            np.testing.assert_allclose(np.multiply(z, 20), np.rint(np.multiply(z, 20)), atol=1e-9)
+            assert all(len(repr(v)) <= 6 for v in z)  # as a link carries them
 
 
 def test_off_the_rooms_and_off_the_prior_are_said(rooms, stand_in, monkeypatch):
@@ -151,6 +176,9 @@ def test_off_the_rooms_and_off_the_prior_are_said(rooms, stand_in, monkeypatch):
         difference, most = numbers(frame.text, "rendered differ by")[0], numbers(frame.text, "by at most")[0]
         if abs(difference - most) > 0.01:  # the text rounds
             assert warning(frame).startswith("like no room") == (difference > most)
+            table = frame.views["effects"]
+            assert table.label.startswith("not to be trusted") == (difference > most)  # the meter saw no such picture
+            assert (np.abs(table.image).max() == 0) == (difference > most)
             seen.add(difference > most)
     assert seen == {True, False}
 
@@ -163,9 +191,16 @@ def test_who_presses_train_sees_the_model_that_trains(stand_in, monkeypatch):
         assert stage.frame({"beta": "β = 6"}).text.endswith("step 2 of 900")
         assert stage.frame({"beta": "β = 6", "checkpoint": 0}).text.endswith("step 0 of 900")
         assert stage.frame({"beta": "β = 1"}).text.endswith("trained 900 steps")
-        monkeypatch.setattr(type(stage.trainer), "running", property(lambda self: True))
-        frame = stage.frame({"beta": "β = 1"})
-        assert frame.controls == {"beta": "β = 6"} and frame.text.endswith("step 2 of 900")
+        running = [True]
+        monkeypatch.setattr(type(stage.trainer), "running", property(lambda self: running[0]))
+        for _ in range(2):  # each time that it begins
+            frame = stage.frame({"beta": "β = 1"})
+            assert frame.controls == {"beta": "β = 6"} and frame.text.endswith("step 2 of 900")
+            frame = stage.frame({"beta": "β = 1"})  # but then the choice is free
+            assert frame.controls == {"beta": "β = 1"} and frame.text.endswith("trained 900 steps")
+            running[0] = False
+            assert stage.frame({"beta": "β = 20"}).controls == {"beta": "β = 20"}
+            running[0] = True
     finally:
         monkeypatch.undo()
         stage.trainer.stop()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
-from gdm_core import colors, disentanglement, likelihoods, networks, train
+from gdm_core import colors, likelihoods, networks, train
 from gdm_core.data import scenes
 from gdm_core.explorers.codes import Ink
 from gdm_core.explorers.trained import learner, trained, watched
+from gdm_core.explorers.words import place
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
 from gdm_core.widgets import (
@@ -25,7 +27,6 @@ from gdm_core.widgets import (
     View,
     atypical,
     tile,
-    where_is,
 )
 
 FACTORS = ("floor", "wall", "scale", "orientation")
@@ -36,7 +37,10 @@ NAMES = [f"z{j + 1}" for j in range(LATENTS)]
 BETAS = {"β = 1": 1.0, "β = 6": 6.0, "β = 20": 20.0}
 SMALL, LIVE, _ = BETAS
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # values of a latent along its row of the board
+STEP = 0.05  # of a slider
+IDLE = 0.05  # nats: a latent that tells less than this about a room is called idle
 MARGIN, FOOT = 0.6, 0.4  # room for the names beside and below a board, in cells
+BROAD = 1.5  # width of a cell of the table, in its heights
 
 
 def rooms(n: int, seed: int, hues: tuple[float, float] = ARC, side: int = SIDE) -> tuple[Tensor, dict[str, Tensor]]:
@@ -103,15 +107,15 @@ def room_meter(steps: int = 900) -> tuple[Meter, Iterable]:
 
 @dataclass(frozen=True, eq=False)
 class Trip:
-    """A model, which of its latents are in use, and how well rooms come back from it.
+    """A model, what its latents tell, and how well rooms come back from it.
 
     Attributes:
-        active: (latents,) bool.
+        told: (latents,) nats, the mean KL of q(z_j | x) from the prior over new rooms.
         usual: rms of decoded minus rendered that 99 of 100 new rooms stay below.
     """
 
     model: VAE
-    active: Tensor
+    told: Tensor
     usual: float
 
 
@@ -161,9 +165,10 @@ def traversal(seed: int = 0) -> Stage:
 
     @torch.no_grad()
     def trip(model: VAE) -> Trip:
-        mean = model.encode(fresh).mean
-        back = model.decode(mean).mean
-        return Trip(model, disentanglement.active_units(mean), apart(back, meter(back)).quantile(0.99).item())
+        q = model.encode(fresh)
+        told = kl_divergence(Normal(q.mean, q.stddev), Normal(0.0, 1.0)).mean(0)
+        back = model.decode(q.mean).mean
+        return Trip(model, told, apart(back, meter(back)).quantile(0.99).item())
 
     finished = {name: trip(trained(room_vae, seed=seed, beta=b, steps=900)) for name, b in BETAS.items()}
     trainer = learner(room_vae, trip, seed=seed, beta=BETAS[LIVE], steps=900)
@@ -173,9 +178,17 @@ def traversal(seed: int = 0) -> Stage:
             return finished[beta], f"trained {trainer.total:,} steps"
         return watched(trainer, finished[LIVE], index)
 
+    shown_training = False
+
+    def beta_of(controls) -> str:
+        """Who presses Train wants to see it, once; then the choice is free, though training goes on."""
+        nonlocal shown_training
+        begins, shown_training = trainer.running and not shown_training, trainer.running
+        return LIVE if begins else controls["beta"]
+
     @torch.no_grad()
     def draw(controls) -> Frame:
-        beta = LIVE if trainer.running else controls["beta"]  # who presses Train wants to see it
+        beta = beta_of(controls)
         now, when = trip_of(beta, controls["checkpoint"])
         z = torch.tensor([controls[name] for name in NAMES])
         x = now.model.decode(z[None]).mean
@@ -185,19 +198,19 @@ def traversal(seed: int = 0) -> Stage:
         rows[range(LATENTS), :, range(LATENTS)] = torch.tensor(STEPS)
         board = now.model.decode(rows.flatten(0, 1)).mean
         alone, main = one_each(u[0], meter(board).unflatten(0, (LATENTS, -1)))
-        difference, idle = apart(x, u).item(), [name for name, on in zip(NAMES, now.active) if not on]
-        warning = atypical(z)
-        if not warning and difference > now.usual:
-            warning = "like no room: of 100 new ones only one comes back so unlike a rendered one"
+        difference, idle = apart(x, u).item(), [name for name, told in zip(NAMES, now.told) if told < IDLE]
+        strange, warning = difference > now.usual, atypical(z)
+        if strange and not warning:
+            warning = "like no room: 99 of 100 new rooms come back closer to a rendered one"
         views = {
             "pictures": _pictures(fresh[given, None], x, rendered(u.clamp(0, 1)), warning),
             "boards": _boards(board, rendered(alone.flatten(0, 1)), ["–" if k < 0 else WORDS[k] for k in main]),
-            "effects": _table(moved),
+            "effects": _table(moved, strange),
         }
         text = (
-            f"idle latents: {', '.join(idle) or 'none'} · {where_is(z)} · decoded and rendered differ by "
-            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · factors of new rooms "
-            f"are measured to {error:.2f} std · {when}"
+            f"idle latents: {', '.join(idle) or 'none'} (KL below {IDLE} nats) · decoded and rendered differ by "
+            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · error of the measurement on new "
+            f"rooms: {error:.2f} std{warning and ' · ' + place(z, warning)} · {when}"
         )
         return Frame(views, text, {"beta": beta})
 
@@ -205,13 +218,13 @@ def traversal(seed: int = 0) -> Stage:
         now, _ = trip_of(controls["beta"], controls["checkpoint"])
         with torch.no_grad():
             z = now.model.encode(fresh[controls["another"] % len(fresh), None]).mean[0]
-        return dict(zip(NAMES, z.tolist()))
+        return {name: round(v / STEP) / round(1 / STEP) + 0.0 for name, v in zip(NAMES, z.tolist())}
 
     start = code({"beta": SMALL, "another": 0, "checkpoint": -1})
     return Stage(
         draw,
         [
-            *(Slider(name, -LIMIT, LIMIT, round(20 * start[name]) / 20, step=0.05) for name in NAMES),
+            *(Slider(name, -LIMIT, LIMIT, start[name], step=STEP) for name in NAMES),
             Choice("beta", list(BETAS), label="model with σ = 0.3"),
             Button("again", code, label="z to the room"),
             Button("another", code, label="another room"),
@@ -230,7 +243,7 @@ def _pictures(given: Tensor, decoded: Tensor, twin: Tensor, warning: str) -> Vie
     """Four rooms in a row, the last of them what no room explains.  (1, 3, H, W) each."""
     rest = 1 - 2 * (decoded - twin).abs().mean(1, keepdim=True).expand_as(twin)
     image = tile(torch.cat([given, decoded, twin, rest]), 4)
-    label = "a room given · decoded from z · rendered with the factors measured there · their difference"
+    label = "given · decoded from z · rendered as measured · difference"
     return View(image, label=label, warning=warning, size=5.5)  # a row of its own
 
 
@@ -245,22 +258,25 @@ def _boards(decoded: Tensor, true: Tensor, rulers: list[str]) -> View:
     column = lambda at, words: Text([[at, i + 0.5] for i in range(LATENTS)], words, size=13)
     names = [column(MARGIN / 2, NAMES), column(start - MARGIN, rulers)]
     below = [[at + j + 0.5, LATENTS + FOOT / 2] for at in (MARGIN, start) for j in range(wide)]
-    label = "one latent a row: decoded, and rendered with its main factor alone"
+    label = "from −2 to 2: decoded · what moves most, rendered"
     return _footed(image, LATENTS, [*names, Text(below, steps * 2, size=13)], label)
 
 
-def _table(moved: Tensor) -> View:
-    """Latents in rows, factors in columns, how much one moves the other in the cells."""
+def _table(moved: Tensor, strange: bool) -> View:
+    """Latents in rows, factors in columns, how much one moves the other in the cells; gray where nobody can tell."""
     n, k = moved.shape
-    image = np.pad(moved.repeat_interleave(20, 0).repeat_interleave(20, 1).numpy(), [(0, 0), (10, 0)])
-    cells = [[j + 1.0, i + 0.5] for i in range(n) for j in range(k)]
+    shade = (0.0 if strange else 1.0) * moved  # the meter never saw such pictures
+    wide = round(20 * BROAD)
+    image = np.pad(shade.repeat_interleave(20, 0).repeat_interleave(wide, 1).numpy(), [(0, 0), (round(20 * MARGIN), 0)])
+    column = lambda j: MARGIN + BROAD * (j + 0.5)
+    cells = [[column(j), i + 0.5] for i in range(n) for j in range(k)]
     marks = [
-        Text(cells, [_signed(v) for v in moved.flatten().tolist()]),
-        Text([[0.25, i + 0.5] for i in range(n)], NAMES),
-        Text([[j + 1.0, n + FOOT / 2] for j in range(k)], WORDS),
+        Text(cells, [_signed(v) for v in moved.flatten().tolist()], "noise" if strange else "data"),
+        Text([[MARGIN / 2, i + 0.5] for i in range(n)], NAMES),
+        Text([[column(j), n + FOOT / 2] for j in range(k)], WORDS),
     ]
-    look = {"colormap": colors.DIVERGING, "limits": (-1.5, 1.5)}
-    return _footed(image, n, marks, "a unit of z moves, in std", **look)
+    label = "not to be trusted: no room" if strange else "at z: one unit moves … std"
+    return _footed(image, n, marks, label, colormap=colors.DIVERGING, limits=(-1.5, 1.5))
 
 
 def _footed(image: np.ndarray, rows: int, marks: list, label: str, **look) -> View:
