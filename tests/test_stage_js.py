@@ -744,6 +744,54 @@ def test_a_warning_stands_below_its_picture_in_a_place_that_was_kept(live):
     assert tab.locator('[data-view="strip"].warns, [data-view="chart"].warns').count() == 0
 
 
+INSIDE = """() => { const c = document.querySelector("[data-view=picture] canvas.marks"), r = devicePixelRatio;
+    const box = c.closest(".plot"), [x, y] = [-parseFloat(c.style.left) * r, -parseFloat(c.style.top) * r];
+    const [w, h] = [box.clientWidth * r, box.clientHeight * r];
+    return [h, w, [...c.getContext("2d").getImageData(x, y, w, h).data]] }"""
+
+
+def inside(tab):
+    """RGBA of the marks over the picture, without its surroundings."""
+    high, wide, data = tab.evaluate(INSIDE)
+    return np.array(data).reshape(int(high), int(wide), 4)
+
+
+def test_marks_over_a_picture_look_the_same_in_the_dark(live, tab):
+    circle = 0.7 * np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 90)), np.sin(a)], 1)
+
+    def draw(controls):
+        marks = [w.Lines(circle, "noise", width=4, dash=True, label="ring"), w.Points([[0, 0]], "data", size=20)]
+        marks.append(w.Text([[0, 0.5]], ["0.7"], "data", size=20))
+        return w.View(np.full((9, 9), 200, np.uint8), marks, (-1, 1, -1, 1), label="")
+
+    tab.emulate_media(color_scheme="light")
+    live(padded(draw=draw))
+    settled(tab)
+    chip = "getComputedStyle(document.querySelector('.chip')).color"
+    light, key = inside(tab), tab.evaluate(chip)
+    ground = tab.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function("(g) => getComputedStyle(document.querySelector('.card')).backgroundColor !== g", arg=ground)
+    np.testing.assert_array_equal(inside(tab), light)
+    assert tab.evaluate(chip) == key
+    ring = [light[round(len(light) * (1 - y) / 2), round(len(light[0]) * (x + 1) / 2), 3] for x, y in circle]
+    assert min(ring) == 0 and max(ring) > 200  # between the dashes one sees the picture
+
+
+def test_numbers_of_a_table_do_not_run_into_each_other(live, tab):
+    def draw(controls):
+        cells = w.Text([[x + 0.5, 0.5] for x in range(5)], ["−0.88"] * 5, size=22)
+        return w.View(np.full((1, 5), 255, np.uint8), [cells], (0, 5, 1, 0), label="", size=0.5)
+
+    tab.set_viewport_size({"width": 420, "height": 700})
+    tab = live(padded(draw=draw))
+    settled(tab)
+    inked = inside(tab)[..., 3].max(0) > 60
+    gaps = np.flatnonzero(np.diff(inked.astype(int)) == 1)
+    cell = len(inked) / 5
+    assert all(not inked[round(k * cell) - 1 : round(k * cell) + 1].any() for k in range(1, 5)), gaps
+
+
 # Without a kernel
 
 

@@ -21,6 +21,7 @@ HUNDRED = js("a_hundred_moves_send_one_message_and_the_reply_releases_the_newest
 LOST = js("a_lost_answer_frees_its_slot_and_is_said_in_words")
 SAMPLED = js("in_a_sampled_page_each_control_stands_where_its_picture_is")
 LIVE = js("a_training_says_what_it_would_do_and_its_timeline_counts_steps")
+DARK = js("marks_over_a_picture_look_the_same_in_the_dark")
 STEPS = py("trainer::a_timeline_over_checkpoints_is_numbered_by_steps")
 
 MUTANTS = [
@@ -47,6 +48,22 @@ MUTANTS = [
         "return len(states) - 1 if state == -1 else nearest(states, state)",
         "return len(states) - 1 if state == -1 else state",
         STEPS,
+    ),
+    # What lies over a picture.
+    Mutant("marks-over-a-picture-turn-dark", PAGE, "(content.image ? theme.paper : theme)", "theme", DARK),
+    Mutant(
+        "solid-rim-below-a-dashed-line",
+        MARKS_JS,
+        "    context.lineWidth = context.lineWidth + 2.5 * theme.grow;",
+        "    context.setLineDash([]);\n    context.lineWidth = context.lineWidth + 2.5 * theme.grow;",
+        DARK,
+    ),
+    Mutant(
+        "numbers-of-a-table-as-large-in-any-cell",
+        MARKS_JS,
+        "sized(fitting(context, mark, at));",
+        "",
+        js("numbers_of_a_table_do_not_run_into_each_other"),
     ),
     # The screen.
     Mutant(
@@ -265,8 +282,8 @@ MUTANTS = [
     Mutant(
         "timeline-does-not-follow",
         CONTROLS,
-        "return -1 if index == last else index",
-        "return index",
+        "return -1 if self.follow and index == len(states) - 1 else states[index]",
+        "return states[index]",
         py("controls::timeline_that_follows_stays_on_the_newest"),
     ),
     Mutant(
@@ -475,7 +492,7 @@ MUTANTS = [
     Mutant(
         "picture-of-the-page-not-of-the-state",
         f"{HERE}/still.py",
-        "states = sorted({round(v) for v in np.linspace(0, line.now() - 1, min(line.now(), 120))})",
+        "states = line.states()",
         "states = [0] * line.now()",
         py("still::gif_has_a_frame_for_every_state"),
     ),
@@ -524,8 +541,8 @@ MUTANTS = [
     Mutant(
         "timeline-beyond-its-end",
         CONTROLS,
-        "return last if state == -1 else min(state, last)",
-        "return last if state == -1 else state",
+        "return len(states) - 1 if state == -1 else nearest(states, state)",
+        "return len(states) - 1 if state == -1 else state",
         py("controls::timeline_that_follows_stays_on_the_newest"),
     ),
     Mutant(

@@ -24,8 +24,7 @@ function rimmed(context, theme, rim, draw) {
   if (rim) {
     context.save();
     context.strokeStyle = theme.halo;
-    context.lineWidth = context.lineWidth + 2.5 * theme.grow;
-    context.setLineDash([]);
+    context.lineWidth = context.lineWidth + 2.5 * theme.grow; // a dashed line keeps its gaps
     draw();
     context.stroke();
     context.restore();
@@ -141,7 +140,9 @@ const DRAW = {
   },
   text(context, mark, at, theme, rim) {
     const { data } = mark.xy;
-    context.font = `600 ${mark.size * theme.grow}px ${theme.font}`;
+    const sized = (scale) => (context.font = `600 ${scale * mark.size * theme.grow}px ${theme.font}`);
+    sized(1);
+    sized(fitting(context, mark, at));
     context.textAlign = { left: "left", right: "right" }[mark.anchor] ?? "center";
     context.textBaseline = { above: "bottom", below: "top" }[mark.anchor] ?? "middle";
     mark.text.forEach((word, i) => {
@@ -157,6 +158,20 @@ const DRAW = {
     });
   },
 };
+
+/** How much smaller words of one line must be, as in a table, not to run into each other: from 0.5 to 1. */
+function fitting(context, { text, xy: { data } }, at) {
+  const last = new Map(); // y -> where the word before it in this line stands
+  let scale = 1;
+  const order = text.length > 1 ? text.map((_, i) => i).sort((a, b) => at.x(data[2 * a]) - at.x(data[2 * b])) : [];
+  for (const i of order) {
+    const [x, y, wide] = [at.x(data[2 * i]), data[2 * i + 1], context.measureText(text[i]).width];
+    const before = last.get(y);
+    if (before) scale = Math.min(scale, (x - before.x) / ((wide + before.wide) / 2 + 5));
+    last.set(y, { x, wide });
+  }
+  return Math.max(0.5, scale);
+}
 
 /** All marks of a view, clipped to its plot; a rim around each where there is a picture below. */
 function drawMarks(context, marks, at, width, height, theme, rim) {

@@ -37,9 +37,11 @@ const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data"
 const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
 const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet; long numbers get more
 
-/** The style sheet's colors as a canvas understands them, for the theme of this moment. */
-function readTheme(root) {
+/** The style sheet's colors as a canvas understands them, for the theme of this moment; `paper`: those over a picture,
+ *  which is as bright in the dark. */
+function readTheme(root, scheme = "") {
   const probe = root.appendChild(h("span", { hidden: true }));
+  probe.style.colorScheme = scheme;
   const style = getComputedStyle(root),
     size = parseFloat(style.fontSize);
   const theme = { font: style.fontFamily, size, grow: size / 16 }; // marks grow with the type
@@ -48,6 +50,7 @@ function readTheme(root) {
     theme[name] = getComputedStyle(probe).color;
   }
   probe.remove();
+  if (!scheme) theme.paper = readTheme(root, "light");
   return theme;
 }
 
@@ -116,6 +119,7 @@ function makeView(name, look) {
         picture.classList.toggle("smooth", content.smooth);
       }
       picture.hidden = !content.image;
+      figure.classList.toggle("paper", Boolean(content.image));
       figure.classList.toggle("axes", Boolean(content.axes));
       figure.classList.toggle("chart", !content.image && !content.blank);
       if (placed !== view.placed) {
@@ -169,7 +173,7 @@ function makeView(name, look) {
       }
       const at = view.at(),
         all = [...content.marks, ...view.extras.flatMap((extra) => extra())];
-      drawMarks(context, all, at, width, height, look.theme, Boolean(content.image));
+      drawMarks(context, all, at, width, height, over(content, look.theme), Boolean(content.image));
       if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme, view.room);
     },
 
@@ -204,8 +208,12 @@ function levelCaptions(views) {
 
 const content_label = (view) => view.content?.label || view.name;
 
+/** The shades of what lies over this content: a picture does not turn dark with the page. */
+const over = (content, theme) => (content.image ? theme.paper : theme);
+
 /** Labels of the marks with their colors, and the ends of the color scale. */
-function legend(below, content, theme) {
+function legend(below, content, page) {
+  const theme = over(content, page);
   const named = content.marks.filter((mark) => mark.label);
   const key = JSON.stringify([
     named.map((mark) => [mark.label, mark.mark, shade(mark, 0, theme)]),
