@@ -37,6 +37,6 @@ def test_leaving_the_data_is_said():
     assert w.atypical([0.0, 0.0]) == "" and w.atypical(np.ones(30)) == ""
     assert "far out" in w.atypical([4.0, 0.0]) and "too central" in w.atypical(np.zeros(30))
     said = w.where_is([3.0, 4.0], mass=0.5)
-    assert "radius 5.00" in said and "log p(z) = -14.34 nats" in said and "50\xa0%" in said
+    assert "radius 5.00" in said and "log p(z) = −14.34 nats" in said and "50\xa0%" in said
     with pytest.raises(ValueError, match="finite latent"):
         w.where_is([math.nan])

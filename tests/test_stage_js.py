@@ -139,6 +139,32 @@ def test_an_older_answer_does_not_replace_a_newer_picture(tab):
     assert level(tab) == 33
 
 
+def test_a_slow_answer_is_waited_for_in_sight_and_a_fast_one_is_not(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, level=1)
+    waits = lambda: tab.locator(".views[aria-busy=true]").count() == 1
+    tab.focus(PAD)
+    for n in range(2, 8):  # a second of drag with answers after 150 ms: a request is always on its way
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press("ArrowRight")
+        tab.clock.run_for(150)
+        assert not waits()
+        answer(tab, n, level=n)
+    tab.clock.run_for(240)
+    assert not waits()
+    tab.clock.run_for(20)
+    assert waits() and tab.evaluate("getComputedStyle(document.querySelector('.views')).opacity") == "0.6"
+    tab.keyboard.press("ArrowRight")
+    answer(tab, 8, level=8)
+    assert waits()  # the newest is not there yet
+    tab.clock.run_for(300)
+    answer(tab, 9, level=9)
+    assert not waits() and level(tab) == 9
+    tab.clock.run_for(2000)
+    assert not waits()
+
+
 def test_an_error_is_an_alert_and_the_picture_stays(tab):
     open_stage(tab, padded().spec)
     answer(tab, 1, level=77)
@@ -578,6 +604,25 @@ def test_png_gif_link_and_code(live, tmp_path):
     assert tab.evaluate("location.hash") == "#stage=pad&z=[0.5,0]&new+noise=1"
 
 
+def test_numbers_have_the_digits_that_a_hand_can_mean(live):
+    controls = [w.Slider("z1", -3.0, 3.0, 0.000198, step=0.05), w.Slider("z2", -3.0, 3.0, -0.00397)]
+    controls += [w.Slider("level", -300, 300, -250, step=1), w.Slider("rate", 1e-4, 1.0, 0.000123, log=True)]
+    stage = padded(controls=controls, link=True)
+    tab = live(stage.set(z=(-1.23456789, 2 / 3), z1=-0.2500001, z2=-0.00497))
+    numbers = lambda: tab.locator(".slider .number").all_inner_texts()
+    assert numbers() == ["−0.25", "0", "−250", "0.000123"]
+    tab.locator('[data-control="z1"]').press("End")
+    settled(tab)
+    assert numbers()[0] == "3"
+    stage.set(z1=3.0)
+    hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
+    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
+    tab.click('[data-tool="Code"]')
+    assert tab.evaluate("__copied") == stage.code() == "make().set(z=[-1.235, 0.6667], z1=3, z2=-0.00497)"
+    tab.click('[data-tool="Link"]')
+    assert tab.evaluate("location.hash") == "#stage=pad&z=[-1.235,0.6667]&z1=3&z2=-0.00497"
+
+
 def test_a_gif_keeps_its_shapes_when_words_need_more_lines(live):
     said = lambda c: "a read-out that grows " * (1 + 12 * c["step"])
     tab = live(padded(controls=[w.Timeline("step", 2, fps=20)], describe=said))
@@ -819,7 +864,7 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
     assert tab.locator(".card").count() == 2
     drag(tab, [place(tab, ".plain .layer >> nth=0"), place(tab, ".plain .layer >> nth=0", 0.66, 0.95)], steps=5)
     tab.locator('[data-control="exact"]').first.click()
-    tab.wait_for_function("document.querySelector('.said').textContent === 'z is 1.0, -3.0'")  # nearest of -3, -2 … 3
+    tab.wait_for_function("document.querySelector('.said').textContent === 'z is 1.0, −3.0'")  # nearest of -3, -2 … 3
     np.testing.assert_array_equal(pixels(tab), field({"z": (1, -3)}) // 2)
     tab.locator('[data-control="halve"]').first.click()
     tab.wait_for_function(
@@ -854,7 +899,7 @@ def test_in_a_sampled_page_each_control_stands_where_its_picture_is(tab, tmp_pat
     tab.locator('[data-control="level"]').press("ArrowRight")
     tab.locator('[data-control="step"]').press("ArrowRight")
     tab.locator('[data-control="tile"]').press("ArrowRight")
-    says("-1.0 3.0 2.0 50 3 2")
+    says("−1.0 3.0 2.0 50 3 2")
     drag(tab, [place(tab, ".plain .layer"), place(tab, ".plain .layer", 0.62, 0.4)], steps=7)
     says("1.0 0.0 2.0 50 3 2")
     assert tab.locator(PAD).get_attribute("aria-valuetext") == "z1 1.00, z2 0.00"

@@ -18,7 +18,7 @@ keeps working while a model trains.
 >>> stage.set(z=(1.0, 0.5)).state
 {'z': [1.0, 0.5], 'spread': 1.15}
 >>> stage.words().split(" · ")[0]
-'A bump: z = (1.00, 0.50), spread 1.15. log p(z) = -2.46 nats'
+'A bump: z = (1.00, 0.50), spread 1.15. log p(z) = −2.46 nats'
 
 **Callback.** `draw(controls: dict) -> array | View | {name: View or array} | Frame`.  Values by control: `Slider` float
 (int with int bounds and step), `Pad` (x, y), `Choice` the option, `Toggle` bool, `Button` times pressed, `Timeline`

@@ -5,6 +5,7 @@ moves in the picture moves because of the hand (common random numbers).
 """
 
 import math
+import re
 import threading
 from collections import OrderedDict
 
@@ -80,13 +81,22 @@ def where_is(z, mass: float = 0.9, name: str = "z") -> str:
     """Read-out of a latent under a standard normal prior: log density, radius, and the typical radius.
 
     >>> where_is([3.0, 0.0])
-    'log p(z) = -6.34 nats · radius 3.00 · 90\xa0% of the prior lies between 0.32 and 2.45'
+    'log p(z) = −6.34 nats · radius 3.00 · 90\xa0% of the prior lies between 0.32 and 2.45'
     """
     z = _flat(z)
     low, _, high = shell(len(z), mass)
     radius = float(np.linalg.norm(z))
     prior = f"{100 * mass:.3g}\u00a0% of the prior lies between {low:.2f} and {high:.2f}"
-    return f"log p({name}) = {log_normal(z):.2f} nats · radius {radius:.2f} · {prior}"
+    return f"log p({name}) = {minus(f'{log_normal(z):.2f}')} nats · radius {radius:.2f} · {prior}"
+
+
+def minus(words: str) -> str:
+    """Words in which negative numbers carry a minus sign, as the sliders write them, not a hyphen.
+
+    >>> minus("from -2.5 to 3-4, two-sample, 1e-05, N(-1, 2)")
+    'from −2.5 to 3-4, two-sample, 1e-05, N(−1, 2)'
+    """
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", "−", words)
 
 
 def atypical(z, mass: float = 0.99) -> str:

@@ -6,12 +6,14 @@ thread: JupyterLab answers on a subshell's thread, Voila on the main one, traine
 """
 
 import base64
+import math
 import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 import anywidget
 import traitlets
@@ -272,15 +274,18 @@ def in_words(error: BaseException) -> str:
 
 
 def literal(value) -> str:
-    """State as Python source, as the page writes it too.
+    """State as Python source, as the page writes it too; fractions to four digits, more than a hand can mean.
 
-    >>> literal([0.5, -1.0, True, "a"])
-    "[0.5, -1, True, 'a']"
+    >>> literal([0.5, -1.0, 0.123456, True, "a"])
+    "[0.5, -1, 0.1235, True, 'a']"
     """
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, bool) or value is None:
         return str(value)
+    if isinstance(value, float) and not value.is_integer():
+        digits = Decimal(1).scaleb(min(0, math.floor(math.log10(abs(value))) - 3))
+        value = float(Decimal(value).quantize(digits, ROUND_HALF_UP))
     if isinstance(value, int | float):
         return re.sub(r"e([+-])0+", r"e\1", f"{value:.10g}")
     return repr(value)

@@ -19,6 +19,7 @@ import numpy as np
 from gdm_core import colors
 from gdm_core.validate import bad, choice, integer
 from gdm_core.widgets.controls import extent4, short
+from gdm_core.widgets.honest import minus
 
 LEAST, MOST = 1, 4096  # pixels a side
 
@@ -110,7 +111,7 @@ class Frame:
 
     Args:
         views: an array, a `View`, or a dict of them.
-        text: one line under the pictures, such as "log p(z) = -2.3 nats, radius 1.4".
+        text: one line under the pictures, such as "log p(z) = -2.3 nats, radius 1.4"; the page writes minus signs.
         controls: new values of controls, when drawing itself moves one.
     """
 
@@ -125,7 +126,7 @@ class Frame:
         if not views:
             raise bad("at least one view", "an empty dict", '{"picture": array}')
         named = {str(k): v if isinstance(v, View) else View(v) for k, v in views.items()}
-        return {"views": [view.encode(name) for name, view in named.items()], "text": str(self.text)}
+        return {"views": [view.encode(name) for name, view in named.items()], "text": minus(str(self.text))}
 
 
 def frame_of(result) -> Frame:

@@ -22,6 +22,8 @@ LOST = js("a_lost_answer_frees_its_slot_and_is_said_in_words")
 SAMPLED = js("in_a_sampled_page_each_control_stands_where_its_picture_is")
 LIVE = js("a_training_says_what_it_would_do_and_its_timeline_counts_steps")
 DARK = js("marks_over_a_picture_look_the_same_in_the_dark")
+WAITS = js("a_slow_answer_is_waited_for_in_sight_and_a_fast_one_is_not")
+DIGITS = js("numbers_have_the_digits_that_a_hand_can_mean")
 STEPS = py("trainer::a_timeline_over_checkpoints_is_numbered_by_steps")
 
 MUTANTS = [
@@ -65,6 +67,19 @@ MUTANTS = [
         "",
         js("numbers_of_a_table_do_not_run_into_each_other"),
     ),
+    # Waiting, and numbers.
+    Mutant("waits-unseen", FLOW, "setTimeout(busy, SLOW, true)", "setTimeout(busy, 20 * SLOW, true)", WAITS),
+    Mutant("fast-answers-flicker", FLOW, "slow = clearTimeout(slow);", "", WAITS),
+    Mutant("done-with-an-old-answer", FLOW, "(!flying.size && !wanted) || performance", "true || performance", WAITS),
+    Mutant(
+        "slider-says-what-no-step-reaches",
+        f"{HERE}/js/controls.js",
+        "value.toFixed(decimals(spec.step))",
+        "value",
+        DIGITS,
+    ),
+    Mutant("sixteen-digits-in-the-link", f"{HERE}/js/keep.js", "[name, four(value)]", "[name, value]", DIGITS),
+    Mutant("hyphen-for-a-minus", HONEST, '"−", words)', '"-", words)', py("honest::leaving_the_data_is_said")),
     # The screen.
     Mutant(
         "read-out-below-the-fold",

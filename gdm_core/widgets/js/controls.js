@@ -1,7 +1,8 @@
 // Controls beside the pictures.  Each maker gets the control's spec and `stage` and returns { el, show(value) }.
 // stage.move(name, value) changes the state and asks for a picture; stage.state[name] is the present value.
 
-const number = (value) => (Number.isInteger(value) ? String(value) : String(+value.toPrecision(3))).replace("-", "−");
+const minus = (value) => String(value + 0).replace("-", "−"); // and no minus before a zero
+const number = (value) => minus(Number.isInteger(value) ? value : +value.toPrecision(3));
 
 /** Index of the stop nearest to `wanted`, the later of two; when that is where one is, the next on the way. */
 function stopAt(stops, wanted, now) {
@@ -10,6 +11,9 @@ function stopAt(stops, wanted, now) {
   if (stops[at] === now && wanted !== now) at += Math.sign(wanted - now);
   return clamp(at, 0, stops.length - 1);
 }
+
+/** How many decimals a step deserves. */
+const decimals = (step) => clamp(-Math.floor(Math.log10(Math.abs(step)) + 1e-9), 0, 6);
 
 /** A labeled range input that also takes shift for steps of ten; convert maps its position to the value and back. */
 function rangeInput(spec, { low, high, step, words, toValue = (v) => v, toPosition = (v) => v, moved }) {
@@ -61,7 +65,7 @@ const MAKE = {
       low: log ? 0 : low,
       high: log ? 1 : high,
       step: spec.step,
-      words: (value) => number(value) + (unit ? ` ${unit}` : ""),
+      words: (value) => (log ? number(value) : minus(+value.toFixed(decimals(spec.step)))) + (unit ? ` ${unit}` : ""),
       toValue: (position) =>
         log
           ? +(low * Math.exp(position * span)).toPrecision(4)

@@ -3,24 +3,31 @@
 
 const PATIENCE = 3000; // milliseconds until a request counts as lost
 const LONGEST = 30000; // between two tries while nobody answers
+const SLOW = 250; // until the page says that it waits
 const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
 
-/** ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does. */
-function flow({ ask, late, heard }) {
+/**
+ * ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does;
+ * busy(true) that an answer takes long, busy(false) that the newest is there or that they come quickly again.
+ */
+function flow({ ask, late, heard, busy }) {
   let wanted = false,
     input = 0,
     visible = true,
     newest = 0,
     shown = 0,
+    slow = 0,
     slots = 1,
     patience = PATIENCE;
-  const flying = new Map(); // n -> { timer, input }
+  const flying = new Map(); // n -> { timer, input, began }
+  const watch = () => (slow ||= setTimeout(busy, SLOW, true));
 
   function pump() {
     if (!wanted || !visible || flying.size >= slots) return;
     wanted = false;
     const n = ++newest;
-    flying.set(n, { input, timer: setTimeout(() => expire(n), patience) });
+    flying.set(n, { input, began: performance.now(), timer: setTimeout(() => expire(n), patience) });
+    watch();
     ask(n);
   }
 
@@ -43,6 +50,8 @@ function flow({ ask, late, heard }) {
       const flight = flying.get(n);
       if (flight) clearTimeout(flight.timer);
       flying.delete(n);
+      slow = clearTimeout(slow);
+      if ((!flying.size && !wanted) || performance.now() - flight?.began < SLOW) busy(false);
       slots = ms < FAST ? 2 : 1;
       patience = Math.max(PATIENCE, 3 * ms);
       heard();
@@ -53,6 +62,7 @@ function flow({ ask, late, heard }) {
         }
       } finally {
         pump();
+        if (flying.size) watch();
       }
       return flight ? performance.now() - flight.input : NaN;
     },
@@ -64,6 +74,7 @@ function flow({ ask, late, heard }) {
     close() {
       for (const { timer } of flying.values()) clearTimeout(timer);
       flying.clear();
+      clearTimeout(slow);
       visible = false;
     },
   };

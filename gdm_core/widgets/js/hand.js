@@ -77,7 +77,7 @@ function makeKnob(view, layer, label, color, text = "", small = false) {
 
 /** Coordinates with as many digits as the step deserves. */
 const pair = (x, y, step) => {
-  const digits = clamp(-Math.floor(Math.log10(Math.abs(step))), 0, 6);
+  const digits = decimals(step);
   return [fixed(x, digits), fixed(y, digits)];
 };
 

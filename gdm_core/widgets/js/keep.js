@@ -81,9 +81,17 @@ const fileName = (stage) =>
 // Links: #stage=name&z=[0.5,-1.2]&noise=0.1 : one JSON value a control, only those that left their start.
 
 const changedOf = (stage) =>
-  Object.entries(stage.state).filter(
-    ([name, value]) => !isLive(stage, name) && JSON.stringify(value) !== JSON.stringify(stage.initial[name]),
-  );
+  Object.entries(stage.state)
+    .filter(([name, value]) => !isLive(stage, name) && JSON.stringify(value) !== JSON.stringify(stage.initial[name]))
+    .map(([name, value]) => [name, four(value)]);
+
+/** Four digits are more than a hand can mean: numbers that came from a model have sixteen. */
+const four = (value) =>
+  Array.isArray(value)
+    ? value.map(four)
+    : typeof value !== "number" || Number.isInteger(value)
+      ? value
+      : +value.toFixed(clamp(3 - Math.floor(Math.log10(Math.abs(value))), 0, 20));
 
 /** Whether a control chooses among the checkpoints of this very training: elsewhere its value would mean another. */
 const isLive = (stage, name) => stage.spec.controls.some((control) => control.name === name && control.live);
@@ -126,7 +134,7 @@ function literal(value) {
   if (value === true) return "True";
   if (value === false) return "False";
   if (value === null) return "None";
-  if (typeof value === "number") return String(+value.toPrecision(10));
+  if (typeof value === "number") return String(value);
   return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 

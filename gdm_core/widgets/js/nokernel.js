@@ -210,7 +210,7 @@ function whereIs({ name, low, high, percent }, state) {
     dimensions = [state[name]].flat().length;
   const logp = -0.5 * (square + dimensions * Math.log(2 * Math.PI));
   const prior = `${percent}\u00a0% of the prior lies between ${low} and ${high}`;
-  return `log p(${name}) = ${logp.toFixed(2)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${prior}`;
+  return `log p(${name}) = ${fixed(logp)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${prior}`;
 }
 
 const far = ({ name, edge, warning }, state) => (Math.sqrt(squared(state, name)) > edge ? warning : "");

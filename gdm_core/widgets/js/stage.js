@@ -131,6 +131,7 @@ function render({ model, el }) {
     },
     late: () => complain(),
     heard: () => stage.say(""),
+    busy: (on) => row.toggleAttribute("aria-busy", on) && row.setAttribute("aria-busy", "true"),
   });
   const complain = () => stage.say(el.closest(".jupyter-widgets-disconnected") ? GONE : SILENT);
 
