@@ -114,10 +114,45 @@ def test_the_bound_is_likelihood_minus_kl_and_never_above(blobs):
 def test_the_text_tells_half_steps_apart(stages):
     stage = stages["mixtures"]
     after_m, after_e = stage.frame({"step": 3}).text, stage.frame({"step": 4}).text
-    assert stage.frame({"step": 0}).text.startswith("0 M steps, 1 E step ·")
-    assert after_m.startswith("2 M steps, 2 E steps ·") and after_e.startswith("2 M steps, 3 E steps ·")
-    likelihood, bound = numbers(after_m, "log-likelihood")[:2]
+    assert stage.frame({"step": 0}).text.endswith("· 0 M steps, 1 E step")
+    assert after_m.endswith("· 2 M steps, 2 E steps") and after_e.endswith("· 2 M steps, 3 E steps")
+    likelihood, bound = (numbers(after_m, name)[0] for name in ("log-likelihood", "bound"))
+    assert numbers(after_m, "posterior)")[0] == pytest.approx(likelihood - bound, abs=0.0011)
     assert numbers(after_e, "bound")[0] == numbers(after_e, "log-likelihood")[0] == likelihood >= bound
+
+
+def test_a_far_start_does_not_flatten_the_road(stages):
+    """The height of the chart is that of EM from its second M step on; where it began is said in words."""
+    stage = stages["mixtures"]
+    far = {"start": (np.array([[3.0, 3.0], [3.5, 3.0], [3.0, -3.0]]), np.stack([0.3 * np.eye(2)] * 3))}
+    points = stage.frame().views["data"].overlay[0].xy
+    run = mixture.Run(torch.from_numpy(points), *far["start"])
+    likelihood, bound = run.likelihood.numpy(), run.bound.numpy()
+    view = stage.frame({**far, "step": 8}).views["road"]
+    _, _, bottom, top = view.extent
+    assert bottom < bound[1] and likelihood[-1] < top and top - bottom < 2 * (likelihood[-1] - bound[1])
+    curve, _, here, _, start = view.overlay
+    np.testing.assert_allclose(curve.xy[3::2, 1], likelihood[2:], atol=1e-9)  # what lies within is as it was
+    assert curve.xy[0, 1] == bottom > likelihood[0] + 1 and here.xy[0][1] == pytest.approx(likelihood[4])
+    assert start.text == [f"start −{-likelihood[0]:.2f}"]
+    at_start = stage.frame({**far, "step": 0}).views["road"].overlay[2].xy[0]
+    assert at_start[1] >= bottom  # the dot stays in the chart
+    for name in ("k-means++", "bad", "copies"):
+        told = stage.controls[name].press({**stage.values(), name: 1})
+        run = mixture.Run(torch.from_numpy(points), *told["start"])
+        view = stage.frame(told).views["road"]
+        words = [m.text for m in view.overlay if hasattr(m, "text")]
+        assert bool(words) == (run.likelihood[0].item() < view.extent[2]) and view.extent[3] > view.extent[2] + 0.01
+
+
+def test_the_truth_is_drawn_in_ink_at_two_standard_deviations(stages):
+    """No component has its color, and its points lie where the Mahalanobis distance is 2."""
+    *_, truth = stages["mixtures"].frame({"truth": True}).views["data"].overlay
+    world = mixture.world()
+    assert truth.dash and truth.color == "data" and truth.label == "truth"
+    for ring, mean, cov in zip(truth.xy, world.means.detach().numpy(), world.covariances.detach().numpy()):
+        away = ring - mean
+        np.testing.assert_allclose(np.einsum("ni,ij,nj->n", away, np.linalg.inv(cov), away), 4.0, rtol=1e-9)
 
 
 def test_a_collapsing_start_is_said_in_the_picture(blobs):
@@ -132,7 +167,7 @@ def test_buttons_place_the_start_and_begin_anew(stages):
     stage = stages["mixtures"]
     for name in ("k-means++", "bad", "copies"):
         told = stage.controls[name].press({**stage.values({"step": 7}), name: 1})
-        assert told["step"] == 0 and stage.frame(told).text.startswith("0 M steps")
+        assert told["step"] == 0 and stage.frame(told).text.endswith("0 M steps, 1 E step")
     assert stage.controls["k-means++"].press({**stage.values(), "k-means++": 1})["start"][0].shape == (3, 2)
 
 
@@ -152,7 +187,10 @@ def test_the_plane_decodes_as_ppca_does(stages):
     z[:2] = torch.tensor([0.5, -1.5])
     expected = 1 - (model.W @ z + model.b).detach().div(16).clamp(0, 1).reshape(8, 8)
     frame = stage.frame({"latents": 5, "digit": 3, "z": [0.5, -1.5]})
-    np.testing.assert_allclose(frame.views["decoded"].image, expected, atol=1e-9)
+    rebuilt = 1 - (model.W @ model.encode(chosen).mean[0] + model.b).detach().div(16).clamp(0, 1).reshape(8, 8)
+    board = frame.views["pictures"].image / 255
+    np.testing.assert_allclose(board[:8, :8], expected, atol=0.5 / 255 + 1e-9)
+    np.testing.assert_allclose(board[:8, 9:17], rebuilt, atol=0.5 / 255 + 1e-9)
     assert numbers(frame.text, "log p(x) =")[0] == pytest.approx(model.log_prob(chosen).item(), abs=0.06)
 
 

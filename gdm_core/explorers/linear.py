@@ -7,6 +7,7 @@ import torch
 
 from gdm_core import data
 from gdm_core.explorers.trained import own_draws
+from gdm_core.explorers.words import place, said
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import (
     Button,
@@ -21,13 +22,13 @@ from gdm_core.widgets import (
     Tiles,
     Toggle,
     View,
+    atypical,
     shell,
     tile,
-    where_is,
 )
 
 MOST = 40  # latents
-SHOWN = (2, 8)  # rows and columns of the gallery
+SHOWN = (4, 4)  # rows and columns of the gallery
 LIMIT = 3.6
 
 
@@ -74,30 +75,34 @@ def ppca(seed: int = 0) -> Stage:
         covariance = posterior.covariance_matrix[0, :2, :2].numpy()
         circle = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 90)), np.sin(a)], 1)
         marks = [
-            Lines(circle * shell(2)[2], "noise", width=1.2, dash=True),
+            Lines(circle * shell(2)[2], "noise", width=1.2, dash=True, label="95 % of the prior"),
             Points(cloud[~same], "noise", size=4, alpha=0.35),
             Points(cloud[same], "data", size=5, alpha=0.8, label=f"all {label}s"),
             Ellipses(
-                posterior.mean[0, None, :2].numpy(), covariance[None], radii=(1, 2), color="exact", label="posterior"
+                posterior.mean[0, None, :2].numpy(),
+                covariance[None],
+                radii=(1, 2),
+                color="exact",
+                label="posterior, 1 and 2 std",
             ),
         ]
         picture = lambda v: (v / 16).clamp(0, 1).reshape(8, 8).neg().add(1).numpy()
         views = {
             "latents": View(
-                None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=1.2
+                None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=2.0
             ),
-            "decoded": View(picture(decoded), label="decoded from z", size=0.7),
-            "rebuilt": View(picture(rebuilt), label="the digit, rebuilt", size=0.7),
+            "pictures": View(
+                tile(np.stack([picture(decoded), picture(rebuilt)]), 2), label="decoded · the digit, rebuilt"
+            ),
             "digits": View(
                 tile(torch.stack([torch.from_numpy(picture(v)) for v in x[gallery]]), SHOWN[1]),
                 label="choose a digit",
-                size=2.6,
             ),
         }
         std = np.sqrt(np.diag(covariance))
         text = (
-            f"log p(x) = {model.log_prob(chosen).item():.1f} nats · posterior std {std[0]:.2f}, {std[1]:.2f} · "
-            f"noise std {model.var.sqrt().item():.2f} gray levels · {where_is(controls['z'])}"
+            f"posterior std {std[0]:.2f}, {std[1]:.2f} · log p(x) = {said(model.log_prob(chosen).item(), 1)} nats · "
+            f"noise std {model.var.sqrt().item():.2f} gray levels · {place(controls['z'], atypical(controls['z']))}"
         )
         return Frame(views, text)
 

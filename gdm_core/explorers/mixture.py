@@ -7,6 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from gdm_core.explorers.trained import own_draws
+from gdm_core.explorers.words import said
 from gdm_core.models.gmm import GMM
 from gdm_core.validate import integer
 from gdm_core.widgets import Button, Ellipses, Frame, Gaussians, Lines, Points, Stage, Text, Timeline, Toggle, View
@@ -82,14 +83,16 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
         marks = [Points(x.numpy(), shade, size=6, alpha=0.8)]
         marks.append(Ellipses(run.means[at].numpy(), run.covs[at].numpy(), radii=(2.0,), width=3.5))
         if controls["truth"]:
-            shape = truth.means.detach().numpy(), truth.covariances.detach().numpy()
-            marks.append(Ellipses(*shape, radii=(2.0,), color="exact", width=1.5, label="truth"))
+            turn = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)
+            circle = 2.0 * torch.stack([turn.cos(), turn.sin()], 1)  # two standard deviations, as the components
+            rings = truth.means[:, None] + circle @ torch.linalg.cholesky(truth.covariances).mT
+            marks.append(Lines(rings.detach().numpy(), "data", width=2.5, dash=True, label="truth"))
         warning = run.error if run.error and half >= 2 * last else ""
         data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=3.0)
+        steps = f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)}"
         text = (
-            f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)} · "
-            f"log-likelihood {likelihood:.3f} · bound {bound:.3f} · gap = KL(q ‖ posterior) {likelihood - bound:.3f} · "
-            f"truth {ceiling:.3f} nats per example"
+            f"log-likelihood {said(likelihood, 3)}, truth {said(ceiling, 3)} nats per example · "
+            f"bound {said(bound, 3)}, gap = KL(q ‖ posterior) {said(likelihood - bound, 4)} · {steps}"
         )
         return Frame({"data": data, "road": _road(run, half), "slice": _slice(x, run, before, after_m)}, text)
 
@@ -129,17 +132,20 @@ def _road(run: Run, half: int) -> View:
     bound[1::2] = run.bound.numpy()
     t = np.arange(2 * steps + 1)
     half = min(half, 2 * steps)
-    low, high = max(min(bound.min(), likelihood.min()), likelihood.max() - 1.0), likelihood.max()  # a far start is cut
-    room = max(0.08 * (high - low), 0.01)
+    low, high = bound[min(3, 2 * steps)], likelihood.max()  # from the second M step on: a far start would flatten all
+    room = max(0.12 * (high - low), 0.01)
+    floor = low - room
+    curve = lambda values: np.stack([t, np.maximum(values, floor)], 1)
     marks = [
-        Lines(np.stack([t, likelihood], 1), "exact", label="log-likelihood"),
-        Lines(np.stack([t, bound], 1), "noise", width=2, label="bound"),
-        Points([[half, likelihood[half]]], "exact", size=10),
-        Points([[half, bound[half]]], "noise", size=10),
+        Lines(curve(likelihood), "exact", label="log-likelihood"),
+        Lines(curve(bound), "noise", width=2, label="bound"),
+        Points([curve(likelihood)[half]], "exact", size=10),
+        Points([curve(bound)[half]], "noise", size=10),
     ]
-    return View(
-        None, marks, (-1, 2 * ITERATIONS + 1, low - room, high + room), "the road", axes=("half-step", "nats"), size=0.8
-    )
+    if likelihood[0] < floor:
+        marks.append(Text([[4.0, low - 0.45 * room]], [f"start {said(likelihood[0])}"], "exact", anchor="left"))
+    extent = (-1, 2 * ITERATIONS + 1, floor, high + room)
+    return View(None, marks, extent, "the road", axes=("half-step", "nats"), size=0.8)
 
 
 def _slice(x: torch.Tensor, run: Run, before: int, after_m: bool) -> View:

@@ -41,6 +41,27 @@ MUTANTS = [
         f"{TESTS}::test_the_text_tells_half_steps_apart",
     ),
     Mutant(
+        "explorer-road-flattened-by-the-start",
+        EM,
+        "low, high = bound[min(3, 2 * steps)], likelihood.max()",
+        "low, high = bound.min(), likelihood.max()",
+        f"{TESTS}::test_a_far_start_does_not_flatten_the_road",
+    ),
+    Mutant(
+        "explorer-truth-at-one-std",
+        EM,
+        "circle = 2.0 * torch.stack",
+        "circle = 1.0 * torch.stack",
+        f"{TESTS}::test_the_truth_is_drawn_in_ink_at_two_standard_deviations",
+    ),
+    Mutant(
+        "explorer-truth-sheared",
+        EM,
+        "circle @ torch.linalg.cholesky(truth.covariances).mT",
+        "circle @ torch.linalg.cholesky(truth.covariances)",
+        f"{TESTS}::test_the_truth_is_drawn_in_ink_at_two_standard_deviations",
+    ),
+    Mutant(
         "explorer-error-swallowed",
         EM,
         "self.error = str(error)",
