@@ -214,7 +214,8 @@ def test_the_picture_follows_mouse_keys_and_touch(tab, studio, twin):
 
 def test_it_answers_while_a_model_trains(tab, studio):
     alive(tab, f"{studio.url}voila/render/training.ipynb")
-    steps = lambda: int(re.search(r"step (\d+)", tab.locator(".training output").inner_text())[1])
+    told = lambda: tab.locator(".training output").inner_text()  # no step at first, then "step 1,200 of ..."
+    steps = lambda: int((re.findall(r"step ([\d,]+)", told()) or "0")[0].replace(",", ""))
     tab.locator('[data-control="train start"]').click()
     until(lambda: steps() > 3, 30, "training")
     for x, y in ((1, 1), (-2, 0.5), (2.5, -2)):

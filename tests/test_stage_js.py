@@ -618,9 +618,31 @@ def test_numbers_have_the_digits_that_a_hand_can_mean(live):
     hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
     tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
     tab.click('[data-tool="Code"]')
-    assert tab.evaluate("__copied") == stage.code() == "make().set(z=[-1.235, 0.6667], z1=3, z2=-0.00497)"
+    assert tab.evaluate("__copied") == stage.code() == "make().set(z=[-1.2346, 0.6667], z1=3, z2=-0.00497)"
     tab.click('[data-tool="Link"]')
-    assert tab.evaluate("location.hash") == "#stage=pad&z=[-1.235,0.6667]&z1=3&z2=-0.00497"
+    assert tab.evaluate("location.hash") == "#stage=pad&z=[-1.2346,0.6667]&z1=3&z2=-0.00497"
+
+
+def test_a_recording_says_so_until_it_is_stopped(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, level=1)
+    button, done = tab.locator('[data-tool="GIF"]'), tab.locator(".tools .done").first
+    button.click()
+    tab.clock.run_for(10_000)
+    assert button.inner_text() == "Stop" and "then press Stop" in done.inner_text()
+    tab.focus(PAD)
+    for n in (2, 3):
+        tab.keyboard.press("ArrowRight")
+        answer(tab, n, level=40 * n)
+    tab.clock.run_for(10_000)
+    assert button.inner_text() == "Stop" and done.inner_text().endswith("press Stop: 2 frames so far")
+    with tab.expect_download() as kept:
+        button.click()
+    assert Image.open(kept.value.path()).n_frames == 2
+    assert button.inner_text() == "GIF" and done.inner_text() == "2 frames saved"
+    tab.clock.run_for(5000)
+    assert done.inner_text() == ""
 
 
 def test_a_gif_keeps_its_shapes_when_words_need_more_lines(live):
@@ -884,11 +906,12 @@ def test_in_a_sampled_page_each_control_stands_where_its_picture_is(tab, tmp_pat
 
     controls = [w.Slider("level", 0.0, 2.0, 0.7), w.Timeline("step", 101, value=20), w.Button("go", lambda c: None)]
     controls += [w.Tiles("tile", on="picture", rows=2, columns=2, value=1), w.Choice("digit", range(4), 2)]
-    stage = padded(draw=draw, controls=controls)
+    stage = padded(draw=draw, controls=controls, caption="Press Train.", exported="Drag z.")
     stage.sampled = {"z": (4, 3), "level": 3, "step": 5, "go": 2, "tile": 2, "digit": 2}
     stage.set(z=(0.4, -0.5))
     opened(tab, tmp_path / "page.html", [stage.to_html()])
     says = lambda words: tab.wait_for_function(f"document.querySelector('.said').textContent === '{words}'")
+    assert tab.locator(".caption").inner_text() == "Drag z."  # what one can do here
     says("1.0 0.0 1.0 25 0 2")  # the nearest samples: z1 of -3, -1, 1, 3; levels 0, 1, 2; steps 0, 25, ...
     assert tab.locator(PAD).get_attribute("aria-valuetext") == "z1 1.00, z2 0.00"
     assert tab.locator(".slider .number").inner_text() == "1"

@@ -57,7 +57,7 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     labels = ", ".join(stage.controls[name].label for name in moving)
     note = f"Here one can move: {labels} ({what}). The notebook moves everything."
     start = dict(stage.state) if blend else _sampled_start(stage.state, axes)
-    spec |= {"initial": start, "trainer": False, "note": note}
+    spec |= {"initial": start, "trainer": False, "note": note, "caption": stage.exported}
     data = json.dumps({"spec": spec, "blob": base64.b64encode(packed).decode()}, allow_nan=False)
     key = "stage-" + hashlib.blake2b(data.encode(), digest_size=6).hexdigest()
     parts = [f'<div class="gdm-export" data-from="{key}">{picture}</div>']

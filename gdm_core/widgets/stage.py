@@ -37,6 +37,7 @@ class Stage(anywidget.AnyWidget):
         controls: `Slider`, `Pad`, `Choice`, `Toggle`, `Button`, `Timeline`, `Handles`, `Gaussians`, `Tiles`, `Brush`.
         title: headline, also of saved files.
         caption: one sentence that says what to try.
+        exported: the same for a page without a kernel, where nothing trains and not every control moves.
         describe: `describe(controls) -> str`, a read-out for callbacks that return none.
         trainer: shows start, pause, step and reset, and redraws as training goes on.
         source: Python expression that builds this stage, import lines first; `code` appends the state to it.
@@ -64,6 +65,7 @@ class Stage(anywidget.AnyWidget):
         *,
         title: str = "",
         caption: str = "",
+        exported: str | None = None,
         describe: Callable[[dict], str] | None = None,
         trainer: Trainer | None = None,
         source: str = "",
@@ -77,6 +79,7 @@ class Stage(anywidget.AnyWidget):
             raise bad("a function draw(controls)", type(draw).__name__, "Stage(lambda c: image, [...])")
         self.draw, self.describe, self.trainer, self.source = draw, describe, trainer, source
         self.title, self.caption, self.decoder = title, caption, decoder
+        self.exported = caption if exported is None else exported
         self.sampled = dict(sampled or {})
         self.controls = {}
         if not isinstance(controls, Iterable):
@@ -274,7 +277,7 @@ def in_words(error: BaseException) -> str:
 
 
 def literal(value) -> str:
-    """State as Python source, as the page writes it too; fractions to four digits, more than a hand can mean.
+    """State as Python source, as the page writes it too; four decimals are what a hand can mean.
 
     >>> literal([0.5, -1.0, 0.123456, True, "a"])
     "[0.5, -1, 0.1235, True, 'a']"
@@ -284,7 +287,7 @@ def literal(value) -> str:
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, float) and not value.is_integer():
-        digits = Decimal(1).scaleb(min(0, math.floor(math.log10(abs(value))) - 3))
+        digits = Decimal(1).scaleb(min(-4, math.floor(math.log10(abs(value))) - 3))
         value = float(Decimal(value).quantize(digits, ROUND_HALF_UP))
     if isinstance(value, int | float):
         return re.sub(r"e([+-])0+", r"e\1", f"{value:.10g}")

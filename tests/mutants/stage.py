@@ -80,6 +80,20 @@ MUTANTS = [
     ),
     Mutant("sixteen-digits-in-the-link", f"{HERE}/js/keep.js", "[name, four(value)]", "[name, value]", DIGITS),
     Mutant("hyphen-for-a-minus", HONEST, '"−", words)', '"-", words)', py("honest::leaving_the_data_is_said")),
+    Mutant(
+        "caption-of-the-kernel-in-a-page-without",
+        f"{HERE}/export.py",
+        '"caption": stage.exported',
+        '"caption": stage.caption',
+        SAMPLED,
+    ),
+    Mutant(
+        "recording-forgets-to-say-so",
+        f"{HERE}/js/keep.js",
+        "if (!stays) tell",
+        "tell",
+        js("a_recording_says_so_until_it_is_stopped"),
+    ),
     # The screen.
     Mutant(
         "read-out-below-the-fold",

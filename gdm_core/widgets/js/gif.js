@@ -9,6 +9,7 @@ function saveGif(stage, button, say) {
   const shots = [],
     delays = [];
   let before = performance.now();
+  const told = stage.timeline() ? "recording the timeline" : "recording: move something, then press Stop";
   const shoot = () => {
     const full = compose(stage, 1);
     const width = shots[0]?.width ?? Math.min(WIDE, full.width);
@@ -18,7 +19,7 @@ function saveGif(stage, button, say) {
     shots.push(context.getImageData(0, 0, canvas.width, canvas.height));
     delays.push(performance.now() - before);
     before = performance.now();
-    button.textContent = `${shots.length} …`;
+    say(`${told}: ${shots.length} frames so far`, true);
     if (shots.length >= FRAMES) finish();
   };
   const finish = () => {
@@ -33,10 +34,11 @@ function saveGif(stage, button, say) {
     say(`${shots.length} frames saved`);
   };
   button.stopNow = finish;
+  button.textContent = "Stop";
   button.setAttribute("aria-pressed", true);
   const timeline = stage.timeline();
   if (!timeline) {
-    say("recording: move something, then press GIF again");
+    say(told, true);
     return stage.record(shoot);
   }
   const [name, control] = timeline,

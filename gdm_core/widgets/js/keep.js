@@ -4,10 +4,10 @@ function toolbar(stage, tools, { badge, lag }) {
   let timer = 0,
     tell = 0;
   const done = h("span", { class: "done", role: "status" });
-  const say = (words) => {
+  const say = (words, stays = false) => {
     done.textContent = words;
     clearTimeout(tell);
-    tell = setTimeout(() => (done.textContent = ""), 4000);
+    if (!stays) tell = setTimeout(() => (done.textContent = ""), 4000);
   };
   const add = (name, title, act) => {
     const button = h(
@@ -85,13 +85,13 @@ const changedOf = (stage) =>
     .filter(([name, value]) => !isLive(stage, name) && JSON.stringify(value) !== JSON.stringify(stage.initial[name]))
     .map(([name, value]) => [name, four(value)]);
 
-/** Four digits are more than a hand can mean: numbers that came from a model have sixteen. */
+/** Four decimals are what a hand can mean; numbers that came from a model have sixteen. */
 const four = (value) =>
   Array.isArray(value)
     ? value.map(four)
     : typeof value !== "number" || Number.isInteger(value)
       ? value
-      : +value.toFixed(clamp(3 - Math.floor(Math.log10(Math.abs(value))), 0, 20));
+      : +value.toFixed(clamp(3 - Math.floor(Math.log10(Math.abs(value))), 4, 20));
 
 /** Whether a control chooses among the checkpoints of this very training: elsewhere its value would mean another. */
 const isLive = (stage, name) => stage.spec.controls.some((control) => control.name === name && control.live);
