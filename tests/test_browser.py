@@ -212,6 +212,18 @@ def test_the_picture_follows_mouse_keys_and_touch(tab, studio, twin):
     until(lambda: mine not in studio.kernels(), 30, "the kernel to end with its page")
 
 
+@pytest.mark.parametrize("size", [(1600, 900), (1280, 480)])
+def test_the_page_of_an_explorer_is_one_screen(tab, studio, size):
+    tab.set_viewport_size({"width": size[0], "height": size[1]})
+    alive(tab, f"{studio.url}voila/render/pad.ipynb")
+    assert tab.locator("h1").inner_text() == "Where is it?" and tab.locator(".bar .title").inner_text() == "Pad"
+    assert tab.locator(".card h3").is_hidden()  # the bar says it
+    within = """() => Math.max(...[...document.querySelectorAll(".said, .controls:not([hidden])")].map((e) =>
+        e.getBoundingClientRect().bottom)) <= innerHeight"""
+    tab.wait_for_function(within)
+    assert tab.locator(".box").first.bounding_box()["y"] < 200
+
+
 def test_it_answers_while_a_model_trains(tab, studio):
     alive(tab, f"{studio.url}voila/render/training.ipynb")
     told = lambda: tab.locator(".training output").inner_text()  # no step at first, then "step 1,200 of ..."

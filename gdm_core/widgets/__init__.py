@@ -35,8 +35,8 @@ coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new
 **Without a page.** `stage.png()`, `stage.words()`, `stage.gif("step")`, `stage.code()`, `stage.state`,
 `stage.set(...)`, `stage.press("new noise")`.
 
-**Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: with `Stage(sampled={"z": 11})` the
-nearest of sampled frames shows, with `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` the page decodes.
+**Without a kernel.** `stage.to_html()` is a fragment of a page that still moves: with `Stage(sampled={"z": 11})` its
+controls stop at the samples, with `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` the page decodes.
 """
 
 from gdm_core.widgets.controls import Button, Choice, Pad, Slider, Timeline, Toggle
