@@ -127,8 +127,8 @@ MUTANTS = [
     Mutant(
         "posterior-way-of-another-picture",
         POSTERIORS,
-        "torch.stack([q.mean[i] for q in found])",
-        "torch.stack([q.mean[0] for q in found])",
+        "torch.stack([q.mean[i] for q in found]), torch",
+        "torch.stack([q.mean[0] for q in found]), torch",
         f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
     ),
     Mutant(
