@@ -275,7 +275,7 @@ def _table(moved: Tensor, strange: bool) -> View:
         Text([[MARGIN / 2, i + 0.5] for i in range(n)], NAMES),
         Text([[column(j), n + FOOT / 2] for j in range(k)], WORDS),
     ]
-    label = "not to be trusted: no room" if strange else "at z: one unit moves … std"
+    label = "not to be trusted here" if strange else "at z: one unit moves … std"
     return _footed(image, n, marks, label, colormap=colors.DIVERGING, limits=(-1.5, 1.5))
 
 
