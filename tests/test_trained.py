@@ -168,7 +168,7 @@ def test_the_learner_starts_from_zero_and_keeps_frozen_looks():
         assert start.weight.sum().item() == before != after == end.weight.sum().item()
         assert not end.weight.requires_grad and not end.training
     finally:
-        trainer.stop()
+        trainer.stop().wait()  # or its last step would take the next test's random numbers
 
 
 def digits(steps: int = 30):
@@ -195,7 +195,7 @@ def test_trained_while_one_watches_it_ends_at_the_kept_model():
         trainer.reset().wait().step(half.step).wait()
         torch.testing.assert_close(trainer.latest.state.state_dict(), half.state.state_dict(), rtol=0, atol=0)
     finally:
-        trainer.stop()
+        trainer.stop().wait()  # or its last step would take the next test's random numbers
 
 
 def test_the_learner_leaves_everybodys_random_numbers_alone():
@@ -209,7 +209,7 @@ def test_the_learner_leaves_everybodys_random_numbers_alone():
         trainer.start().wait()
         assert trainer.done and torch.equal(torch.get_rng_state(), before)
     finally:
-        trainer.stop()
+        trainer.stop().wait()  # or its last step would take the next test's random numbers
 
 
 def test_a_run_that_is_stopped_cleans_up_in_its_own_thread():
@@ -256,4 +256,4 @@ def test_own_draws_and_a_training_take_turns():
                 found = [torch.randn(1), time.sleep(0.03), torch.randn(1)]
             assert torch.equal(torch.stack(found[::2]), torch.randn(2, 1, generator=expected.manual_seed(9)))
     finally:
-        trainer.stop()
+        trainer.stop().wait()  # or its last step would take the next test's random numbers
