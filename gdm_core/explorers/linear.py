@@ -124,6 +124,7 @@ def ppca(seed: int = 0) -> Stage:
         ],
         title="A linear latent space",
         caption="Drag z; choose a digit; then raise the noise and watch the posterior widen and shrink to the middle.",
+        exported="Drag z: which stroke comes and goes with each direction?",
         source=f"from gdm_core import explorers\n\nexplorers.ppca(seed={seed})",
         sampled={"z": 9},
         name="ppca",

@@ -118,6 +118,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
         ],
         title="EM by hand",
         caption="Drag the start, then scrub through EM. The bound touches after each E step and rises in each M step.",
+        exported="Scrub through EM. The bound touches after each E step and rises in each M step.",
         source=f"from gdm_core import explorers\n\nexplorers.mixtures(points={points}, seed={seed})",
         sampled={"step": 2 * ITERATIONS + 1, "k-means++": 2},
         name="mixtures",

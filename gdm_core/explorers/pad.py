@@ -173,6 +173,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
         ],
         title="The latent pad",
         caption="Drag z. Then press Train: the model learns anew, from nothing, and the pad keeps answering.",
+        exported="Drag z, and watch the class change from region to region.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
         decoder=decoder,

@@ -38,6 +38,7 @@ def scenes(size: int = 160) -> Stage:
         ],
         title="Six numbers, one picture",
         caption="Each slider is one factor. Which of them changes the most pixels? Which the fewest?",
+        exported="Turn the room; then change the shape. Which moves more pixels?",
         source=f"from gdm_core import explorers\n\nexplorers.scenes(size={size})",
         sampled={"orientation": 13, "shape": 4},
         name="scenes",

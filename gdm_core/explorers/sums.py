@@ -131,6 +131,7 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         ],
         title="a − b + c",
         caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",
+        exported="Choose a and c. When is the sum what you meant, and when does it leave the crowd?",
         source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",
         sampled={"a": 20, "c": 20, "model": 2},
         name="arithmetic",

@@ -232,6 +232,7 @@ def traversal(seed: int = 0) -> Stage:
         ],
         title="Six latents, four factors",
         caption="Move one slider at a time: one factor, several, or none? Then raise β and move z to the room again.",
+        exported="Move z1: one factor, several, or none? Then raise β.",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.traversal(seed={seed})",
         sampled={"beta": 3, "z1": 7},

@@ -288,8 +288,8 @@ claim("2 latents: new pictures pay so many times the amortization gap of trainin
       digits=2);
 
 # %% [markdown] tags=["read-out"]
-# On new pictures the encoder of two latents loses 2.5 nats, on those that it was trained on 0.87: most of the gap is a
-# failure to generalize. What the family itself loses is 0.08 nats in two dimensions. With 16 latents both grow, for there
+# On new pictures the encoder of two latents loses 2.5 nats, on those that it was trained on 0.9: most of the gap is a
+# failure to generalize. What the family itself loses is 0.09 nats in two dimensions. With 16 latents both grow, for there
 # are more coordinates to guess, and correlations between them that a factorized $q$ cannot follow. (There no grid
 # checks us. $\log p(x)$ is itself an importance bound, so the sum of the two gaps is at least this; and where the search for
 # $q^*$ stopped short, the family is blamed for a part of what the encoder loses.)
@@ -390,7 +390,7 @@ claim("importance weighting improves the bound of 16 latents by", (elbo16 - nats
 # Two latents and a bent decoder are enough to beat the 106 nats of the pixels alone, which neither PPCA with its 51 latents nor the
 # mixture could do. A part of the credit is the likelihood's: it is made for gray levels and lets every pixel say how
 # sure it is, where PPCA had one variance for all. What the likelihood alone is worth, section 4.9 shows: with silent latents the
-# network costs 110 nats: better than PPCA, no better than the pixels alone. The rest, down to 88, is what the latents know.
+# network costs 110 nats: better than PPCA, no better than the pixels alone. The rest, down to 87, is what the latents know.
 
 # %% [markdown]
 # ## 4.5 Generating, and what a "sample" is
@@ -860,7 +860,7 @@ for model, name in ((vae2, "2 latents"), (vae16, "16 latents")):
 # Part of that is the small training set's fault: a code cannot say more about its picture than which one of the training
 # set it is, 6.9 nats, and 6.7 are said already; whatever else the KL pays for counts as mismatch. How large that part is
 # we cannot say. But some of it is real: put a mixture of 10 Gaussians in the place of the prior, without touching the
-# networks, and *new* pictures gain 0.8 nats. A spherical Gaussian is the easiest prior, not the right one (Tomczak &
+# networks, and *new* pictures gain about 1 nat. A spherical Gaussian is the easiest prior, not the right one (Tomczak &
 # Welling, 2018).
 
 # %% [markdown]

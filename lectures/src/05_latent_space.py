@@ -611,7 +611,7 @@ SIDE = 12  # pixels
 def room_vae(x, beta, std, seed):
     decoder = lambda: nn.Sequential(networks.MLPDecoder(6, x.shape[1:], 1, (128,)), nn.Sigmoid())
     make = lambda: VAE(x.shape[1:], 6, hidden=(128,), likelihood=noise(std), decoder=decoder(), beta=beta)
-    return learn(make, x, steps=800, lr=4e-3, seed=seed)
+    return learn(make, x, steps=2000, lr=1e-2, batch_size=16, seed=seed)
 
 
 def score(codes, factors):
@@ -648,37 +648,36 @@ def rooms_of(hues):  # to learn from; to judge on, and their factors
 
 
 arc_x, arc_test, arc_factors = rooms_of(ARC)
-betas, seeds = ((1, 3, 10, 25, 50), range(5)) if FULL else ((1, 10, 50), range(4))
-models = {(beta, s): room_vae(arc_x, beta, 0.1, SEED + s) for beta in betas for s in seeds}
-results = {key: scores(model, arc_test, arc_factors) for key, model in models.items()}
-known = {beta: torch.stack([results[beta, s]["known"] for s in seeds]).mean(0) for beta in betas}  # (4,) each
-best = [perfect(known[beta], arc_factors) for beta in betas]
+seeds = {1: 3, 5: 3, 20: 6, 60: 3} if FULL else {1: 3, 20: 5, 60: 2}  # how many, for each beta
+models = {beta: [room_vae(arc_x, beta, 0.1, SEED + s) for s in range(n)] for beta, n in seeds.items()}
+results = {beta: [scores(model, arc_test, arc_factors) for model in several] for beta, several in models.items()}
+known = {beta: torch.stack([r["known"] for r in several]).mean(0) for beta, several in results.items()}  # (4,) each
+best = {beta: perfect(k, arc_factors) for beta, k in known.items()}
 twin = room_vae(arc_x, 16, 0.1 / 16**0.5, SEED)  # another beta, another sigma, the same product as beta = 1
-rebuilt = [m.decode(m.encode(arc_test).mean).mean for m in (models[1, 0], twin)]
+rebuilt = [m.decode(m.encode(arc_test).mean).mean for m in (models[1][0], twin)]
 apart = (rebuilt[0] - rebuilt[1]).square().mean().sqrt()
 claim("two models of one product βσ²: their reconstructions differ by (rms)", apart, below=0.05, digits=1);
 
 # %%
 def mean(beta, name):
-    return torch.stack([torch.as_tensor(results[beta, s][name]).mean() for s in seeds]).mean().item()
+    return torch.stack([torch.as_tensor(r[name]).mean() for r in results[beta]]).mean().item()
 
 
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.8), width_ratios=[0.9, 1.1, 1.1])
 plotting.images(arc_test[:20], axes[0], columns=5)
 axes[0].set_title("Rooms: four factors")
-at = torch.arange(len(betas))
+betas, at = list(seeds), torch.arange(len(seeds))
 for i, beta in enumerate(betas):
-    for s in seeds:
-        turned = results[beta, s]["turned"]
-        axes[1].plot([i + 0.12] * len(turned), turned, "o", color=colors.NOISE, ms=6, alpha=0.5)
-        axes[1].plot(i - 0.12, results[beta, s]["order"], "o", color=colors.MODEL, ms=10, alpha=0.8)
-plotting.curve(at, best, axes[1], "perfect order", color=colors.EXACT, offset=(14, 16), lw=3, marker="o")
-plotting.curve(at - 0.12, [mean(b, "order") for b in betas], axes[1], "as trained", color=colors.MODEL, offset=(26, 6))
-plotting.curve(at + 0.12, [mean(b, "turned") for b in betas], axes[1], "turned", color=colors.NOISE, offset=(12, -8))
+    for r in results[beta]:
+        axes[1].plot([i + 0.12] * len(r["turned"]), r["turned"], "o", color=colors.NOISE, ms=6, alpha=0.5)
+        axes[1].plot(i - 0.12, r["order"], "o", color=colors.MODEL, ms=10, alpha=0.8)
+plotting.curve(at, list(best.values()), axes[1], "perfect order", color=colors.EXACT, offset=(14, 22), lw=3, marker="o")
+plotting.curve(at - 0.12, [mean(b, "order") for b in betas], axes[1], "as trained", color=colors.MODEL, offset=(26, 4))
+plotting.curve(at + 0.12, [mean(b, "turned") for b in betas], axes[1], "turned", color=colors.NOISE, offset=(12, -14))
 shades = (colors.LATENT, colors.ACCENT, colors.PARAMETERS, colors.SKY)
 for i, (name, color, up) in enumerate(zip(arc_factors, shades, (-8, 8, 10, -1))):
     plotting.curve(at, [known[b][i] for b in betas], axes[2], name, color=color, offset=(8, up), lw=3, marker="o")
-titles = ("Turned axes do as well", "Few pixels, first forgotten")
+titles = ("Order: trained axes and turned ones", "Few pixels, first forgotten")
 for ax, title, wide in zip(axes[1:], titles, (0.4, 0.1)):
     ax.set(title=title, xlabel="β at σ = 0.1", ylim=(-0.06, 1.05), xlim=(-0.4, len(betas) + wide))
     ax.set_xticks(at, betas)
@@ -686,34 +685,39 @@ axes[1].set_ylabel("disentanglement (DCI)")
 axes[2].set_ylabel("share of a factor explained");
 
 # %%
+lead = {beta: torch.tensor([r["order"] - sum(r["turned"]) / 4 for r in several]) for beta, several in results.items()}
+error = {beta: (d.std() / len(d) ** 0.5).item() for beta, d in lead.items()}
 first, last = betas[0], betas[-1]
-lead = torch.tensor([r["order"] - sum(r["turned"]) / len(r["turned"]) for r in results.values()])  # model by model
-lead_error = (lead.std() / len(lead) ** 0.5).item()
+for beta in (1, 20):
+    claim(f"β = {beta}: order of the trained axes, mean of the seeds", mean(beta, "order"), above=0.2, digits=2)
+    claim("the same codes, turned at random", mean(beta, "turned"), above=0.15, below=best[beta], digits=2)
+    claim("perfect order, knowing as much", best[beta], above=mean(beta, "order"), digits=2)
+claim("β = 1: trained minus turned, model by model", lead[1].mean(), near=0, within=0.3, digits=1)
+claim("β = 20: trained minus turned", lead[20].mean(), above=0, digits=2)
+claim("standard error of that mean", error[20], below=0.1, digits=1)
+claim("β = 20: best seed", max(r["order"] for r in results[20]), above=mean(20, "order"), digits=2)
+claim("worst", min(r["order"] for r in results[20]), below=mean(20, "order"), digits=2)
 claim("share of the factors that the codes explain, smallest beta", known[first].mean(), above=0.6, digits=2)
-claim("largest beta", known[last].mean(), below=0.7 * known[first].mean().item(), digits=2)
-claim("of it the two hues", known[last][:2].mean(), above=0.5, digits=2)
-claim("of it scale and orientation", known[last][2:].mean(), below=0.3, digits=2)
-claim("order at the smallest beta, mean of the seeds", mean(first, "order"), above=0.2, below=0.8 * best[0], digits=2)
-claim("perfect order, knowing as much", best[0], above=0.6, digits=2)
-claim("order at the largest beta", mean(last, "order"), below=best[-1] + 0.05, digits=2)
-claim("perfect order, knowing as much", best[-1], below=0.8 * best[0], digits=2)
-claim("as trained minus the same model turned, mean of all", lead.mean(), near=0, within=4 * lead_error, digits=1)
-claim("standard error of that mean", lead_error, below=0.08, digits=1)
-claim("best MIG of all runs, of 1", max(r["MIG"] for r in results.values()), below=0.5, digits=2);
+claim("largest beta", known[last].mean(), below=0.6 * known[first].mean().item(), digits=2)
+claim("of it scale and orientation", known[last][2:].mean(), below=0.3, digits=1)
+claim("best MIG of all runs, of 1", max(r["MIG"] for several in results.values() for r in several), below=0.6, digits=2);
 
 # %% [markdown] tags=["read-out"]
-# Go slowly: it is easy to see here what one hoped for. The score as such does not rise with $\beta$, but look at what
-# there is to reach. A factor that no code knows spreads its importance over the latents at random, so even codes in
-# **perfect order** that know as little as these score less and less: 0.8 at $\beta = 1$, 0.4 at the largest. Measured
-# against that, the trained axes have half of the possible order at first and most of it at the end. Is that the
-# pressure? The gray points say no. They are the same codes after a **random rotation** of the latents in use, and model
-# by model the trained axes score 0.02 above them on the mean, with a standard error of 0.03: nothing that one could
-# see. When two hues are nearly all that is left, there is little to mix up, and any axes are in fair order. And the
-# pressure is paid for in knowledge: what moves the fewest pixels goes first, as the last panel shows.
+# Go slowly: it is easy to see here what one hoped for. A factor that no code knows spreads its importance over the
+# latents at random, so even codes in **perfect order** that know as little as these score less and less: that is the
+# green line, and a score means something only beside it. The gray points are the other yardstick: the same codes after a
+# **random rotation** of the latents in use.
+#
+# At $\beta = 1$ the trained axes score 0.4, turned ones 0.43: no axes in particular. At $\beta = 20$ it is 0.5 against
+# 0.25, where 0.63 could be had. So the pressure does turn the axes toward the factors. But luck has a say, 0.41 with one
+# seed and 0.63 with another, and without labels you could not tell which you have. And it is paid for in knowledge: what
+# moves the fewest pixels goes first, as the last panel shows, and at the largest $\beta$ there is little left to put in
+# order.
 
 # %% [markdown]
 # Locatello et al. (2019) trained more than 12,000 models: the well-ordered ones could not be told without labels, and
-# seed and settings mattered more than the method.
+# seed and settings mattered more than the method. So it is here: trained for 800 steps of 64 pictures, in place of 2,000
+# of 16, no $\beta$ had axes better than turned ones.
 #
 # All these scores take **draws** from $q$, not its means: MIG and the forests look at the order of values alone, so the
 # mean of an idle latent, which wiggles by a thousandth, would count like a full one.
@@ -726,7 +730,7 @@ claim("best MIG of all runs, of 1", max(r["MIG"] for r in results.values()), bel
 
 # %%
 circle_x, circle_test, circle_factors = rooms_of(CIRCLE)
-around = [scores(room_vae(circle_x, 1, 0.1, SEED + s), circle_test, circle_factors) for s in seeds]
+around = [scores(room_vae(circle_x, 1, 0.1, SEED + s), circle_test, circle_factors) for s in range(seeds[1])]
 circle = {name: sum(a[name] for a in around) / len(around) for name in ("complete", "known")}
 u = circle_factors["floor"], circle_factors["wall"], circle_factors["scale"], circle_factors["orientation"]
 two_each = torch.stack([f(2 * torch.pi * v) for v in u[:2] for f in (torch.sin, torch.cos)] + list(u[2:]), 1)
@@ -736,12 +740,12 @@ claim("their MIG", disentanglement.mig(two_each, circle_factors), below=0.5, dig
 claim("completeness of trained models at beta = 1, arcs", mean(1, "complete"), above=0.2, digits=2)
 claim("circles", circle["complete"], below=0.8 * mean(1, "complete"), digits=2)
 claim("share explained of scale and orientation, arcs", known[1][2:].mean(), above=0.4, digits=2)
-claim("circles", circle["known"][2:].mean(), below=0.7 * known[1][2:].mean().item(), digits=2);
+claim("circles", circle["known"][2:].mean(), below=known[1][2:].mean().item(), digits=2);
 
 # %% [markdown] tags=["read-out"]
-# Sine and cosine of each hue, without any error, have a completeness of 0.85. The trained models lose more, 0.12 against
-# 0.37 on the arcs, for the whole circle also leaves them less to say of the rest: of scale and orientation they explain
-# 0.25 in place of 0.62. Two effects, and the score does not tell them apart.
+# Sine and cosine of each hue, without any error, have a completeness of 0.85. The trained models lose more, 0.17 against
+# 0.33 on the arcs, for the whole circle also leaves them less to say of the rest: of scale and orientation they explain
+# 0.48 in place of 0.84. Two effects, and the score does not tell them apart.
 
 # %% [markdown]
 # **Play.** Six latents of a room, one slider each; the table says which true factors move under your hand, and the
@@ -1119,7 +1123,7 @@ claim("both together: what reviving wins", won, near=0, within=6, digits=1, unit
 # correlation between 0.65 and 0.89, the width between 0.57 and 0.75, and 0.3 was the best of what we tried. In 5.8,
 # with half the noise and twice the latents, or with strokes of full sharpness, the directions lose their cosine and the
 # projection removes little, for the codes are no longer round or the map no longer straight. Each number comes from one
-# to four seeds in the fast profile. "Style" of real handwriting includes much that no factor here describes.
+# to five seeds in the fast profile. "Style" of real handwriting includes much that no factor here describes.
 #
 # **References.** D. Kingma, D. Rezende, S. Mohamed, M. Welling, *Semi-supervised learning with deep generative models*,
 # 2014, eq. 2 and 6. K. Sohn, H. Lee, X. Yan, *Learning structured output representation using deep conditional
