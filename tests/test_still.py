@@ -114,3 +114,12 @@ def test_a_warning_is_written_below_what_it_judges():
     calm, warned = drawn(""), drawn("far out: no code lies here")
     assert calm[1] > 700 and calm[1] - warned[1] <= 12  # the frame is wider
     assert warned[0] > calm[0] + 30
+
+
+def test_words_leave_out_a_training_that_has_not_begun_and_write_minus_signs():
+    trainer = w.Trainer(lambda: iter(range(3)), every=0)
+    controls = [w.Slider("z", -1.0, 1.0, value=-0.25), w.Timeline("checkpoint", trainer.count, follow=True)]
+    stage = Stage(
+        lambda c: w.Frame({"v": np.zeros((4, 4), np.uint8)}, "log p -2.5"), controls, title="T", trainer=trainer
+    )
+    assert stage.words() == "T: z −0.25. log p −2.5"

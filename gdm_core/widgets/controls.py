@@ -298,6 +298,8 @@ class Timeline:
         return len(states) - 1 if state == -1 else nearest(states, state)  # that checkpoint may be gone since
 
     def words(self, state) -> str:
+        if self.trainer is not None and len(self.states()) < 2:
+            return ""  # nothing is trained yet, and the page hides the timeline too
         return f"{self.label} {'latest' if state == -1 else state}"
 
     def spec(self) -> dict:

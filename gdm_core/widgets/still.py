@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
+from gdm_core.widgets.honest import minus
 from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 
@@ -87,7 +88,7 @@ def words(stage, frame) -> str:
     """Title, where the controls are, and the read-out; the same in every run."""
     said = ", ".join(filter(None, (c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind != "button")))
     parts = [f"{stage.title or 'Stage'}: {said}" if said else stage.title or "Stage", frame.text]
-    return ". ".join(filter(None, parts))
+    return minus(". ".join(filter(None, parts)))
 
 
 SHARP = 1.5  # pixels a screen pixel, in notebooks and exported pages: legible when enlarged, and still small files
@@ -140,8 +141,9 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
     for row in rows(views):
         y = max(draw_row(sheet, row, y, inner, stage.controls, state, len(views) < 3)) + 14
     if frame.text:
-        y = sheet.wrapped(EDGE, y, inner, frame.text, 15)
-    said = [c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN]
+        y = sheet.wrapped(EDGE, y, inner, minus(frame.text), 15)
+    said = (c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN)
+    said = [minus(words) for words in said if words]
     if said:
         y = sheet.wrapped(EDGE, y + 2, inner, "  ·  ".join(said).replace(" ", "\u2005"), 14, SOFT)
     return sheet.cut(y + EDGE - 6)
