@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 import torch
-from linear import Linear, factorized
+from linear import Linear, MeanField, factorized
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from gdm_core import inference
@@ -118,12 +118,6 @@ def test_gap_splits_into_what_the_family_and_the_encoder_lose():
 
 def test_gap_of_a_mean_field_family_is_approximation():
     """KL(mean field || Gaussian) = (sum log diag(precision) + log det covariance) / 2, for a perfect encoder of it."""
-
-    class MeanField(Linear):
-        def encode(self, x):
-            exact = super().encode(x)
-            return factorized(exact.mean, exact.precision_matrix.diagonal(dim1=-2, dim2=-1) ** -0.5)
-
     model = MeanField()
     with torch.no_grad():
         model.W[:, 1] += 2 * model.W[:, 0]  # latents that explain the same direction

@@ -78,6 +78,12 @@ def settled(tab):
     tab.wait_for_function("__answered === __sent.length")
 
 
+def hold_the_clipboard(tab):
+    """What the page copies waits in __copied."""
+    hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
+    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
+
+
 def stop_clock(tab):
     """Time stands still in the page until a test runs it: a busy machine is no lost answer."""
     tab.clock.install(time=0)
@@ -596,8 +602,7 @@ def test_png_gif_link_and_code(live, tmp_path):
     assert state["step"] == 0  # the timeline is back where it was
     assert tab.evaluate("(__listeners, 0)") == 0
     stage.set(state)
-    hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
-    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
+    hold_the_clipboard(tab)
     tab.click('[data-tool="Code"]')
     assert tab.evaluate("__copied") == stage.code() == "make().set({'z': [0.5, 0], 'new noise': 1})"
     tab.click('[data-tool="Link"]')
@@ -615,8 +620,7 @@ def test_numbers_have_the_digits_that_a_hand_can_mean(live):
     settled(tab)
     assert numbers()[0] == "3"
     stage.set(z1=3.0)
-    hold = "navigator.clipboard.writeText = (t) => { globalThis.__copied = t; return Promise.resolve() }"
-    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}}, configurable: true }}); {hold}")
+    hold_the_clipboard(tab)
     tab.click('[data-tool="Code"]')
     assert tab.evaluate("__copied") == stage.code() == "make().set(z=[-1.2346, 0.6667], z1=3, z2=-0.00497)"
     tab.click('[data-tool="Link"]')

@@ -1,6 +1,7 @@
 """What read-outs say in the same way everywhere: numbers with a true minus, and where a latent lies."""
 
 from gdm_core.widgets import where_is
+from gdm_core.widgets.honest import minus
 
 
 def said(value: float, digits: int = 2) -> str:
@@ -9,7 +10,7 @@ def said(value: float, digits: int = 2) -> str:
     >>> said(-1.304), said(-0.001)
     ('−1.30', '0.00')
     """
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+    return minus(f"{round(value, digits) + 0.0:.{digits}f}")
 
 
 def place(z, warning: str = "") -> str:
@@ -18,5 +19,5 @@ def place(z, warning: str = "") -> str:
     >>> place([3.0, 0.0])
     'log p(z) = −6.34 nats · radius 3.00'
     """
-    parts = where_is(z).replace("-", "−").split(" · ")
+    parts = where_is(z).split(" · ")
     return " · ".join(parts if warning else parts[:2])

@@ -39,6 +39,11 @@ def posterior(model, x: Tensor, q: Distribution | None, y: Tensor | None) -> Dis
     return q
 
 
+def decoded_size(model, x: Tensor) -> int:
+    """How many numbers the decoder makes for one example: what a batch of them costs in memory."""
+    return max(1, getattr(getattr(model, "likelihood", None), "channels", 1) * x[0].numel())
+
+
 def log_likelihood(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
     """log p(x | z), (S, B) nats; without a gradient, some million numbers of the decoder at a time.
 
@@ -47,8 +52,7 @@ def log_likelihood(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tens
         z: (S, B, latents).
         y: (B,) labels of a conditional model.
     """
-    channels = getattr(getattr(model, "likelihood", None), "channels", 1)
-    rows = max(1, 2**22 // max(1, channels * x[0].numel()))  # pairs of x and z
+    rows = max(1, 2**22 // decoded_size(model, x))  # pairs of x and z
     if torch.is_grad_enabled() or z.shape[0] * len(x) <= rows:
         return model.decode(z, *given(y)).log_prob(x)
     out, width = x.new_empty(z.shape[0], len(x)), min(rows, len(x))

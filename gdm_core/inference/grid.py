@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from gdm_core.inference.bounds import checked, given
+from gdm_core.inference.bounds import checked, decoded_size, given
 from gdm_core.validate import bad, integer, positive
 
 
@@ -123,8 +123,7 @@ def _log_joint(model, points: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
     """log p(x, z) of every example at every point, (B, G); what is decoded serves all examples (of a class)."""
     joint = x.new_empty(len(x), len(points))
     classes = [None] if y is None else y.unique()
-    channels = getattr(getattr(model, "likelihood", None), "channels", 1)
-    size = max(1, 2**20 // max(channels * x[0].numel(), 1))
+    size = max(1, 2**20 // decoded_size(model, x))
     for start in range(0, len(points), size):
         z = points[start : start + size]
         for c in classes:
