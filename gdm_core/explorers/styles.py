@@ -28,9 +28,7 @@ from gdm_core.widgets import (
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
 EVERY = torch.arange(10)
-REACH = (
-    0.3  # of the codes that have a say in the style at z: std of their weights; it errs least on the codes themselves
-)
+REACH = 0.3  # std of the weights of the codes that have a say in the style at z: on the codes themselves it errs least
 PEN, CODES = "the pen, in the mean style of the codes around z", "in each class the picture with the nearest code"
 
 

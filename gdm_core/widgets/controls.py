@@ -322,6 +322,11 @@ def nearest(states: Sequence[int], wanted: int) -> int:
     return at - 1 if at and states[at] - wanted > wanted - states[at - 1] else at
 
 
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` of `total` indices, both ends among them, evenly."""
+    return sorted({round(v) for v in np.linspace(0, total - 1, min(total, count))})
+
+
 def short(value) -> str:
     """Three significant digits, no trailing zeros, no exponent where none is needed.
 

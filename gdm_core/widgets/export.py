@@ -14,6 +14,7 @@ import numpy as np
 
 from gdm_core.validate import bad, choice, integer
 from gdm_core.widgets import assets, still
+from gdm_core.widgets.controls import spread
 from gdm_core.widgets.frames import pack
 from gdm_core.widgets.honest import atypical, shell
 
@@ -137,11 +138,6 @@ def _axes(control, stage) -> list[dict]:
     else:
         raise bad(f"a control that can be sampled, {control.name!r}", control.kind, "pad, slider, choice, timeline …")
     return [axis | {"values": values}]
-
-
-def spread(total: int, count: int) -> list[int]:
-    """At most `count` of `total` indices, both ends among them, evenly."""
-    return sorted({round(v) for v in np.linspace(0, total - 1, min(total, count))})
 
 
 def _state(stage, axes: list[dict], picks: tuple) -> dict:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
+from gdm_core.widgets.controls import spread
 from gdm_core.widgets.honest import minus
 from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
@@ -113,7 +114,7 @@ def gif(stage, control: str | None, width: int) -> bytes:
     line = timelines[name]
     states = line.states()
     images = []
-    for i in (states[round(at)] for at in np.linspace(0, len(states) - 1, min(len(states), 120))):
+    for i in (states[at] for at in spread(len(states), 120)):
         image = draw(stage, stage.frame({name: i}), 2 * width / WIDTH, state={**stage.state, name: i})
         images.append(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX))
     tallest = max(image.height for image in images)  # words may need more lines in some; a GIF has one size
