@@ -67,9 +67,9 @@ class DCI:
         disentanglement: one factor a latent, mean weighted by the latents' importance.
         completeness: one latent a factor.
         informativeness: how well codes predict factors on held-out examples: share of the variance explained, or of the
-            mistakes of always guessing the commonest class that are avoided; below 0 is set to 0.
+            mistakes of always guessing the commonest class that are avoided; below 0, or without a mistake, it is 0.
         known: (K,), informativeness factor by factor.
-        importance: (latents, K), columns sum to 1.
+        importance: (latents, K), columns sum to 1; even where no tree finds a split, so that no latent stands out.
     """
 
     disentanglement: float
@@ -95,19 +95,19 @@ def dci(codes: Tensor, factors: Mapping[str, Tensor], *, trees: int = 20, seed: 
     z = codes.detach().cpu().double().numpy()
     if z.shape[1] < 2 or len(factors) < 2:
         raise bad("at least 2 latents and 2 factors", (z.shape[1], len(factors)), "mig, which can judge one")
-    if len(z) < 6:
-        raise bad("at least 6 examples, two of them held out", len(z), "some thousands")
+    if len(z) < 15:
+        raise bad("at least 15 examples, five of them held out and two leaves of five", len(z), "some thousands")
     order = np.random.default_rng(seed).permutation(len(z))
     held, kept = order[: len(z) // 3], order[len(z) // 3 :]
-    columns, informed = [], []
+    L, columns, informed = z.shape[1], [], []
     for v, factor in zip(values.T, factors.values()):
         kind = RandomForestRegressor if factor.is_floating_point() else RandomForestClassifier
         forest = kind(trees, max_features=None, min_samples_leaf=5, random_state=seed).fit(z[kept], v[kept])
-        columns.append(forest.feature_importances_)
+        columns.append(forest.feature_importances_ if forest.feature_importances_.any() else np.full(L, 1 / L))
         score = forest.score(z[held], v[held])  # R^2, or accuracy
         if not factor.is_floating_point():
             chance = np.unique(v[held], return_counts=True)[1].max() / len(held)
-            score = (score - chance) / (1 - chance)
+            score = (score - chance) / (1 - chance) if chance < 1 else 0.0  # of a rare class none may be held out
         informed.append(max(score, 0.0))
     R = np.stack(columns, 1)  # (latents, K)
     weight = R.sum(1) / R.sum()

@@ -62,5 +62,18 @@ def ring(std=0.15):
     return Ring()
 
 
+class Drawn:
+    """A q whose draws are made beforehand, so that a bound taken in pieces can be held against all of them at once."""
+
+    has_rsample = True
+
+    def __init__(self, q, count):
+        self.z, self.used, self.batch_shape, self.log_prob = q.sample((count,)), 0, q.batch_shape, q.log_prob
+
+    def rsample(self, shape):
+        self.used += shape[0]
+        return self.z[self.used - shape[0] : self.used]
+
+
 def factorized(mean, std):
     return Independent(Normal(mean, std), 1)

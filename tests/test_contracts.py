@@ -234,6 +234,20 @@ def test_the_state_dict_is_the_whole_model(name):
             assert torch.equal(*values), method
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_estimate_means_the_same_in_both_modes(name):
+    """No demo has dropout or batch statistics: with one seed, training and evaluation mode must not differ by a bit."""
+    model = build(name)
+    x = examples(model, 7)
+    for method in TAKE_DATA + ("sample",):
+        if hasattr(model, method):
+            values = [
+                torch.manual_seed(1) and tensor(getattr(model.train(on), method)(7 if method == "sample" else x))
+                for on in (True, False)
+            ]
+            assert torch.equal(*values), method
+
+
 def tensor(value):
     return value if isinstance(value, torch.Tensor) else value.sample()
 

@@ -31,6 +31,17 @@ def test_a_part_keeps_what_is_known():
     assert torch.isfinite(moons.density.log_prob(moons.x)).all() and len(moons.labels) == 4
 
 
+@pytest.mark.parametrize("name", ["strokes", "digits", "moons"])
+def test_a_set_moves_as_a_whole_and_its_original_stays(name):
+    here = data.load(name, n=4)
+    there = here.to("meta")
+    for part, device in ((here, "cpu"), (there, "meta")):
+        tensors = [part.x, part.labels, *part.factors.values()]
+        tensors += [] if part.density is None else [*part.density.buffers()]
+        assert {t.device.type for t in tensors} == {device}
+    assert there.factors.keys() == here.factors.keys() and there.levels == here.levels
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

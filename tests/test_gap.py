@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from linear import Linear, MeanField
+from linear import Drawn, Linear, MeanField
 
 from gdm_core import inference
 from gdm_core.inference import inference_gap
@@ -41,3 +41,14 @@ def test_gap_of_a_conditional_model_and_its_random_numbers():
     x = wide.data(8)
     gap = inference_gap(wide, x, log_px=wide.log_prob(x), steps=1, lr=1e-9, samples=5)
     assert gap.amortization.error < 1e-6  # q* is q_phi: the same noise leaves no difference
+
+
+def test_bound_of_many_draws_weighs_pieces_by_their_size():
+    """100,000 draws for 5 examples are taken 69,905 at a time: the second piece is smaller."""
+    model = Linear(skew=0.4)
+    x = model.data(5)
+    with torch.no_grad():
+        q = Drawn(model.encode(x), 100_000)
+        whole = inference.log_weights(model, x, q.z, q).mean(0)
+        torch.testing.assert_close(inference.gap._mean_elbo(model, x, q, 100_000, None), whole)
+    assert q.used == 100_000

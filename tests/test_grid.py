@@ -46,3 +46,13 @@ def test_grid_has_the_first_latent_along_its_first_axis_and_two_borders():
     for z in (-6.4, 6.4):
         with pytest.raises(ValueError, match="border"):
             grid_posterior(thin, (z * thin.W.T + thin.b).detach(), side=400)
+
+
+@pytest.mark.parametrize("z", [(-6.3, 0.0), (6.3, 0.0), (0.0, -6.3), (0.0, 6.3)])
+def test_grid_watches_its_edges_not_only_its_corners(z):
+    """Two features that are the two latents: the posterior lies in the middle of one edge, every corner is empty."""
+    model = Linear(features=2, std=0.3)
+    with torch.no_grad():
+        model.W.copy_(torch.eye(2))
+    with pytest.raises(ValueError, match="border"):
+        grid_posterior(model, model.b.detach() + torch.tensor([[0.0, 0.0], list(z)]).double(), side=200)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from linear import Linear, factorized, ring
+from linear import Drawn, Linear, factorized, ring
 from torch.distributions import Bernoulli, Categorical, Independent, MultivariateNormal, Normal, kl_divergence
 
 from gdm_core import inference
@@ -95,6 +95,44 @@ def test_iwae_keeps_to_its_chunk_and_averages_over_all_of_them():
         a = torch.stack([iwae_bound(model, x, 10, chunk=3) for _ in range(800)])
         b = torch.stack([iwae_bound(model, x, 10, chunk=10) for _ in range(800)])
     assert ((a.mean(0) - b.mean(0)).abs() < 5 * ((a.var(0) + b.var(0)) / 800).sqrt()).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 7, 19, 20, 50])
+def test_pieces_that_do_not_divide_the_draws_weigh_by_their_size(chunk):
+    model = Linear(skew=0.4)
+    x = model.data(3)
+    with torch.no_grad():
+        q = Drawn(model.encode(x), 20)
+        weights = model.decode(q.z).log_prob(x) + model.prior().log_prob(q.z) - q.log_prob(q.z)
+        bound = iwae_bound(model, x, 20, q, chunk=chunk)
+    assert q.used == 20
+    np.testing.assert_allclose(bound, scipy.special.logsumexp(weights, axis=0, b=1 / 20))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 11, 12, 34, 35])
+def test_likelihood_in_uneven_pieces_is_that_of_the_whole(rows, monkeypatch):
+    """Seven draws for five examples with labels, `rows` pairs at a time: over examples, over draws, both uneven."""
+    model = VAE(3, 2, hidden=(4,), labels=3).double()
+    x, y, z = torch.randn(5, 3).double(), torch.tensor([2, 0, 1, 1, 0]), torch.randn(7, 5, 2).double()
+    whole = model.decode(z, y).log_prob(x)
+    monkeypatch.setattr(inference.bounds, "decoded_size", lambda *_: 2**22 // rows)
+    with torch.no_grad():
+        torch.testing.assert_close(inference.bounds.log_likelihood(model, x, z, y), whole)
+
+
+@pytest.mark.parametrize("points", [1, 7, 60])
+def test_grid_in_uneven_pieces_is_the_whole_grid(points, monkeypatch):
+    model = VAE(3, 1, hidden=(4,), labels=3).double()
+    x, y = torch.randn(5, 3).double(), torch.tensor([2, 0, 1, 1, 0])
+    grid = grid_posterior(model, x, side=64, y=y)
+    monkeypatch.setattr(inference.grid, "decoded_size", lambda *_: 2**20 // points)
+    pieces = grid_posterior(model, x, side=64, y=y)
+    torch.testing.assert_close(pieces.log_px, grid.log_px)
+    torch.testing.assert_close(pieces.log_posterior, grid.log_posterior)
+    z = grid.points[:, None].expand(64, 5, 1)
+    with torch.no_grad():
+        joint = (model.decode(z, y).log_prob(x) + model.prior().log_prob(z)).T
+    torch.testing.assert_close(grid.log_posterior + grid.log_px[:, None], joint)
 
 
 def test_discrete_latents_have_a_bound_too():
@@ -197,6 +235,24 @@ def test_both_gradients_have_the_mean_of_the_closed_form(baseline):
         assert ((g.mean(0) - truth).abs() < 5 * g.std(0) / 200).all()
     path, score = estimates
     assert (score.var(0) > path.var(0)).all()
+
+
+def test_each_draw_is_measured_against_the_others_alone():
+    """Three draws, so that a mean which held the draw itself would be off by a half; log p(x, z) by scipy."""
+    model, x = Linear(), Linear().data(2)
+    mean, std = torch.tensor([[0.3, -0.4], [1.0, 0.2]]).double(), torch.tensor([[0.6, 0.4], [1.1, 0.8]]).double()
+    torch.manual_seed(5)
+    found = gradient_samples(model, x, factorized(mean, std), 3, baseline=True)[1]
+    torch.manual_seed(5)
+    noise = torch.randn(3, 2, 2, dtype=torch.float64).numpy()
+    z = mean.numpy() + std.numpy() * noise
+    W, b, log_normal = model.W.detach().numpy(), model.b.detach().numpy(), scipy.stats.norm.logpdf
+    f = log_normal(x.numpy(), z @ W.T + b, model.std).sum(-1) + log_normal(z).sum(-1)
+    f -= log_normal(z, mean.numpy(), std.numpy()).sum(-1)
+    slope = np.concatenate([noise / std.numpy(), noise**2 - 1], -1)  # of log q with respect to (mean, log_std)
+    for s, (first, second) in enumerate(((1, 2), (0, 2), (0, 1))):
+        rest = f[s] - (f[first] + f[second]) / 2
+        np.testing.assert_allclose(found[s], rest[:, None] * slope[s])
 
 
 def test_baseline_lowers_the_variance_of_the_score_function():

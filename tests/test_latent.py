@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import mutual_info_score
@@ -244,6 +245,35 @@ def test_dci_knows_each_factor_as_far_as_the_codes_tell():
     assert score.informativeness == pytest.approx(score.known.mean().item())
 
 
+def test_dci_is_its_definition_with_idle_latents_and_unequal_ones():
+    """Two latents tell of the factors, one is noise, one constant: both scores from `importance`, by scipy."""
+    a, b = torch.randint(0, 3, (2, 1500), generator=torch.Generator().manual_seed(0))
+    z = codes(1500, 4, seed=8)
+    z[:, 0] = a + b + 0.1 * z[:, 0]
+    z[:, 1] = b + 0.3 * z[:, 1]
+    z[:, 3] = 0.0
+    score = dci(z, {"a": a, "b": b})
+    R = score.importance.numpy()
+    np.testing.assert_allclose(R.sum(0), 1)
+    assert (R[3] == 0).all() and 0 < R[2].sum() < 0.2 < R[0].sum() < R[1].sum()
+    each = 1 - scipy.stats.entropy(R[:3], base=2, axis=1)  # of the latents that are used; axis 1 is over factors
+    assert score.disentanglement == pytest.approx((R[:3].sum(1) * each).sum() / 2)
+    assert score.completeness == pytest.approx((1 - scipy.stats.entropy(R, base=4, axis=0)).mean())
+
+
+def test_a_class_that_is_held_out_or_kept_as_a_whole_leaves_dci_a_number():
+    """The one rare example is held out (no tree can split) or kept (guessing makes no mistake): nothing is known."""
+    g = torch.Generator().manual_seed(0)
+    z, common = codes(60, 3), torch.randint(0, 2, (60,), generator=g)
+    z[:, 0] += 5 * common
+    rare = (torch.arange(60) == 7).long()
+    for seed in range(6):  # 60 examples, 20 held out
+        score = dci(z, {"common": common, "rare": rare}, seed=seed)
+        assert score.known[0] > 0.8 and score.known[1] == 0 and score.importance.isfinite().all()
+        torch.testing.assert_close(score.importance.sum(0), torch.ones(2).double())
+        assert 0 <= score.disentanglement <= 1 and 0 <= score.completeness <= 1 and score.informativeness > 0.4
+
+
 def test_active_units_are_those_whose_mean_moves():
     means = codes(500) * torch.tensor([1.0, 0.2, 0.05, 0.0]).double() + 3.0
     assert active_units(means).tolist() == [True, True, False, False]
@@ -309,7 +339,8 @@ def test_scores_refuse_what_is_not_finite_or_does_not_vary():
             with pytest.raises(ValueError, match="constant 'c'"):
                 score(z, v | {"c": constant})
     with pytest.raises(ValueError, match="held out"):
-        dci(z[:3], {"a": torch.arange(3), "b": torch.arange(3.0)})
+        dci(z[:14], {"a": torch.arange(14), "b": torch.arange(14.0)})
+    assert dci(z[:15], {"a": torch.arange(15), "b": torch.arange(15.0)}).importance.isfinite().all()
 
 
 def test_counting_adds_what_the_docstring_says():

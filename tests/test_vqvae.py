@@ -108,6 +108,15 @@ def test_usage_and_perplexity_count_codes():
     assert model.perplexity(x[:1]) == pytest.approx(1.0)
 
 
+def test_usage_is_a_share_of_all_positions():
+    """Three positions an example: a picture is three answers, and uneven ones."""
+    model, x = bare(codes=5, positions=3), data(n=4, positions=3)
+    share = np.bincount(nearest(model, x)[0].ravel(), minlength=5) / 12
+    assert len(set(share)) > 2
+    np.testing.assert_allclose(model.usage(x), share, rtol=1e-6)
+    assert model.perplexity(x) == pytest.approx(math.exp(scipy.stats.entropy(share)), rel=1e-6)
+
+
 def test_dead_codes_are_revived_on_features_and_live_ones_stay():
     model = bare(codes=4)
     with torch.no_grad():
