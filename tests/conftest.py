@@ -1,13 +1,20 @@
 """What all tests share: one thread, seeds, no user settings; the order and the grouping of a parallel run."""
 
+import locale
 import os
 import re
 import shutil
+import signal
+import sys
 import tempfile
 from collections import defaultdict
 
 # Before torch is imported: it reads them once.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg", "GDM_QUIET": "1"}
+
+# A script's background commands and some runners start with Ctrl-C ignored, and children inherit that; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -20,6 +27,8 @@ PARTS = {"notebooks": "test_notebooks.py", "mutants": "test_mutants.py", "browse
 
 
 def pytest_configure(config) -> None:
+    if locale.getencoding().lower() != "utf-8" and not sys.flags.utf8_mode:
+        pytest.exit(f"needed UTF-8, got {locale.getencoding()}; try gdm test, or PYTHONUTF8=1", 2)
     config.addinivalue_line("markers", "xdist_group(name): tests that share a worker")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         # Models that explorers train are trained once a run, and never taken from an earlier one.

@@ -99,6 +99,16 @@ def test_second_build_changes_no_byte_whatever_the_user_set(chapter, tmp_path, m
     assert (chapter.notebook.read_bytes(), chapter.notebook.stat().st_mtime_ns) == before
 
 
+def test_environment_of_a_kernel_is_the_courses_own(monkeypatch):
+    for name in ("GDM_EXPORT", "GDM_MODELS", "GDM_STAGE_LINKS", "GDM_DATA", "OMP_NUM_THREADS", "HOME"):
+        monkeypatch.setenv(name, "the user's")
+    with kernels.clean() as env:
+        kept = {name for name, value in env.items() if value == "the user's"}
+        assert kept == {"GDM_DATA", "HOME"} and not os.path.exists(env["GDM_MODELS"]) and env["OMP_NUM_THREADS"] == "1"
+    with kernels.clean(OMP_NUM_THREADS="2", GDM_EXPORT="1", MATPLOTLIBRC="mine") as env:
+        assert (env["OMP_NUM_THREADS"], env["GDM_EXPORT"], env["MATPLOTLIBRC"]) == ("2", "1", "mine")
+
+
 FAILURES = {
     "raise ValueError('no luck')": "ValueError: no luck",
     "from gdm_core.course.claims import claim\nclaim('the gap', 2.0, below=1)": "✗ the gap: needed ≤ 1, got 2",
@@ -269,7 +279,7 @@ get_ipython().events.register("pre_execute", lambda: time.sleep(60))
 """
 
     @contextlib.contextmanager
-    def sleepy():
+    def sleepy(**_):
         with kernels.clean() as env:
             startup = Path(env["IPYTHONDIR"]) / "profile_default" / "startup"
             startup.mkdir(parents=True)

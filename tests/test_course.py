@@ -1,6 +1,7 @@
 """Chapters, the start page, the doctor, the command line, and JupyterLab as `gdm lab` starts it."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -49,6 +50,7 @@ def test_chapters_in_order(course):
         ("# # 03: Names\n#\n# Some text. Is it 0.5? *About 5 min.*", "Names", "Is it 0.5?", 5),
         ("# # 3D shapes\n#\n# ## Part?\n#\n# What is a shape?", "3D shapes", "What is a shape?", None),
         ("# # Plain\n#\n# No question.", "Plain", "", None),
+        ("# # Two\n#\n# Why 2 minima in 3 min-max games?\n#\n# 25 min", "Two", "Why 2 minima in 3 min-max games?", 25),
         ("# Text alone", "03_x", "", None),
     ],
 )  # fmt: skip
@@ -200,7 +202,17 @@ def test_build_and_lint_say_what_happened(course, monkeypatch, capsys):
     assert cli.main(["lint", "1"]) == 0 and capsys.readouterr().out == "✓ 01_first\n"
     assert cli.main(["lint"]) == 1
     assert "✗ 02_second\n  needed 02_second.ipynb built" in capsys.readouterr().out
+    assert cli.main(["lint", "2"]) == 1 and capsys.readouterr().out.count("needed") == 1  # one complaint is enough
     assert cli.main(["build", "5"]) == 2
+
+
+def test_a_terminal_without_our_characters_shows_others(course, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert cli.main(["lint", "1"]) == 1 and cli.main(["\N{GREEK SMALL LETTER BETA}"]) == 2
+    sys.stdout.flush(), sys.stderr.flush()
+    assert sys.stdout.buffer.getvalue().startswith(b"? 01_first\n  needed 01_first.ipynb built")
+    assert b"got '?'; try" in sys.stderr.buffer.getvalue()
 
 
 @pytest.fixture

@@ -61,12 +61,22 @@ def test_good_notebook_has_no_complaints(good):
     assert complaints(chapter, nb) == []
 
 
+def put(*outputs):
+    """Behind something harmless, since all outputs of a cell are looked at."""
+    harmless = output("display_data", data={"image/png": "aaaa", "text/plain": "<Figure>"})
+    return lambda nb, code: code[5].outputs.extend([harmless, *outputs])
+
+
 def show(**content):
-    return lambda nb, code: code[5].outputs.append(output("display_data", data=content))
+    return put(output("display_data", data=content))
 
 
 def write_to(stream, text):
-    return lambda nb, code: code[5].outputs.append(output("stream", name=stream, text=text))
+    return put(output("stream", name=stream, text=text))
+
+
+def result(text):
+    return put(output("execute_result", execution_count=6, data={"text/plain": text}))
 
 
 def count(i, number):
@@ -78,7 +88,7 @@ FAULTS = {
     "one-cell-not-run": (count(3, None), "needed cells run once"),
     "out-of-order": (count(3, 7), "needed cells run once"),
     "error": (
-        lambda nb, code: code[5].outputs.append(output("error", ename="KeyError", evalue="'x'", traceback=[])),
+        put(output("error", ename="KeyError", evalue="'x'", traceback=[])),
         "cell 8: needed no error, got KeyError: 'x'",
     ),
     "warning": (write_to("stderr", "UserWarning: no\n  more"), "needed nothing on stderr, got 'UserWarning: no'"),
@@ -88,6 +98,13 @@ FAULTS = {
     "widget": (show(**{"application/vnd.jupyter.widget-view+json": {}}), "got application/vnd.jupyter.widget-view"),
     "address": (show(**{"text/plain": "[<Line2D object at 0x7f12ab34cd56>]"}), "got an address"),
     "printed-address": (write_to("stdout", "<object at 0x7f12ab34cd56>\n"), "got an address"),
+    "value": (result("0.8530908913810173"), "cell 8: needed numbers that every processor prints, got 0.85309089138"),
+    "single": (result("-1.1920929e-07"), "got 1.1920929e-07"),
+    "values": (result("{'a': 1, 'b': [2, 31.0345678]}"), "got 31.0345678"),
+    "tensor": (result("tensor([0.1000, 0.1235],\n       requires_grad=True)"), "got 0.1235"),
+    "array": (result("array([0.5   , 1.2345])"), "got 1.2345"),
+    "printed-value": (write_to("stdout", "✓ one: 1 (needed ≤ 2)\nloss 2.71828182\n"), "got 2.71828182"),
+    "shown-value": (show(**{"text/markdown": "**2.71828182**"}), "got 2.71828182"),
     "widget-state": (lambda nb, code: nb.metadata.update(widgets={}), "needed no stored widget state"),
     "no-stamp": (lambda nb, code: nb.metadata.pop("gdm"), "got those of no stamped build"),
     "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),
@@ -108,6 +125,40 @@ def test_fault_in_the_notebook(good, fault):
     change(nb, code)
     found = complaints(chapter, nb)
     assert len(found) == 1 and complaint in found[0] and "; " in found[0], found
+
+
+SAME_EVERYWHERE = [
+    "2",
+    "1797",
+    "12345678901",
+    "0.853",
+    "12.3456",
+    "1000.0",
+    "2.5e-07",
+    "'2.13.0+cpu'",
+    "version 3.11.12345678.1",
+    "tensor([0.5000, 1.0000])",
+    "tensor([1, 2, 3])",
+    "torch.Size([20000, 28])",
+    "0x1.999999999999ap-4",
+]
+
+
+@pytest.mark.parametrize("text", SAME_EVERYWHERE)
+def test_result_that_every_processor_prints(good, text):
+    chapter, nb, code = good
+    result(text)(nb, code)
+    assert complaints(chapter, nb) == []
+
+
+def test_digits_that_no_replay_compares(good):
+    """Lines of claims may move a little, of an explorer the title is compared, and an ignored cell not at all."""
+    chapter, nb, code = good
+    code[1].outputs[0].text += "✓ two ways: 2.8354321 (needed 2.8354321 ± 1e-07)\n"
+    words = {"image/png": "aaaa", "text/plain": "An explorer: z = 0.123456789"}
+    put(output("execute_result", execution_count=6, data=words))(nb, code)
+    code[3].outputs.append(output("display_data", data={"text/plain": "0.123456789"}))
+    assert complaints(chapter, nb) == []
 
 
 def test_path_of_this_machine(good, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import machines
 import pytest
 
 from gdm_core.course import kernels, replay, start
@@ -22,18 +23,21 @@ def test_lint(chapter):
     assert not complaints, "\n".join(complaints)
 
 
-# Each notebook alone on a worker: none waits for another.
+# Each notebook alone on a worker: none waits for another.  Each on a machine of its turn, most not on this one.
 REPLAYS = [
-    pytest.param(c, id=c.name, marks=[pytest.mark.slow, pytest.mark.xdist_group(f"replay-{c.name}")]) for c in LECTURES
+    pytest.param(c, m, id=c.name, marks=[pytest.mark.slow, pytest.mark.xdist_group(f"replay-{c.name}")])
+    for c, m in zip(LECTURES, machines.turns(c.source for c in LECTURES))
 ]
 
 
-@pytest.mark.parametrize("chapter", REPLAYS)
-def test_replay_prints_the_committed_outputs(chapter):
+@pytest.mark.parametrize("chapter, machine", REPLAYS)
+def test_replay_prints_the_committed_outputs(chapter, machine):
     assert chapter.notebook.is_file(), f"needed {chapter.notebook.name}, got none; try gdm build {chapter.number}"
-    with kernels.clean(GDM_MODELS=os.environ["GDM_MODELS"]) as env:  # those that this run of the tests has trained
+    models = os.environ["GDM_MODELS"]  # those that this run of the tests has trained
+    with kernels.clean(GDM_MODELS=models, **machines.MACHINES[machine]) as env:
         done = subprocess.run(replay.command(chapter.notebook), env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    played = f"played: {machine} {machines.MACHINES[machine]}\n"
+    assert done.returncode == 0, played + done.stdout[-6000:] + done.stderr[-2000:]
 
 
 def test_no_notebook_without_a_source():

@@ -24,7 +24,7 @@ print("got", PROFILE, DATASET, DEVICE, SEED)
 FAILS = """
 # %%
 from gdm_core.course.claims import claim
-claim("the gap", float(SEED), below=1);
+claim("the gap", float(SEED), below=1)
 
 # %%
 print("never")
@@ -99,17 +99,24 @@ def test_failure_names_cell_and_error(done):
 
 @pytest.fixture
 def chapter(tmp_path):
-    return tiny_course.make(tmp_path, _01_a="\n# %%\nx = 1\n")[0]
+    (chapter,) = tiny_course.make(tmp_path, _01_a="\n# %%\nx = 1\n")
+    chapter.source.write_text(chapter.source.read_text().replace("SEED = 0", "SEED = 0\nRATE = 0.1"))
+    return chapter
 
 
 @pytest.mark.parametrize(
     "parameters, said",
     [
-        ({"SED": 1}, r"a parameter of 01_a \(PROFILE, DATASET, DEVICE, SEED\), got 'SED'; try SEED"),
+        ({"SED": 1}, r"a parameter of 01_a \(PROFILE, DATASET, DEVICE, SEED, RATE\), got 'SED'; try SEED"),
         ({"PROFILE": "fasst"}, "PROFILE of 01_a to be one of 'fast', 'full', got 'fasst'; try 'fast'"),
         ({"DATASET": "fashion"}, "DATASET of 01_a to be one of 'digits', 'mnist', got 'fashion'"),
         ({"SEED": "one"}, "SEED of 01_a as int, got 'one'; try SEED=0"),
         ({"SEED": 1.5}, "SEED of 01_a as int"),
+        ({"SEED": True}, "SEED of 01_a as int, got True"),
+        ({"SEED": -1}, "an integer SEED from 0 to 2147483647, got -1; try SEED=0"),
+        ({"SEED": 2**31}, "an integer SEED from 0 to 2147483647, got 2147483648"),
+        ({"RATE": True}, "RATE of 01_a as float, got True; try RATE=0.1"),
+        ({"RATE": float("inf")}, "a finite RATE of 01_a, got inf; try RATE=0.1"),
         ({"DEVICE": 1}, "DEVICE of 01_a as str"),
     ],
 )
@@ -120,7 +127,8 @@ def test_refused_before_anything_runs(chapter, tmp_path, parameters, said):
 
 
 def test_accepted(chapter):
-    runner.check(chapter, {"PROFILE": "full", "DATASET": "digits", "DEVICE": "cuda:1", "SEED": 3})
+    runner.check(chapter, {"PROFILE": "full", "DATASET": "digits", "DEVICE": "cuda:1", "SEED": 3, "RATE": 1})
+    runner.check(chapter, {"SEED": runner.LAST_SEED, "RATE": 0.5})
     runner.check(chapter, {})
 
 
@@ -166,6 +174,13 @@ def test_devices(monkeypatch):
         (["--set", "COLOR=red"], "got 'COLOR'"),
         (["--set", "COLOR"], "--set NAME=VALUE"),
         (["--device", "gpu"], "a device"),
+        (["--set", "DEVICE=gpu"], "a device"),
+        (["--seed", "-1"], "SEED"),
+        (["--set", "SEED=-1"], "SEED"),
+        (["--set", "RATE=True"], "RATE"),
+        (["--set", "RATE=1e999"], "RATE"),
+        (["--out", "pyproject.toml"], "a folder to write to"),
+        (["--out", "pyproject.toml/run"], "a folder to write to"),
     ],
 )
 def test_command_refuses_with_exit_code_2(chapter, tmp_path, monkeypatch, capsys, arguments, said):
@@ -174,6 +189,16 @@ def test_command_refuses_with_exit_code_2(chapter, tmp_path, monkeypatch, capsys
     error = capsys.readouterr().err
     assert error.startswith("gdm: needed ") and said in error and "; try " in error
     assert not (tmp_path / "build").exists()
+
+
+def test_auto_is_a_device_before_it_reaches_a_chapter(chapter, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    seen = []
+    monkeypatch.setattr(runner, "run", lambda picked, parameters, folder: seen.append(parameters) or [])
+    for arguments in (["--device", "auto"], ["--set", "DEVICE=auto"]):
+        assert cli.main(["run", *arguments]) == 0
+    assert seen == [{"DEVICE": "cpu"}] * 2
 
 
 def test_table_is_aligned_and_names_failures():

@@ -5,6 +5,7 @@ import http.cookiejar
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import urllib.error
@@ -217,7 +218,9 @@ def test_what_the_studio_does_not_show(server):
         urllib.request.urlopen(request)  # a name that was made to point here
 
 
-def test_ctrl_c_ends_it_with_all_kernels(tmp_path):
+def test_ctrl_c_ends_it_with_all_kernels_and_nohup_keeps_it(tmp_path, monkeypatch):
+    nohup = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    monkeypatch.setattr(servers, "SERVE", nohup + servers.SERVE)
     tiny_course.make(tmp_path, _01_first=TITLED)
     servers.notebook(tmp_path / "pages" / "level.ipynb", PICTURE)
     with servers.studio(tmp_path / "pages", tmp_path, ahead=1, host="0.0.0.0", base="/deep/") as running:
@@ -229,6 +232,8 @@ def test_ctrl_c_ends_it_with_all_kernels(tmp_path):
             stranger.get("api/kernels/00000000-0000-0000-0000-000000000000")
         assert "Deep generative models" in stranger.get(f"studio/?token={token}")
         kernels = until(running.kernels, 60, "a kernel ahead")
+        running.process.send_signal(signal.SIGHUP)
+        assert "Deep generative models" in stranger.get(f"studio/?token={token}")
         took = servers.close(running)
         assert running.process.returncode == 0 and took < 15
         assert "Traceback" not in running.said() and "The studio is closed." in running.said()

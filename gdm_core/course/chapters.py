@@ -62,7 +62,7 @@ class Chapter:
     @property
     def minutes(self) -> int | None:
         """How long a reader needs, where the opening says so."""
-        found = re.search(r"(\d+)\s*min", self.opening)
+        found = re.search(r"(\d+)\s*min(?:utes?)?(?![\w-])", self.opening)
         return int(found[1]) if found else None
 
 

@@ -21,8 +21,12 @@ class ClaimFailed(AssertionError):
         return [f"✗ {self}"]
 
 
-def claim(text: str, measured, *, below=None, above=None, near=None, within=None, digits: int = 3, unit: str = ""):
+def claim(
+    text: str, measured, *, below=None, above=None, near=None, within=None, digits: int = 3, unit: str = ""
+) -> None:
     """Print one line if `measured` is as needed, raise otherwise.
+
+    It returns nothing: the value at the end of a cell would be printed with digits that only one processor computes.
 
     Args:
         text: what is claimed, in words, on one line.
@@ -34,19 +38,14 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
             of magnitude.
         unit: printed after the number.
 
-    Returns:
-        `measured` as a Python number.
-
     Raises:
         ClaimFailed: the claim is false, the number is not finite, or a number came without a criterion.
         ValueError: `measured` is no single number, or the criterion makes no sense.
 
     >>> claim("EM never lowers the likelihood: smallest step", 1.234e-9, above=0, unit="nats")
     ✓ EM never lowers the likelihood: smallest step 1.23e-09 nats (needed ≥ 0)
-    1.234e-09
     >>> claim("two ways to one number: difference", 3.1e-16, below=1e-10)
     ✓ two ways to one number: difference ≤ 1e-13 (needed ≤ 1e-10)
-    3.1e-16
     >>> claim("the two losses agree", 0.25, near=0.3, within=0.01)
     Traceback (most recent call last):
         ...
@@ -64,7 +63,7 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
         if not value:
             raise ClaimFailed(f"{text}: needed True, got False")
         print(f"{MARK} {text}")
-        return value
+        return
 
     suffix = unit if unit == "%" else f" {unit}" if unit else ""
     if not math.isfinite(value):
@@ -82,7 +81,6 @@ def claim(text: str, measured, *, below=None, above=None, near=None, within=None
             break
     colon = "" if ":" in text else ":"
     print(f"{MARK} {text}{colon} {shown}{suffix} (needed {' and '.join(wanted)})")
-    return value
 
 
 def spell(number: float, digits: int = 3) -> str:

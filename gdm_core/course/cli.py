@@ -108,10 +108,11 @@ def run(arguments: list[str]) -> int:
         parser.add_argument("--out", type=Path, help="folder for the results, build/run by default")
 
     chosen = _parse(run, arguments, options)
-    parameters = {name.upper(): getattr(chosen, name) for name in ("profile", "dataset", "seed")}
-    parameters["DEVICE"] = chosen.device and runner.device(chosen.device)
+    parameters = {name.upper(): getattr(chosen, name) for name in ("profile", "dataset", "device", "seed")}
     parameters = {name: value for name, value in parameters.items() if value is not None}
     parameters |= dict(map(_assignment, chosen.set))
+    if isinstance(parameters.get("DEVICE"), str):
+        parameters["DEVICE"] = runner.device(parameters["DEVICE"])
     home = chapters.root()
     folder = chosen.out or home / "build" / "run"
     rows = runner.run(chapters.choose(chosen.names, chapters.chapters(home=home)), parameters, folder)
@@ -128,7 +129,7 @@ def test(arguments: list[str]) -> int:
     cores = min(doctor.cpus(), 4)
     # Groups (see tests/conftest.py) keep what shares a kernel or a model on one worker, the long ones first.
     workers = ["-n", str(cores), "--dist", "loadgroup", "--no-loadscope-reorder"] if cores > 1 else []
-    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1", "PYTHONUTF8": "1"}
     os.chdir(chapters.root())
     return _become(
         [sys.executable, "-m", "pytest", "--doctest-modules", "-rfEs", *workers, "gdm_core", "tests", *arguments]
@@ -176,6 +177,9 @@ COMMANDS = {f.__name__: f for f in (lab, app, build, lint, run, export, test, mu
 def main(arguments: list[str] | None = None) -> int:
     """The entry point; returns the exit code, 2 for what could not be understood."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without ✓ shows ? in its place
+            stream.reconfigure(errors="replace")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print("gdm COMMAND [...]; gdm COMMAND --help says more\n")
         for name, function in COMMANDS.items():

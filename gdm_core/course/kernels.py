@@ -10,6 +10,7 @@ from jupyter_client.utils import ensure_async
 
 SPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 START_SECONDS = 60
+DATA = ("GDM_DATA", "GDM_MIRRORS")  # where data sets lie; what is in them is checked
 
 
 class KernelHung(RuntimeError):
@@ -19,14 +20,15 @@ class KernelHung(RuntimeError):
 def settings() -> dict[str, str]:
     """Environment variables that take the machine out of a notebook's output.
 
-    One thread, since two sum in another order; a fixed name for cells in warnings; no progress bars; matplotlib
-    inline and plotly as data, whatever the user's defaults.
+    One thread, since two sum in another order; UTF-8 whatever the locale; a fixed name for cells in warnings; no
+    progress bars; matplotlib inline and plotly as data, whatever the user's defaults.
     """
     return {
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
         "MKL_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",
         "GDM_QUIET": "1",
         "IPYKERNEL_CELL_NAME": "<cell>",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -38,11 +40,16 @@ def settings() -> dict[str, str]:
 @contextmanager
 def clean(**extra: str) -> Iterator[dict[str, str]]:
     """A whole environment for a kernel that owes nothing to this user: no start-up files, no matplotlib style, no
-    models that an explorer trained before."""
+    models that an explorer trained before, nothing that changes what the course does but the place of its data.
+
+    Args:
+        extra: variables that win over all others, such as OMP_NUM_THREADS="2" or GDM_EXPORT="1".
+    """
     with tempfile.TemporaryDirectory(prefix="gdm-kernel-") as folder:
         own = {"IPYTHONDIR": folder, "GDM_MODELS": os.path.join(folder, "models"), "MATPLOTLIBRC": _no_style(folder)}
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-        yield {**os.environ, **settings(), **own, "PATH": path, **extra}
+        machine = {k: v for k, v in os.environ.items() if not k.startswith("GDM_") or k in DATA}
+        yield {**machine, **settings(), **own, "PATH": path, **extra}
 
 
 def probe(client, then: Callable[[int | None], None] | None = None) -> Callable:

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gdm_core.course.chapters import Chapter
+from gdm_core.course.claims import MARK
 from gdm_core.course.notebooks import SOLUTION, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
 
@@ -20,6 +21,9 @@ PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
 LARGEST = 2_000_000
 IGNORED = "nbval-ignore-output"
 IGNORED_SHARE = 0.2
+# A number with a decimal point: three digits are the same on every processor, what Python and torch print are more.
+DECIMAL = re.compile(r"(?<![\w.])(\d*\.\d+)(?:[eE][-+]?\d+)?(?!\w|\.\d)")
+WRITTEN, OF_A_TENSOR = 6, 3  # significant digits that a person may have chosen to print; that the repr of a tensor may
 MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", "application/vnd.plotly.v1+json"}
 
 
@@ -45,6 +49,7 @@ def lint(chapter: Chapter) -> list[str]:
         *_parameters(nb),
         *_counts(nb, build),
         *_outputs(nb, str(path.resolve().parent.parent)),
+        *_digits(nb),
         *_ignored(nb),
         *_readouts(nb),
     ]
@@ -136,6 +141,30 @@ def _outputs(nb: NotebookNode, home: str) -> Iterator[str]:
                 yield where + f"needed no path of this machine, got {home}; try printing the file's name"
     if "widgets" in nb.metadata:
         yield "needed no stored widget state, got some; try gdm build"
+
+
+def _digits(nb: NotebookNode) -> Iterator[str]:
+    """No number in more digits than two processors agree on, where the replay compares text to the letter."""
+    for number, cell in enumerate(nb.cells, 1):
+        if IGNORED not in cell.metadata.get("tags", ()):
+            for text in filter(None, map(_compared, cell.get("outputs", ()))):
+                kept = OF_A_TENSOR if re.search(r"\b(?:tensor|array)\(", text) else WRITTEN
+                long = [m[0] for m in DECIMAL.finditer(text) if len(m[1].replace(".", "").strip("0")) > kept]
+                if long:
+                    yield (
+                        f"cell {number}: needed numbers that every processor prints, got {long[0]}; "
+                        "try claim(...), fewer digits, or ending the line with `;`"
+                    )
+
+
+def _compared(output: NotebookNode) -> str:
+    """What a replay compares to the letter: not the lines of claims, nor the words of an explorer."""
+    if output.output_type == "stream":
+        return "\n".join(line for line in output.text.splitlines() if not line.startswith(MARK))
+    data = output.get("data", {})
+    if output.output_type == "execute_result" and "image/png" in data:
+        return ""
+    return "\n".join(str(text) for mime, text in data.items() if mime.startswith("text/"))
 
 
 def _ignored(nb: NotebookNode) -> Iterator[str]:

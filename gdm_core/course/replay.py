@@ -24,8 +24,8 @@ from nbval.plugin import IPyNbCell
 
 from gdm_core.course.claims import MARK
 from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
+from gdm_core.course.notebooks import CELL_SECONDS
 
-CELL_SECONDS = 120
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 WITHIN = re.compile(rf"± ({NUMBER.pattern})")
 PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
@@ -34,6 +34,7 @@ PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
 def command(*notebooks: Path) -> list[str]:
     """The command that replays `notebooks`; run it in the environment of `kernels.clean`."""
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "gdm_core.course.replay", "--color=no"]
+    # As long as a build may take: this is for a kernel that hangs, since one that died is noticed at once.
     nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", "--noconftest"]
     return [sys.executable, "-m", "pytest", *options, *nbval, *map(str, notebooks)]
 

@@ -9,6 +9,7 @@ import csv
 import difflib
 import io
 import logging
+import math
 import os
 import re
 import tempfile
@@ -28,9 +29,10 @@ from gdm_core.course.kernels import START_SECONDS, probe, settings, twice
 from gdm_core.course.memory import Watch
 from gdm_core.course.notebooks import read_source, write
 from gdm_core.files import atomic_write
-from gdm_core.validate import bad, choice
+from gdm_core.validate import bad, choice, integer
 
 PROFILES = ("fast", "full")
+LAST_SEED = 2**31 - 1  # a chapter counts on from its seed, and numpy takes no more than 32 bits
 # Evaluated in the kernel after its last cell.
 GPU_MEMORY = (
     "(lambda torch: torch.cuda.max_memory_allocated() / 2**20 if torch and torch.cuda.is_initialized() else 0.0)"
@@ -58,11 +60,16 @@ def run(picked: list[Chapter], parameters: dict, folder: Path) -> list[Row]:
     that was running.
 
     Raises:
-        ValueError: a parameter that a chapter does not have or cannot take, before anything runs.
+        ValueError: a parameter that a chapter does not have or cannot take, or a folder that cannot be written to,
+            before anything runs.
     """
     for chapter in picked:
         check(chapter, parameters)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "table.txt").touch()
+    except OSError as error:
+        raise bad("a folder to write to", f"{folder} ({error.strerror})", "--out with another") from None
     rows = []
     for chapter in picked:
         print(f"{chapter.name} ...", flush=True)
@@ -84,8 +91,12 @@ def check(chapter: Chapter, parameters: dict) -> None:
             near = difflib.get_close_matches(name, declared, n=1, cutoff=0.3) or list(declared) or ["no parameters"]
             raise bad(f"a parameter of {chapter.name} ({', '.join(declared) or 'it has none'})", repr(name), near[0])
         default = ast.literal_eval(declared[name]["default"])
-        if type(value) is not type(default) and not (isinstance(value, int) and isinstance(default, float)):
+        if type(value) is not type(default) and not (type(value) is int and type(default) is float):
             raise bad(f"{name} of {chapter.name} as {type(default).__name__}", repr(value), f"{name}={default!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise bad(f"a finite {name} of {chapter.name}", repr(value), f"{name}={default!r}")
+        if name == "SEED":
+            integer(name, value, 0, LAST_SEED)
         options = re.findall(r"(?<=[\"'])[\w.-]+(?=[\"'])", declared[name]["help"])
         if name == "PROFILE":
             options = PROFILES

@@ -77,7 +77,7 @@ kl = (p * (log_truth(line) - one_bump.log_prob(line))).sum() * step
 claim("the true density integrates to 1", p.sum() * step, near=1, within=1e-6, digits=6)
 claim("one Gaussian loses, per example", kl, above=0.1, digits=2, unit="nats")
 claim("density at the Gaussian's peak, as a share of the highest true density",
-      log_truth(one_bump.mean[None])[0].exp() / p.max(), below=0.7);
+      log_truth(one_bump.mean[None])[0].exp() / p.max(), below=0.7)
 
 # %% [markdown] tags=["read-out"]
 # The Gaussian puts its highest density between the bumps, and it loses 0.37 nats on every example. The loss is a
@@ -153,7 +153,7 @@ claim("averaged over the data the responsibilities are the prior, largest differ
 far = torch.tensor([60.0], dtype=torch.float64)
 claim("in plain probabilities x = 60 gives 0/0", (weights * Normal(means, stds).log_prob(far[:, None]).exp()).sum() == 0)
 claim("in logarithms the responsibilities there still sum to one",
-      log_joint(far, weights, means, stds).softmax(1).sum(), near=1, within=1e-12);
+      log_joint(far, weights, means, stds).softmax(1).sum(), near=1, within=1e-12)
 
 # %% [markdown]
 # The library says the same in one line: a `GMM` has full covariance matrices, any number of features, and the same words
@@ -163,7 +163,7 @@ claim("in logarithms the responsibilities there still sum to one",
 twin = GMM(3, 1).double()
 twin.set(weights, means[:, None], stds[:, None, None] ** 2)
 claim("library and bare code agree on log p(x)", (twin.log_prob(line[:, None]) - log_truth(line)).abs().max(), below=1e-10)
-claim("and on p(z | x)", (twin.responsibilities(line[:, None]) - r).abs().max(), below=1e-10);
+claim("and on p(z | x)", (twin.responsibilities(line[:, None]) - r).abs().max(), below=1e-10)
 
 # %% [markdown]
 # ## 1.4 Learning without labels: EM
@@ -210,7 +210,7 @@ for i, value in enumerate(model.em(blobs, 60)):  # a generator: each turn of the
 
 claim("after 60 iterations library and bare EM agree, largest difference in the means",
       (model.means - bare[1]).abs().max(), below=1e-8)
-claim("smallest gain of an iteration", torch.tensor(likelihood).diff().min(), above=-1e-12, unit="nats");
+claim("smallest gain of an iteration", torch.tensor(likelihood).diff().min(), above=-1e-12, unit="nats")
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.9), sharex=True, sharey=True)
@@ -241,7 +241,7 @@ ax.set(xlabel="EM iteration", ylabel="nats per example", ylim=(-3.4, -2.55), tit
 
 # %%
 claim("EM loses against the truth on unseen data", gap.mean(), below=0.03, unit="nats")
-claim("standard error of that", gap.std() / len(gap) ** 0.5, below=0.005, unit="nats");
+claim("standard error of that", gap.std() / len(gap) ** 0.5, below=0.005, unit="nats")
 
 # %% [markdown]
 # ## 1.5 Why it works: the bound
@@ -297,7 +297,7 @@ kl = (q * (q.log() - posterior)).nan_to_num().sum(1).mean()
 claim("distance between bound and log-likelihood at the dots", touch, below=1e-12, unit="nats")
 claim("bound minus log-likelihood, largest anywhere", above, below=1e-12, unit="nats")
 claim("gap at mean -1 under the first q, minus KL(q, posterior) there",
-      average_log_likelihood(other, x) - bound(other, q, x) - kl, near=0, within=1e-10, unit="nats");
+      average_log_likelihood(other, x) - bound(other, q, x) - kl, near=0, within=1e-10, unit="nats")
 
 # %% [markdown]
 # **Predict before you run.** If you start the left mean at exactly $+0.5$, on top of the middle component, does EM ever
@@ -318,7 +318,7 @@ copies.set(torch.full((3,), 1 / 3), x.mean().expand(3, 1), torch.full((3, 1, 1),
 list(copies.em(x[:, None], 20))
 claim("started on top of the middle bump, the left mean moves in one step by", moved - means[1], below=-0.1)
 claim("three exact copies after 20 iterations, largest difference of their means",
-      copies.means.max() - copies.means.min(), below=1e-9);
+      copies.means.max() - copies.means.min(), below=1e-9)
 
 # %% [markdown]
 # ## 1.6 Two ways to go wrong
@@ -362,7 +362,7 @@ axes[2].set(yticks=[0, 1], yticklabels=list(runs), xlabel="nats per example", yl
 # %%
 share = {m: sum(v > best - 0.02 for v, _ in r) / len(r) for m, r in runs.items()}
 claim("share of k-means++ starts that reach the best optimum", share["k-means++"], above=share["random examples"], digits=2)
-claim("what the worst start loses", best - worst_value, above=0.05, unit="nats");
+claim("what the worst start loses", best - worst_value, above=0.05, unit="nats")
 
 # %% [markdown]
 # **Singularities.** Put one component exactly on one example and let its variance go to zero: the density of that
@@ -433,7 +433,7 @@ ax.set(xlabel="components", ylabel="nats per example", xlim=(0, 30), ylim=(min(v
 # %%
 claim("number of components with the highest held-out likelihood", chosen, near=8, within=0)
 claim("with 24 components training gains over 8", training[-1] - training[counts.index(8)], above=0, unit="nats")
-claim("and held-out data lose", validation[counts.index(8)] - validation[-1], above=3 * error[-1], unit="nats");
+claim("and held-out data lose", validation[counts.index(8)] - validation[-1], above=3 * error[-1], unit="nats")
 
 # %% [markdown]
 # ## 1.8 The same model by gradient
@@ -455,7 +455,7 @@ plotting.curve(range(1, 61), em_values, ax, "EM", color=colors.EXACT, at=0.05, o
 plotting.curve(range(1, 401), [-v for v in history.loss], ax, "gradient (Adam)", color=colors.MODEL, at=0.03, offset=(12, 0))
 ax.set(xscale="log", xlabel="passes over the data", ylabel="nats per example", title="Same start, same top, another road")
 
-claim("where gradient ascent ends, minus where EM ends", -history.loss[-1] - em_values[-1], near=0, within=2e-3, unit="nats");
+claim("where gradient ascent ends, minus where EM ends", -history.loss[-1] - em_values[-1], near=0, within=2e-3, unit="nats")
 
 # %% [markdown]
 # ## 1.9 Real digits
@@ -519,7 +519,7 @@ claim("components chosen on the validation set", k, above=2)
 claim("mixture, nats per test digit: -log p is at most", -test.mean(), below=200, unit="nats")
 claim("standard error", test.std() / len(test) ** 0.5, below=5, unit="nats")
 claim("pixels alone, -log p on the same digits", -independent.mean(), below=200, unit="nats")
-claim("pixels alone lead by", lead.mean(), above=5 * lead.std().item() / len(lead) ** 0.5, digits=2, unit="nats");
+claim("pixels alone lead by", lead.mean(), above=5 * lead.std().item() / len(lead) ** 0.5, digits=2, unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # Look first, then read the numbers. The mixture's samples are rough digits: it knows which pixels go together. The samples

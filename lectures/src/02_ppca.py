@@ -78,7 +78,7 @@ ax.set(xlabel="basis pictures", ylabel="variance kept", ylim=(0, 1.03), title="S
 
 needed = int((kept < 0.99).sum()) + 1
 claim("variance of the rooms that six basis pictures keep", kept[5], below=0.95)
-claim("basis pictures needed to keep 99 % of it", needed, above=6);
+claim("basis pictures needed to keep 99 % of it", needed, above=6)
 
 # %% [markdown]
 # The pictures lie on a six-dimensional surface, and the surface is *curved*: turning hue around the color wheel or
@@ -118,7 +118,7 @@ twin = PPCA(2, 1).double()
 twin.set(W, b, var)
 claim("density by averaging over z, in standard errors from the closed form",
       (likelihoods.mean() - marginal.log_prob(point).exp()).abs() / error, below=4, digits=2)
-claim("library and closed form agree on log p(x)", (twin.log_prob(x) - marginal.log_prob(x)).abs().max(), below=1e-10);
+claim("library and closed form agree on log p(x)", (twin.log_prob(x) - marginal.log_prob(x)).abs().max(), below=1e-10)
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 5))
@@ -169,7 +169,7 @@ for _ in range(200):  # is it a maximum? walk away from it in 200 random directi
     other.set(bare_W + 0.03 * torch.randn_like(bare_W), bare_b + 0.03 * torch.randn_like(bare_b),
               bare_var * torch.exp(0.03 * torch.randn((), dtype=torch.float64)))
     tries.append(other.log_prob(x).mean().item())
-claim("best of 200 neighbors, compared with the closed form", max(tries) - best, below=0, unit="nats");
+claim("best of 200 neighbors, compared with the closed form", max(tries) - best, below=0, unit="nats")
 
 # %% [markdown]
 # **The rotation ambiguity.** Replace $W$ by $WR$ and $z$ by $R^\top z$: the prior is round, so nothing that we can observe
@@ -181,7 +181,7 @@ R, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
 turned = PPCA(8, 3).double()
 turned.set(bare_W @ R, bare_b, bare_var)
 claim("after a random rotation of the latents W changes by", (turned.W - model.W).abs().max(), above=0.1, digits=2)
-claim("and log p(x) by", (turned.log_prob(x) - model.log_prob(x)).abs().max(), below=1e-10, unit="nats");
+claim("and log p(x) by", (turned.log_prob(x) - model.log_prob(x)).abs().max(), below=1e-10, unit="nats")
 
 # %% [markdown]
 # ## 2.4 The posterior: which latents made this x?
@@ -228,7 +228,7 @@ axes[1].set(xlabel="z", yticks=[], xlim=(-4, 4), ylim=(0, exact.max() * 1.2), ti
 claim("exact posterior against the grid, largest difference of density", (exact - on_grid).abs().max(), below=1e-6)
 claim("posterior mean, as a share of PCA's projection",
       (posterior.mean.squeeze() / (((few - b) @ unit) / W.norm())).mean(),
-      near=(W.T @ W / (W.T @ W + 0.6)).item(), within=1e-9);
+      near=(W.T @ W / (W.T @ W + 0.6)).item(), within=1e-9)
 
 # %% [markdown]
 # ## 2.5 The same maximum by EM
@@ -264,7 +264,7 @@ ax.set(yscale="log", xlabel="EM iteration", ylabel="nats below the maximum", tit
 claim("library and bare EM agree on W W'", (learner.W @ learner.W.T - bare[0] @ bare[0].T).abs().max(), below=1e-8)
 claim("EM against the closed form after 400 iterations", best - learner.log_prob(x).mean(), below=1e-6, unit="nats")
 claim("smallest gain of an iteration", torch.tensor(values).diff().min(), above=-1e-10, unit="nats")
-claim("the two W differ, by a rotation of the latents", (learner.W - model.W).abs().max(), above=0.1, digits=2);
+claim("the two W differ, by a rotation of the latents", (learner.W - model.W).abs().max(), above=0.1, digits=2)
 
 # %% [markdown]
 # ## 2.6 How many latents? Real digits
@@ -302,7 +302,7 @@ ax.set(xlabel="latents q", ylabel="nats per picture", title=f"Held-out likelihoo
 claim("latents chosen by held-out likelihood, of 64 dimensions", latents[best_i], above=0)
 claim("noise that is left, standard deviation", linear.var.sqrt(), near=12**-0.5, within=0.05, unit="gray levels")
 claim("PPCA, nats per test picture: -log p is at most", -test.mean(), below=400, unit="nats")
-claim("standard error", test.std() / len(test) ** 0.5, below=10, unit="nats");
+claim("standard error", test.std() / len(test) ** 0.5, below=10, unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # The held-out likelihood asks for 51 of 64 latents: no short description at all. The reason is the single $\sigma^2$ for all
@@ -343,7 +343,7 @@ for ax, pictures, columns, title in [
 halfway = linear.decode(ends.mean(0, keepdim=True)).mean
 average = linear.decode(ends).mean.mean(0)
 claim("the picture halfway is the average of the two end pictures, largest difference", (halfway - average).abs().max(),
-      below=1e-9, unit="gray levels");
+      below=1e-9, unit="gray levels")
 
 # %% [markdown]
 # The random pictures are gray clouds with ghosts of several digits at once, and the way from one digit to another is a
@@ -380,7 +380,7 @@ ax.set(xlabel="basis pictures", ylabel="variance kept", ylim=(0, 1.05), title="o
 
 # %%
 claim("variance that one basis picture keeps of a one-factor family", 100 * share[0], below=90, unit="%")
-claim("basis pictures that keep 99% of it", int((share < 0.99).sum()) + 1, above=3);
+claim("basis pictures that keep 99% of it", int((share < 0.99).sum()) + 1, above=3)
 
 # %% [markdown] tags=["read-out"]
 # One basis picture keeps 47.9% of the variance of a family that *one* number describes, and it takes 9 of them to keep 99% of

@@ -99,7 +99,7 @@ fine = plotting.grid((-4, 4, -2, 4), 60)
 away = [inference.grid_posterior(Bend(std), fine, half_width=5, side=501).log_px for std in (0.7, 0.35, 0.2)]
 claim("median of log p(x) over the picture, at noise 0.7", away[0].median(), above=away[1].median().item(),
       unit="nats")
-claim("at noise 0.2", away[2].median(), below=away[1].median().item(), unit="nats");
+claim("at noise 0.2", away[2].median(), below=away[1].median().item(), unit="nats")
 
 # %% [markdown]
 # The noise is no decoration. Without it the model would put all its mass on a curve, the density would be zero almost
@@ -137,7 +137,7 @@ ax.minorticks_off()
 claim("draws that count with 2 features and noise 0.35", counted[0.35][0], above=500)
 claim("draws that count with 64 features and noise 0.03", counted[0.03][-1], below=200)
 claim("share kept by twenty latents, each of which keeps as much as with 2 features and noise 0.35",
-      (counted[0.35][0] / draws) ** 20, below=1e-10, digits=1);
+      (counted[0.35][0] / draws) ** 20, below=1e-10, digits=1)
 
 # %% [markdown]
 # One latent, and already most of the work is wasted. With independent latents the shares multiply: where one keeps a fifth
@@ -195,7 +195,7 @@ for name, difference, error, bare, library in lines:
     claim(f"{name}: log p(x) - ELBO - KL(q, posterior)", difference, near=0, within=5 * error.item(), digits=1,
           unit="nats")
     claim(f"{name}: bare and library ELBO differ by, in standard errors", (bare - library).abs() / (2**0.5 * error),
-          below=4, digits=2);
+          below=4, digits=2)
 
 # %% [markdown]
 # ## 3.4 Gradients through chance
@@ -244,7 +244,7 @@ for name, values in (("reparameterized", pathwise), ("score function", score)):
     claim(f"{name}: average minus the true gradient, in standard errors",
           (values.mean() - exact_slope).abs() / (values.std() / 2000**0.5), below=4, digits=2)
 claim("variance of the score function over that of the reparameterized gradient", score.var() / pathwise.var(),
-      above=8, digits=2);
+      above=8, digits=2)
 
 # %% [markdown]
 # **Predict before you run.** Make the noise of the world four times smaller and leave $q$. Which of the two estimators
@@ -270,7 +270,7 @@ claim("the ratio of the variances at a quarter of the noise, over the ratio befo
 claim("with a baseline, shifted q: ratio of the variances", spread(0.35, *candidates["shifted"], True), above=3,
       digits=2)
 claim("with a baseline, close q: now the score function is quieter", spread(0.35, *candidates["close"], True),
-      below=0.4, digits=1);
+      below=0.4, digits=1)
 
 # %% [markdown]
 # ## 3.5 One example, its own parameters
@@ -322,7 +322,7 @@ claim("bare and library q agree on the mean for the second x", bare_mean[0] - fi
 claim("and on the standard deviation", bare_std[0] - final.stddev[1, 0], near=0, within=0.08, digits=1)
 claim("gap left for the second x, where the posterior is nearly Gaussian", gaps[1], below=0.02, unit="nats")
 claim("gap left for the third x, whose posterior has two bumps", gaps[2], near=math.log(2), within=0.1,
-      digits=1, unit="nats");
+      digits=1, unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # The third example could come from either arm of the bend. Its posterior has two bumps; a Gaussian has one. The fit covers
@@ -408,7 +408,7 @@ claim("what turns of 20 change against moving both, after as many updates",
       end["both in each step"] - end["20 steps of ν, then 20 of θ"], near=0, within=2.5, digits=1,
       unit="nats per picture")
 claim("what turns of 200 lose", end["both in each step"] - end["200 and 200"], above=3, digits=1,
-      unit="nats per picture");
+      unit="nats per picture")
 
 # %% [markdown]
 # The pictures tell the two ways to "generate": the *mean* of $p(x\mid z)$ is smooth and blurry, a *draw* from it is sharp
@@ -482,7 +482,7 @@ claim("variational inference with own parameters loses", optimum - own_values[-1
 claim("the linear VAE with an encoder loses", optimum - encoded_values[-1][1], below=0.1, digits=1, unit="nats")
 claim("and its bound lies below its own log p(x) by",
       (as_ppca(encoded).log_prob(blob) - inference.elbo(encoded, blob, samples=500).detach()).mean(),
-      below=0.1, digits=1, unit="nats");
+      below=0.1, digits=1, unit="nats")
 
 # %% [markdown]
 # All three arrive. EM needs tens of passes, gradient ascent hundreds: a closed form is worth having. But only the second and
@@ -517,7 +517,7 @@ claim("after 10 of 150 steps the bound still misses, of what it reaches", late -
       unit="nats")
 claim("at the end it misses log p(x) by", ceiling - late, above=0.3, digits=2, unit="nats")
 claim("a new three costs more than a training three by", grid.log_px.mean() - ceiling, above=10, digits=2,
-      unit="nats");
+      unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # Every new picture takes 1200 runs of the decoder. After ten steps 14 nats are missing, at the end 2.9: more than the 0.6

@@ -91,7 +91,7 @@ claim("bound of the training pictures, each with its own parameters", trained_bo
 claim("bound of new pictures before their search", search[0], below=search[-1] - 20, digits=2, unit="nats")
 claim("bound after it", search[-1], above=-120, digits=2, unit="nats")
 claim("steps until a new picture is within 1 nat of the end of its search", needed, above=20, below=150)
-claim("decoder evaluations for one new picture by then", sum(rows[: needed + 1]) / len(new), above=160);
+claim("decoder evaluations for one new picture by then", sum(rows[: needed + 1]) / len(new), above=160)
 
 # %% [markdown]
 # The model has learned, and it cannot be asked. There is no $\nu$ for a picture that it has not seen; to get one we must
@@ -151,7 +151,7 @@ bare = short_training(bare_loss, [*encoder.parameters(), *decoder.parameters()])
 library = short_training(twin.loss, list(twin.parameters()))
 claim("same weights, same seed: bare and library loss agree in all 40 steps",
       bool((bare - library).abs().max() < 0.01))
-claim("and have fallen by", bare[0] - bare[-1], above=10, digits=2, unit="nats");
+claim("and have fallen by", bare[0] - bare[-1], above=10, digits=2, unit="nats")
 
 # %% [markdown]
 # Now train the real one: the decoder of 4.1, an encoder of the same size, minibatches of 128 pictures. Then let both
@@ -179,7 +179,7 @@ ax.set(xscale="log", xlabel="network evaluations per new picture", ylabel="bound
 # %%
 claim("bound of new pictures by the encoder", answer, above=-115, digits=2, unit="nats")
 claim("decoder evaluations until the search overtakes the encoder", 8 * (overtakes + 1), above=100)
-claim("what the search wins in the end", search[-1] - answer, above=0.5, digits=2, unit="nats per picture");
+claim("what the search wins in the end", search[-1] - answer, above=0.5, digits=2, unit="nats per picture")
 
 # %% [markdown]
 # Read the figure from both sides. One evaluation of a small network does the work of hundreds, and it does it for every
@@ -252,7 +252,7 @@ claim("log p(x) - ELBO over KL(encoder's q, posterior), summed over the four pic
 claim("log p(x) by importance sampling against the grid, largest difference",
       (two_test.log_px[shown] - truth.log_px).abs().max(),
       below=0.2, digits=1, unit="nats")
-claim("smallest approximation gap", (truth.log_px - bounds["search"]).min(), above=-0.05, digits=1, unit="nats");
+claim("smallest approximation gap", (truth.log_px - bounds["search"]).min(), above=-0.05, digits=1, unit="nats")
 
 # %% [markdown]
 # The family is hardly to blame: an ellipse that may choose its place and its two widths covers each of these posteriors
@@ -285,7 +285,7 @@ for name, gap in gaps.items():
     claim("standard error of that", gap.amortization.error, below=1, digits=1, unit="nats")
 claim("2 latents: new pictures pay so many times the amortization gap of training pictures",
       gaps["2 latents, new"].amortization.value / gaps["2 latents, training"].amortization.value, above=1.2,
-      digits=2);
+      digits=2)
 
 # %% [markdown] tags=["read-out"]
 # On new pictures the encoder of two latents loses 2.5 nats, on those that it was trained on 0.9: most of the gap is a
@@ -315,7 +315,7 @@ claim("full covariance, 16 latents, new: approximation gap", full.approximation.
       below=0.5 * diagonal.approximation.value, digits=1, unit="nats")
 claim("amortization gap", full.amortization.value, above=0.5, digits=2, unit="nats")
 claim("what the leaning model loses in log p(x) on these pictures", (diagonal.log_px - full.log_px).mean(),
-      above=0.2, digits=1, unit="nats");
+      above=0.2, digits=1, unit="nats")
 
 # %% [markdown]
 # Choose a picture below and walk along its search. *Before you do:* where does $q$ start, which arrives first, its place
@@ -384,7 +384,7 @@ lead = nats["pixels alone"] - nats["VAE, 16 latents"]
 claim("16 latents lead the pixels alone by", lead.mean(), above=5 * lead.std().item() / len(lead) ** 0.5, digits=2,
       unit="nats")
 claim("importance weighting improves the bound of 16 latents by", (elbo16 - nats["VAE, 16 latents"]).mean(),
-      above=0.5, digits=2, unit="nats");
+      above=0.5, digits=2, unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # Two latents and a bent decoder are enough to beat the 106 nats of the pixels alone, which neither PPCA with its 51 latents nor the
@@ -424,7 +424,7 @@ claim("variance of the means, as a share of the data's", kept, below=0.9, digits
 claim("average variance of the noise around them, as a share", noise, above=0.05, digits=2)
 claim("variance of the draws", both, above=kept.item(), digits=2)
 claim("which is the sum of the other two (law of total variance), up to chance",
-      bool((both - kept - noise).abs() < 0.02));
+      bool((both - kept - noise).abs() < 0.02))
 
 # %% [markdown]
 # Neither is right. The means have lost a good part of the variance of real pictures: they are smooth, and look alike. The
@@ -467,7 +467,7 @@ axes[0].text(53, -1.2, "the training pictures that weigh most in it", ha="center
 
 # %%
 claim("share of the decoder's variation that the formula explains", explained, above=0.6, digits=2)
-claim("training pictures that share one place of the plane, median", sharing.median(), above=2, digits=1);
+claim("training pictures that share one place of the plane, median", sharing.median(), above=2, digits=1)
 
 # %% [markdown] tags=["read-out"]
 # The formula explains 0.85 of what the decoder says, with a likelihood that is not quite Gaussian and a network that is not
@@ -528,7 +528,7 @@ claim("squared error of rebuilt new pictures, VAE", rebuilt["VAE"], above=rebuil
 claim("distance of real new pictures to the nearest training picture", real, above=0.4, below=1.6, digits=2)
 claim("autoencoder: of pictures decoded from the prior", away["autoencoder"][0], above=1.5 * real, digits=2)
 claim("autoencoder: from the fitted Gaussian", away["autoencoder"][1], above=away["VAE"][1], digits=2)
-claim("VAE: of pictures decoded from the prior", away["VAE"][0], below=1.3 * real, digits=2);
+claim("VAE: of pictures decoded from the prior", away["VAE"][0], below=1.3 * real, digits=2)
 
 # %% [markdown]
 # The autoencoder's codes lie where they please: a small, crooked cloud beside the middle. What the decoder does elsewhere,
@@ -650,7 +650,7 @@ claim("at beta 64", alive[64.0], below=1)
 claim("nats that its latents carry at beta 4", carried["network"][4.0], below=3, digits=1, unit="nats")
 claim("at beta 64 less than 0.1 nats", carried["network"][64.0] < 0.1)
 claim("and what a new picture costs then, in nats", silent, above=nats["VAE, 16 latents"].mean().item() + 10,
-      digits=2);
+      digits=2)
 
 # %% [markdown]
 # At $\beta = 4$ most latents still respond, but in a whisper: counting active units says less than counting nats. At
@@ -758,7 +758,7 @@ claim("the ELBO of the annealed and of the collapsed model differ by less than 1
 claim("on the training pictures the annealed one is ahead by", collapsed[3] - annealed[3], above=0, below=2,
       digits=1, unit="nats")
 claim("annealing improves the importance bound by", collapsed[2] - annealed[2], above=0.3, digits=2, unit="nats")
-claim("free bits improve it by", collapsed[2] - free[2], above=0.3, digits=2, unit="nats");
+claim("free bits improve it by", collapsed[2] - free[2], above=0.3, digits=2, unit="nats")
 
 # %% [markdown]
 # On new pictures the ELBO is level between a model that uses its code and one that does not: what the code wins in

@@ -171,7 +171,7 @@ kept_plain = [agreement(s, t.expand(9, -1)) for s, t in
 known = LogisticRegression(max_iter=2000).fit(codes.cpu(), y.cpu()).score(test_codes.cpu(), test_y.cpu())
 for name, r, most in zip(STYLES, kept_plain, (0.97, 0.6, 0.85)):
     claim(f"{name} after the change of class: correlation with the writer's", r, below=most, digits=2)
-claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2);
+claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2)
 
 # %% [markdown]
 # Many results are no digit, and the thickness is mostly lost. Class and style share one space here: the last number
@@ -215,7 +215,7 @@ q = conditional.encode(test_x, test_y)
 test_z, draws = q.mean, [conditional.encode(x, y).sample().cpu(), q.sample().cpu()]
 forest = RandomForestClassifier(100, random_state=SEED).fit(draws[0], y.cpu())
 left = forest.score(draws[1], test_y.cpu())
-claim("share of test digits whose class a random forest reads off a draw of z now", left, below=0.3, digits=2);
+claim("share of test digits whose class a random forest reads off a draw of z now", left, below=0.3, digits=2)
 
 # %% [markdown]
 # ## 5.3 Analogies, checked
@@ -259,7 +259,7 @@ for i, (name, least) in enumerate(zip(STYLES, (0.85, 0.65, 0.5))):
     claim(f"{name}: the drawn truth, read by the device", agreement(as_drawn[..., i], told), above=0.9, digits=2)
     claim(f"{name}: without the 1", agreement(as_style[..., i][no_one], told[no_one]), above=least + 0.05, digits=2)
 helped = agreement(as_fair[..., 1], test_style[:, 1].expand(9, -1)) - kept_plain[1]
-claim("thickness: what the label alone wins", helped, above=0.2, digits=2);
+claim("thickness: what the label alone wins", helped, above=0.2, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # The label is what helps: with the plain model's own latents and noise it brings the thickness from 0.39 to 0.85 and
@@ -302,7 +302,7 @@ fresh_z, labels = hand.encode(fresh_x, real_test.labels).mean, real_test.labels
 heavier = torch.stack([ink_of(hand.decode(fresh_z, k).mean) - usual[k] for k in
                        ((labels + d) % 10 for d in range(1, 10))])
 own = (ink_of(fresh_x) - usual[labels]).expand(9, -1)
-claim("ink beyond the class's usual: given against the nine others", agreement(heavier, own), above=0.1, digits=2);
+claim("ink beyond the class's usual: given against the nine others", agreement(heavier, own), above=0.1, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # One thing can be measured without knowing any style: who wrote a heavy digit should write the other nine heavier than
@@ -352,7 +352,7 @@ for ax, (words, p) in zip(axes, panels.items()):
 least, most = error(floor).item(), error(cross_fade).item()
 claim("squared error halfway, average of pixels", most, above=2 * error(halfway).item(), digits=2)
 claim("average of codes, decoded", error(halfway), above=least, below=most / 2, digits=2)
-claim("the truth itself, encoded and decoded", least, below=0.7 * error(halfway).item(), digits=2);
+claim("the truth itself, encoded and decoded", least, below=0.7 * error(halfway).item(), digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Halfway in pixels there are two legs; halfway in $z$ there is nearly one, with a shadow. The squared error is 1.4
@@ -437,7 +437,7 @@ center = total(walk.decode(torch.zeros(1, 16, device=DEVICE)).mean) / total(px)
 claim("ink at the origin, share of the average picture's", center, below=0.6, digits=2)
 met = walk.encode(unseen_x[:400]).mean.unflatten(0, (2, -1))
 met_fade = 1 - total(walk.decode(met.mean(0)).mean) / total(walk.decode(met.flatten(0, 1)).mean)
-claim("straight, between codes of new pictures: share of the ink that is gone", met_fade, above=0.05, digits=2);
+claim("straight, between codes of new pictures: share of the ink that is gone", met_fade, above=0.05, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Halfway, a straight line is closer to the origin than nearly all draws of 16 latents: a share of 0.051 lies further in.
@@ -574,7 +574,7 @@ axes[2].set_title("a step of 1 in z moves …");
 # %%
 turn, _ = torch.linalg.qr(torch.randn(3, 3, device=DEVICE))
 change = (conditional.prior().log_prob(test_z @ turn) - conditional.prior().log_prob(test_z)).abs().max()
-claim("log p(z) after a random rotation of the codes, largest change", change, below=1e-4, digits=1, unit="nats");
+claim("log p(z) after a random rotation of the codes, largest change", change, below=1e-4, digits=1, unit="nats")
 
 # %% [markdown]
 # The board is smooth, and the same code gives related styles in both classes. In the table a number says how far a step
@@ -656,7 +656,7 @@ best = {beta: perfect(k, arc_factors) for beta, k in known.items()}
 twin = room_vae(arc_x, 16, 0.1 / 16**0.5, SEED)  # another beta, another sigma, the same product as beta = 1
 rebuilt = [m.decode(m.encode(arc_test).mean).mean for m in (models[1][0], twin)]
 apart = (rebuilt[0] - rebuilt[1]).square().mean().sqrt()
-claim("two models of one product βσ²: their reconstructions differ by (rms)", apart, below=0.05, digits=1);
+claim("two models of one product βσ²: their reconstructions differ by (rms)", apart, below=0.05, digits=1)
 
 # %%
 def mean(beta, name):
@@ -703,7 +703,7 @@ claim("worst", min(r["order"] for r in results[20]), below=mean(20, "order"), di
 claim("share of the factors that the codes explain, smallest beta", known[first].mean(), above=0.6, digits=2)
 claim("largest beta", known[last].mean(), below=0.6 * known[first].mean().item(), digits=2)
 claim("of it scale and orientation", known[last][2:].mean(), below=0.3, digits=1)
-claim("best MIG of all runs, of 1", max(r["MIG"] for several in results.values() for r in several), below=0.6, digits=2);
+claim("best MIG of all runs, of 1", max(r["MIG"] for several in results.values() for r in several), below=0.6, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Go slowly: it is easy to see here what one hoped for. A factor that no code knows spreads its importance over the
@@ -743,7 +743,7 @@ claim("their MIG", disentanglement.mig(two_each, circle_factors), below=0.5, dig
 claim("completeness of trained models at beta = 1, arcs", mean(1, "complete"), above=0.2, digits=2)
 claim("circles", circle["complete"], below=0.8 * mean(1, "complete"), digits=2)
 claim("share explained of scale and orientation, arcs", known[1][2:].mean(), above=0.4, digits=2)
-claim("circles", circle["known"][2:].mean(), below=known[1][2:].mean().item(), digits=2);
+claim("circles", circle["known"][2:].mean(), below=known[1][2:].mean().item(), digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Sine and cosine of each hue, without any error, have a completeness of 0.85. The trained models lose more, 0.17 against
@@ -796,7 +796,7 @@ direction = {name: latent.attribute_direction(tz, has) for name, has in zip(STYL
 slant, bold = (direction[name].vector for name in ("slant", "thickness"))
 for name, found in direction.items():
     claim(f"{name}: accuracy of the linear classifier", found.accuracy, above=0.85, digits=2)
-claim("cosine of the two directions", slant @ bold, near=RHO, within=0.15, digits=2);
+claim("cosine of the two directions", slant @ bold, near=RHO, within=0.15, digits=2)
 
 # %% [markdown]
 # The directions are far from orthogonal, and they should be. The prior makes codes *round*: correlated attributes are
@@ -848,7 +848,7 @@ for words, (s, t) in moves.items():
     digits = 1 if "removed" in words else 2
     claim(f"{words}: the other attribute moves, per unit of the wanted one", besides, **needed, digits=digits)
 strength, straight = moves["bolder, slant removed"][1] / moves["bolder"][1], (1 - (slant @ bold) ** 2).sqrt().item()
-claim("boldness that a step of equal length keeps", strength, near=straight, within=0.15, digits=2);
+claim("boldness that a step of equal length keeps", strength, near=straight, within=0.15, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Before the projection a bolder three also leaned over, by 0.82 of a standard deviation for each one of boldness. After
@@ -968,7 +968,7 @@ alone, through = missed(picture(second, zb_new)), missed(picture(second, library
 blank = missed(px.mean(0))
 claim(f"squared error of new pictures, {first}, by itself", alone, below=0.4 * blank, digits=2)
 claim("carried over from the first model", through, above=alone, digits=2)
-claim("the average picture", blank, above=2 * through, digits=2);
+claim("the average picture", blank, above=2 * through, digits=2)
 
 # %% [markdown] tags=["read-out"]
 # Eighty pictures are enough: between two VAEs of one kind the error is 0.093 of the spread, and five hundred leave 0.85
@@ -1093,7 +1093,7 @@ claim("by the frequencies of each place", price, below=uniform.item(), digits=2,
 claim("as it comes", dead_price, below=uniform.item(), digits=2, unit="nats")
 claim("log p(x | codes), revived minus as it comes", fit - dead_fit, near=0, within=20, digits=1, unit="nats")
 won = fit - price - (dead_fit - dead_price)
-claim("both together: what reviving wins", won, near=0, within=10, digits=1, unit="nats");
+claim("both together: what reviving wins", won, near=0, within=10, digits=1, unit="nats")
 
 # %% [markdown] tags=["read-out"]
 # Of 128 codes 36 answer to no new picture, 30 to none of those that the model was trained on. Moving them onto features

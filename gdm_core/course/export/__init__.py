@@ -4,12 +4,10 @@ gdm export 01 02            build/export/01_mixtures.html …
 gdm export --out /tmp/pages
 """
 
-import os
 import re
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,8 +40,7 @@ def export(chosen: Iterable[Chapter], out: Path | None = None, *, limit: float |
         started = time.perf_counter()
         try:
             source = notebooks.read_source(chapter.source)
-            with _set(FLAG, "1"):
-                nb = notebooks.execute(source, chapter.notebook.parent)
+            nb = notebooks.execute(source, chapter.notebook.parent, **{FLAG: "1"})
             size = int(limit * 1e6) if limit else page.LIMIT
             text = page.render(nb, chapter, source=notebooks.fingerprint(source), limit=size)
         except (notebooks.CellFailed, kernels.KernelHung, ValueError) as error:
@@ -96,15 +93,3 @@ def _at_home(text: str, home: str) -> str:
 
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n', "", text, count=1)
     return text.replace(HOME, f'<a class="home" href="{home}">All explorers</a>', 1)
-
-
-@contextmanager
-def _set(name: str, value: str):
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-        if before is not None:
-            os.environ[name] = before

@@ -210,9 +210,10 @@ class Studio(Voila):
     def listen(self) -> None:
         tornado.httpserver.HTTPServer(self.app).add_sockets(self.sockets)
         self.ioloop = tornado.ioloop.IOLoop.current()
-        for name in ("SIGINT", "SIGHUP"):  # Ctrl-C; the terminal was closed
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._handle_signal_stop)
+        signal.signal(signal.SIGINT, self._handle_signal_stop)
+        # The terminal was closed; under nohup that is ignored, and is to stay so.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._handle_signal_stop)
         heating = self.ioloop.asyncio_loop.create_task(self.heat()) if self.ahead else None
         self.announce()
         try:
