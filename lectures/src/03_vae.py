@@ -520,8 +520,8 @@ claim("a new three costs more than a training three by", grid.log_px.mean() - ce
       unit="nats")
 
 # %% [markdown] tags=["read-out"]
-# Every new picture takes 1200 runs of the decoder. After ten steps 14 nats are missing, at the end 2.9: more than the 0.6
-# of the training threes, whose $\nu_n$ moved together with the decoder from the start.
+# Every new picture takes 1200 runs of the decoder. After ten steps 14 nats are missing, at the end nearly three still:
+# more than the training threes miss, whose $\nu_n$ moved together with the decoder from the start.
 
 # %% [markdown]
 # ## 3.9 Play

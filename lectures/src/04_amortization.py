@@ -288,8 +288,8 @@ claim("2 latents: new pictures pay so many times the amortization gap of trainin
       digits=2)
 
 # %% [markdown] tags=["read-out"]
-# On new pictures the encoder of two latents loses 2.5 nats, on those that it was trained on 0.9: most of the gap is a
-# failure to generalize. What the family itself loses is 0.09 nats in two dimensions. With 16 latents both grow, for there
+# On new pictures the encoder of two latents loses two to three nats, on those that it was trained on hardly one: most of
+# the gap is a failure to generalize. What the family itself loses is 0.09 nats in two dimensions. With 16 latents both grow, for there
 # are more coordinates to guess, and correlations between them that a factorized $q$ cannot follow. (There no grid
 # checks us. $\log p(x)$ is itself an importance bound, so the sum of the two gaps is at least this; and where the search for
 # $q^*$ stopped short, the family is blamed for a part of what the encoder loses.)
