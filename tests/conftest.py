@@ -44,8 +44,8 @@ def pytest_unconfigure(config) -> None:
 MODELS = pytest.StashKey[str]()
 
 
-def pytest_collection_modifyitems(items) -> None:
-    order = list(PARTS)
+def pytest_collection_modifyitems(config, items) -> None:
+    order = list(PARTS) if config.getoption("dist", "no") != "no" else []
     items.sort(key=lambda item: order.index(part(item.nodeid)) if part(item.nodeid) in order else len(order))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:

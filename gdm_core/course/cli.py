@@ -137,12 +137,13 @@ def test(arguments: list[str]) -> int:
 
 
 def mutants(arguments: list[str]) -> int:
-    """Plant each known fault and see the tests fail: all of them, or those whose name contains a given word."""
+    """Plant each known fault and see the tests fail: all, or those named by a word; --strangers N draws new ones."""
     from gdm_core.course import chapters
 
     os.chdir(chapters.root())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ["tests", os.environ.get("PYTHONPATH")]))
-    return _become([sys.executable, "-m", "mutants.plant", *arguments])
+    module = "mutants.strangers" if "--strangers" in arguments else "mutants.plant"
+    return _become([sys.executable, "-m", module, *arguments])
 
 
 def doctor(arguments: list[str]) -> int:

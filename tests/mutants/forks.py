@@ -1,7 +1,11 @@
 """The server behind `plant`: imports what is slow to import and belongs to others, then forks a child a request.
 
-A request is one line of JSON: root, ids, seconds, and for a fault file and text.  So is the answer: exit code of
-pytest, outcome of each test, whether the faulty file was read, what went wrong, and the end of what was printed.
+Between the two stands a nursery: a fork for one file of the course, which imports the modules that do not need that
+file, so that each of its faults finds them there.  No test runs in the server or in a nursery.
+
+A request is one line of JSON: root, ids, seconds, modules, perhaps options of pytest, and for a fault file and text.
+So is the answer: exit code of pytest, outcome of each test, whether the faulty file was read, what went wrong, and the
+end of what was printed.
 """
 
 import gc
@@ -29,14 +33,20 @@ SHARED = (
 class Fault(importlib.abc.MetaPathFinder):
     """Shows every reader of one file another text: imports of a module, and `pathlib` for all else."""
 
-    def __init__(self, path: str, text: str):
+    def __init__(self, path: str, text: str = ""):
         self.path, self.text = os.path.realpath(path), text
         self.loaded, self.import_error = False, None
 
-    def install(self) -> None:
+    def __enter__(self):
+        self.readers = pathlib.Path.read_text, pathlib.Path.read_bytes
+        pathlib.Path.read_text = self._reader(pathlib.Path.read_text, str)
+        pathlib.Path.read_bytes = self._reader(pathlib.Path.read_bytes, str.encode)
         sys.meta_path.insert(0, self)
-        for name, convert in (("read_text", str), ("read_bytes", str.encode)):
-            setattr(pathlib.Path, name, self._reader(getattr(pathlib.Path, name), convert))
+        return self
+
+    def __exit__(self, *_) -> None:
+        sys.meta_path.remove(self)
+        pathlib.Path.read_text, pathlib.Path.read_bytes = self.readers
 
     def find_spec(self, name, path=None, target=None):
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -98,22 +108,20 @@ def child(request: dict) -> dict:
     """Run pytest here, under the fault; this process is of no use afterwards."""
     import pytest
 
-    os.chdir(request["root"])
-    sys.path.insert(0, request["root"])
-    fault, recorder = Fault(os.devnull, ""), Recorder()
-    if "file" in request:
-        fault = Fault(os.path.join(request["root"], request["file"]), request["text"])
-        fault.install()
-    stop = ["-x"] if "file" in request else []
+    planted, recorder = "file" in request, Recorder()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    plain = ["-q", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
-    code = pytest.main([*request["ids"], *stop, *plain, f"--rootdir={request['root']}"], plugins=[recorder])
+    # How a test fails is of no interest: no assertion is rewritten, no source looked up for a traceback.
+    plain = ["-q", "--assert=plain", "--tb=no", "--color=no", "-p", "no:cacheprovider", *["-x"] * planted]
+    plain += [f"--rootdir={request['root']}", *request.get("options", [])]
+    path = os.path.join(request["root"], request["file"]) if planted else os.devnull
+    with Fault(path, request.get("text", "")) as fault:
+        code = pytest.main([*request["ids"], *plain], plugins=[recorder])
     return {"code": int(code), "loaded": fault.loaded, "import_error": fault.import_error, **vars(recorder)}
 
 
 def fork(request: dict) -> dict:
     """The answer of a child to `request`; one that takes too long is ended with all its processes."""
-    answer = {"code": None, "reports": {}, "error": None, "loaded": False, "import_error": None, "timed_out": False}
+    answer = {**NOTHING}
     started = time.monotonic()
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as output:
@@ -127,11 +135,67 @@ def fork(request: dict) -> dict:
             os.killpg(pid, signal.SIGKILL)  # a child that answered is done; what it started is not
         except ProcessLookupError:
             pass
-        os.waitpid(pid, 0)
+        _, _, used = os.wait4(pid, 0)
         answer |= json.loads(received) if received else {}
         output.seek(0)
         answer["tail"] = output.read().decode(errors="replace")[-3000:]
-    return answer | {"seconds": time.monotonic() - started}
+    return answer | {"seconds": time.monotonic() - started, "cpu": used.ru_utime + used.ru_stime}
+
+
+NOTHING = {
+    "code": None, "reports": {}, "error": None, "loaded": False, "import_error": None, "timed_out": False,
+    "seconds": 0.0, "cpu": 0.0, "tail": "",
+}  # fmt: skip
+
+
+class Nursery:
+    """A process that knows all modules of the course but those that need `file`, and forks children from there."""
+
+    def __init__(self, root: str, file: str | None):
+        self.file = file
+        (theirs, ours), (back, forth) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(ours)
+                os.close(back)
+                _nurse(root, file, open(theirs), open(forth, "w", buffering=1))
+            finally:
+                os._exit(0)
+        os.close(theirs)
+        os.close(forth)
+        self.requests, self.answers = open(ours, "w", buffering=1), open(back)
+
+    def ask(self, line: str) -> str:
+        try:
+            self.requests.write(line)
+        except BrokenPipeError:
+            pass
+        return self.answers.readline() or json.dumps({**NOTHING, "tail": "the nursery died"}) + "\n"
+
+    def close(self) -> None:
+        self.requests.close()
+        self.answers.close()
+        os.waitpid(self.pid, 0)
+
+
+def _nurse(root: str, file: str | None, requests, answers) -> None:
+    os.chdir(root)
+    sys.path.insert(0, root)
+    for line in requests:
+        request = json.loads(line)
+        with Fault(os.path.join(root, file) if file else os.devnull) as guard:
+            for name in request["modules"]:
+                try:
+                    importlib.import_module(name)
+                except Exception:  # the child will meet it again
+                    pass
+                if guard.loaded:
+                    early = f"{name}, imported before the tests, needs {file}; try mutants/imports.py"
+                    answers.write(json.dumps({**NOTHING, "import_error": early}) + "\n")
+                    return
+        gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
+        answers.write(json.dumps(fork(request)) + "\n")
 
 
 def _in_child(request: dict, writer: int, output: int) -> None:
@@ -172,9 +236,16 @@ def main() -> None:
             pass
     assert not any(name.split(".")[0] == "gdm_core" for name in sys.modules), "the server imported the course"
     sys.modules["torch"].set_num_threads(1)
-    gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
+    nursery = None
     for line in sys.stdin:
-        answers.write(json.dumps(fork(json.loads(line))) + "\n")
+        request = json.loads(line)
+        if nursery is None or nursery.file != request.get("file"):
+            if nursery is not None:
+                nursery.close()
+            nursery = Nursery(request["root"], request.get("file"))
+        answers.write(nursery.ask(line))
+    if nursery is not None:
+        nursery.close()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
     python -m mutants.plant [word ...]        (or gdm mutants [word ...])
 
-Each file beside this one lists the faults of one area as MUTANTS.  A server process imports torch and its friends
-once, never the course; for each fault it forks a child that sees one file of the course changed, and runs pytest there.
-Only a test that ran and failed kills: a fault that does not compile or import, or tests that do not exist, are
-breakages of the mutant itself.
+Each file beside this one lists the faults of one area as MUTANTS.  For each fault a server (see forks.py) forks a child
+that sees one file of the course changed, and runs pytest there.  Only a test that ran and failed kills: a fault that
+does not compile or import, or tests that do not exist, are breakages of the mutant itself.
 """
 
 import dataclasses
@@ -19,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from mutants.imports import Imports
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -49,6 +50,7 @@ class Verdict:
     outcome: str
     detail: str = ""
     seconds: float = 0.0
+    cpu: float = 0.0  # seconds of computing, which do not depend on what else the machine does
 
 
 def collect(folder: Path = HERE) -> dict[str, list[Mutant]]:
@@ -84,6 +86,7 @@ class Planter:
 
     def __init__(self, root: Path = ROOT, seconds: float = SECONDS):
         self.root, self.seconds = root, seconds
+        self._imports = Imports(root)
         self._healthy: dict[str, Verdict] = {}
         self._together = True
 
@@ -102,8 +105,8 @@ class Planter:
         health = self._health(mutant, neighbors)
         if health.outcome != "passed":
             return health
-        answer = self._ask(mutant.ids, mutant.hang or self.seconds, file=mutant.file, text=text)
-        return dataclasses.replace(judge(mutant, answer), seconds=answer["seconds"])
+        answer = self.ask(mutant.ids, mutant.hang or self.seconds, file=mutant.file, text=text)
+        return dataclasses.replace(judge(mutant, answer), seconds=answer["seconds"], cpu=answer["cpu"])
 
     def _health(self, mutant: Mutant, neighbors: Iterable[Mutant]) -> Verdict:
         """Whether the tests pass without a fault: asked once, for as many as possible at a time."""
@@ -124,7 +127,7 @@ class Planter:
     def _examine(self, ids: set[str], alone: bool = False) -> bool:
         """Run tests without a fault and note which pass; False when pytest itself stopped, which `alone` blames on
         all of them."""
-        answer = self._ask(sorted(ids))
+        answer = self.ask(sorted(ids))
         if answer["code"] not in (0, 1):
             if alone:
                 trouble = Verdict("broken", f"without the fault: {_trouble(answer)}")
@@ -141,14 +144,24 @@ class Planter:
                 self._healthy[i] = Verdict("passed")
         return True
 
-    def _ask(self, ids: list[str], seconds: float = HEALTHY_SECONDS, **fault: str) -> dict:
-        request = {"root": str(self.root), "ids": ids, "seconds": seconds, **fault}
+    def ask(self, ids: list[str], seconds: float = HEALTHY_SECONDS, **more) -> dict:
+        """What a child says of these tests; `more` may be file and text of a fault, and options for pytest."""
+        modules = self._early(ids, more.get("file"))
+        request = {"root": str(self.root), "ids": ids, "seconds": seconds, "modules": modules, **more}
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         answer = self._server.stdout.readline()
         if not answer:
             raise RuntimeError("the server of the mutants died")
         return json.loads(answer)
+
+    def _early(self, ids: list[str], file: str | None) -> list[str]:
+        """The modules of the course that the tests need and whose import does not need `file`."""
+        files = {self.root / i.partition("::")[0] for i in ids}
+        faulty, tests = self.root / (file or ""), self.root / "tests"
+        needed = {n for f in files if f.is_file() for n in self._imports.needs(f)} - files
+        early = [n for n in needed if tests not in n.parents and faulty not in self._imports.needs(n, lazily=False)]
+        return sorted(map(self._imports.name, early))
 
     @cached_property
     def _server(self) -> subprocess.Popen:
