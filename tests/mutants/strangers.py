@@ -1,6 +1,7 @@
 """Plant faults that nobody of us thought of, and say which share the suite notices.
 
-    gdm mutants --strangers N [module ...] [--seed S]       (needs pip install cosmic-ray)
+    pip install --target build/cosmic-ray cosmic-ray        (once; its packages stay apart from those of the course)
+    gdm mutants --strangers N [module ...] [--seed S]
 
 Of each module (a path such as gdm_core/models/vae.py or a folder; all of gdm_core by default) N lines are drawn, and in
 each line one of the faults that cosmic-ray's operators make there: another operator, comparison, number or constant,
@@ -30,6 +31,7 @@ from gdm_core.validate import bad
 from mutants.imports import Imports
 from mutants.plant import ROOT, Mutant, Planter, judge
 
+COSMIC_RAY = "build/cosmic-ray"
 # Tests that run others, and those of the planter; a test of every notebook says little about one line.
 NOT_ASKED = ("test_mutants.py", "test_notebooks.py", "test_benchmarks.py")
 QUICK = "not browser and not slow"
@@ -222,8 +224,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("modules", nargs="*", help="paths; all of gdm_core by default")
     chosen = parser.parse_args(arguments)
     try:
+        sys.path.append(str(ROOT / COSMIC_RAY))
         if importlib.util.find_spec("cosmic_ray") is None:
-            raise bad("cosmic-ray", "no such package", f"{sys.executable} -m pip install cosmic-ray")
+            raise bad(
+                "cosmic-ray", "no such package", f"{sys.executable} -m pip install --target {COSMIC_RAY} cosmic-ray"
+            )
         files = modules(chosen.modules, ROOT)
     except ValueError as error:
         print(f"gdm: {error}", file=sys.stderr)
