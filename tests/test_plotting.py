@@ -34,6 +34,28 @@ def test_color_pictures_keep_their_channels(ax):
     np.testing.assert_array_equal(np.asarray(ax.images[0].get_array()), x[0].permute(1, 2, 0))
 
 
+def test_images_are_ink_on_paper_whatever_their_contrast(ax):
+    """Half gray stays half gray in a sheet of half grays, and what lies beyond [0, 1] is cut."""
+    for low, high in ((0.4, 0.6), (-0.5, 3.0)):
+        plotting.images(torch.tensor([low, 0.5, high]).reshape(3, 1, 1, 1), ax, columns=3)
+        sheet = ax.images[-1]
+        assert np.asarray(sheet.get_array())[0, ::2].tolist() == pytest.approx([max(low, 0), 0.5, min(high, 1)])
+        assert sheet.get_clim() == (0, 1) and sheet.get_interpolation() == "nearest"
+
+
+def test_sheets_are_about_square_with_titles_and_hairlines_between_pictures(ax):
+    plotting.images(torch.zeros(8, 1, 4, 6), ax, titles=["a", "b"], pad=2)  # 3 a row: columns 0-5, 8-13, 16-21
+    assert np.asarray(ax.images[0].get_array()).shape == (3 * 6 - 2, 3 * 8 - 2)
+    upright = [line.get_xdata()[0] for line in ax.lines if line.get_xdata()[0] == line.get_xdata()[1]]
+    flat = [line.get_ydata()[0] for line in ax.lines if line.get_ydata()[0] == line.get_ydata()[1]]
+    assert upright == [6.5, 14.5] and flat == [4.5, 10.5]  # in the middle of two pixels of paper
+    assert [(t.get_text(), t.get_position()[0]) for t in ax.texts] == [("a", 2.5), ("b", 10.5)]
+    assert all(t.get_position()[1] < -0.5 and t.get_ha() == "center" for t in ax.texts)
+    color = Figure().subplots()
+    plotting.images(torch.zeros(3, 3, 2, 2), color, columns=2)
+    assert (np.asarray(color.images[0].get_array())[3:, 3:] == 1).all() and not color.lines  # white paper, no lines
+
+
 @pytest.mark.parametrize("shape", [(5, 28, 28), (0, 1, 8, 8), (2, 4, 8, 8)])
 def test_images_refuses_other_shapes(ax, shape):
     with pytest.raises(ValueError, match="needed pictures .*try"):
@@ -79,9 +101,46 @@ def test_field_is_the_right_way_up(ax):
     assert np.asarray(ax.images[1].get_array())[4, -1] == 1
 
 
+def test_points_keep_their_places_and_colors(ax):
+    plotting.points(torch.tensor([[1.0, 5.0], [2.0, 3.0]]), ax, color=["#ff0000", "#0000ff"])
+    dots = ax.collections[0]
+    np.testing.assert_array_equal(dots.get_offsets(), [[1, 5], [2, 3]])
+    assert dots.get_facecolor()[:, :3].tolist() == [[1, 0, 0], [0, 0, 1]] and ax.get_aspect() == 1
+
+
+def test_each_ellipse_has_its_center_its_color_and_the_weight_of_its_component(ax):
+    means, covariances = torch.tensor([[1.0, 5.0], [2.0, -3.0]]), torch.eye(2).repeat(2, 1, 1)
+    plotting.ellipses(means, covariances, ax, color=["#ff0000", "#0000ff"], weights=torch.tensor([0.2, 0.8]))
+    for k, (patch, cross) in enumerate(zip(ax.patches, ax.lines)):
+        assert patch.center == pytest.approx(means[k].tolist()) and cross.get_xydata()[0].tolist() == means[k].tolist()
+        assert patch.get_edgecolor()[:3] == ((1, 0, 0), (0, 0, 1))[k] and cross.get_color() == ("#ff0000", "#0000ff")[k]
+        assert patch.get_linewidth() == pytest.approx((1.6, 3.4)[k])
+    assert ax.get_aspect() == 1
+
+
+def test_fields_and_contours_share_their_axes(ax):
+    """A bump far from the middle of an oblong extent: color and line are highest around the same place."""
+    log_prob = MultivariateNormal(torch.tensor([3.0, 0.5]), 0.01 * torch.eye(2)).log_prob
+    plotting.field(log_prob, ax, (0, 4, -1, 1), side=81)
+    assert ax.get_aspect() == 1
+    plotting.contours(log_prob, ax, (0, 4, -1, 1), mass=(0.5,), side=81)
+    row, column = np.unravel_index(np.asarray(ax.images[0].get_array()).argmax(), (81, 81))
+    assert (column, row) == (60, 60) and ax.images[0].get_extent() == [0, 4, -1, 1] and ax.get_aspect() == 1
+    (path,) = ax.collections[0].get_paths()
+    assert path.vertices.mean(0) == pytest.approx([3.0, 0.5], abs=0.02)
+
+
+def test_a_histogram_is_a_density(ax):
+    plotting.histogram(torch.tensor([0.0, 0.1, 0.2, 4.0]), ax, bins=4)
+    assert sum(bar.get_width() * bar.get_height() for bar in ax.patches) == pytest.approx(1)
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.75, 0, 0, 0.25])
+
+
 def test_curve_writes_its_name_at_the_end(ax):
     plotting.curve([0, 1, 2], torch.tensor([1.0, 4.0, 9.0]), ax, "loss")
     assert ax.texts[0].get_text() == "loss" and ax.texts[0].xy == (2, 9.0)
+    plotting.curve([0, 1, 2], [5.0, 6.0, 7.0], ax, "start", at=0.0)
+    assert ax.texts[1].xy == (0, 5.0)
 
 
 def test_importing_changes_no_global_setting():

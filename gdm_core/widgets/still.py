@@ -56,7 +56,9 @@ class Sheet:
         return y
 
     def rectangle(self, x, y, w, h, fill=None, outline=None, width=1.0):
-        box = (*self.px(x, y), *(v - 1 for v in self.px(x + w, y + h)))
+        left, top = self.px(x, y)
+        right, bottom = self.px(x + w, y + h)
+        box = (left, top, max(left, right - 1), max(top, bottom - 1))  # on a small page a hairline is a pixel still
         self.pen.rectangle(box, fill=fill, outline=outline, width=max(1, self.px(width)))
 
     def cut(self, height: float) -> Image.Image:
