@@ -148,10 +148,22 @@ function codeOf(stage) {
   return `${stage.spec.source}.set(${inside})`;
 }
 
-/** The views as they stand on the screen, with title and read-out, on one canvas. */
+/** The views as they stand on the page, with title and read-out, on one canvas. */
 function compose(stage, scale) {
+  stage.root.classList.add("flat"); // what stays in sight lies over the rest, where one has scrolled
+  try {
+    return composed(stage, scale);
+  } finally {
+    stage.root.classList.remove("flat");
+  }
+}
+
+function composed(stage, scale) {
   const visible = [...stage.views.values()].filter((view) => !view.figure.hidden && view.content);
-  const space = visible[0].figure.parentElement.getBoundingClientRect();
+  const { left, width: wide } = stage.root.querySelector(".said").getBoundingClientRect();
+  const figures = visible.map((view) => view.figure.getBoundingClientRect());
+  const top = Math.min(...figures.map((box) => box.top));
+  const space = { left, top, width: wide, height: Math.max(...figures.map((box) => box.bottom)) - top };
   const style = getComputedStyle(stage.root),
     size = parseFloat(style.fontSize),
     edge = 18;

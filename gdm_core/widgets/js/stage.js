@@ -4,7 +4,8 @@ const SETTLED = 250; // milliseconds without a move until the state goes to the 
 const TALLEST = 0.62; // of the window's height, a picture; SMALLEST is where scrolling is better than shrinking further
 const SMALLEST = 0.25;
 const LONG = 0.4; // when one has to scroll anyway
-const NARROW = 560; // pixels: on a phone one scrolls
+const NARROW = 560; // pixels: on a phone one scrolls, and the pictures that answer stay in sight
+const KEPT = 3; // so many at the most: smaller ones show nothing
 
 const GONE = "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page.";
 const SILENT =
@@ -26,6 +27,7 @@ function render({ model, el }) {
     speak = 0,
     width = 0,
     measured = "",
+    layout = "",
     recorder = null;
   const moved = new Set(); // controls that a hand moved since the last request
 
@@ -33,6 +35,7 @@ function render({ model, el }) {
   const alarm = h("p", { class: "alert", role: "alert", hidden: true });
   const status = h("p", { class: "status", role: "status", hidden: true });
   const row = h("div", { class: "views" });
+  const inSight = h("div", { class: "kept" }); // what stays on the screen of a phone
   const panel = h("div", { class: "controls" });
   const said = h("p", { class: "said" });
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
@@ -164,11 +167,9 @@ function render({ model, el }) {
     for (const content of frame.views) need(content.name).update(content);
     for (const view of views.values()) {
       const hidden = !view.own && !frame.views.some((v) => v.name === view.name);
-      if (hidden !== view.figure.hidden) {
-        view.figure.hidden = hidden;
-        arrange();
-      }
+      view.figure.hidden = hidden;
     }
+    arrange();
     for (const name of Object.keys(set ?? {})) show(name);
     read = frame.text;
     if (said.textContent !== read) said.textContent = read;
@@ -195,19 +196,40 @@ function render({ model, el }) {
         layer.inert = Boolean(control.frozen);
         if (!control.alone && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
+        view.worked = true;
       }
-      arrange();
     }
     return view;
   };
   const arrange = () => {
+    const now = JSON.stringify([...views.values()].map((view) => [view.name, view.figure.hidden, view.placed]));
+    if (now === layout) return;
+    layout = now;
     const shown = [...views.values()].filter((view) => !view.figure.hidden),
-      [size, ...rest] = shown.map((view) => view.content?.size ?? 1);
+      [size, ...rest] = shown.map((view) => view.content.size);
     row.style.setProperty("--share", shown.length === 3 ? "15cqi" : "22cqi");
     row.style.setProperty("--rest", rest.length);
-    row.classList.toggle("lead", rest.length > 1 && size >= 2 * Math.max(...rest) && shown[0].content?.aspect < 2);
+    row.classList.toggle("lead", rest.length > 1 && size >= 2 * Math.max(...rest) && shown[0].content.aspect < 2);
+    for (const view of views.values()) view.figure.classList.toggle("first", view === shown[0]);
+    keepInSight(shown);
     measured = "";
     fit();
+  };
+
+  /** On a phone one hand works below while the eye stays with what answers: the first picture that no control lies on
+   *  (a chart with axes only if it is the first of all), and the small ones after it. */
+  const keepInSight = (shown) => {
+    const start = shown.findIndex((view, i) => !view.worked && (!i || !view.content.axes)),
+      [first, ...after] = shown.slice(Math.max(0, start));
+    if (!first) return;
+    const small = ({ figure }) => figure.matches(".small:not(.axes, .plain)");
+    const end = first.worked || first.content.axes ? 0 : after.findIndex((view) => view.worked || !small(view));
+    const figures = [first, ...(end < 0 ? after : after.slice(0, end)).slice(0, KEPT - 1)].map((view) => view.figure);
+    inSight.classList.toggle("alone", figures.length === 1 && small(first));
+    if (figures.length === inSight.children.length && figures.every((figure, i) => figure === inSight.children[i])) return;
+    if (figures[0].parentElement !== inSight) figures[0].before(inSight);
+    inSight.after(...[...inSight.children].filter((figure) => !figures.includes(figure)));
+    inSight.append(...figures);
   };
 
   /** The tallest pictures with which one sees them and their read-out at once. */
@@ -262,7 +284,7 @@ function render({ model, el }) {
       levelCaptions([...views.values()]);
     }),
   );
-  [row, said].forEach((part) => room.observe(part));
+  [root, said].forEach((part) => room.observe(part));
   addEventListener("resize", fit);
   clean.push(() => removeEventListener("resize", fit));
   const training = spec.trainer ? trainingStrip(stage) : null;
