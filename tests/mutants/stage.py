@@ -9,6 +9,10 @@ STAGE, CONTROLS, HANDLES = f"{HERE}/stage.py", f"{HERE}/controls.py", f"{HERE}/h
 VIEW, FRAMES, TRAINER, HONEST = f"{HERE}/view.py", f"{HERE}/frames.py", f"{HERE}/trainer.py", f"{HERE}/honest.py"
 
 
+def phone(*names: str) -> str:
+    return " ".join(f"tests/test_phone.py::test_{name}" for name in names)
+
+
 def js(*names: str) -> str:
     return " ".join(f"tests/test_stage_js.py::test_{name}" for name in names)
 
@@ -108,6 +112,41 @@ MUTANTS = [
         "flex: 1 1 28%; max-width: 48%;",
         "",
         js("on_a_phone_small_pictures_stand_beside_each_other"),
+    ),
+    Mutant(
+        "picture-scrolls-away-on-a-phone",
+        f"{HERE}/stage.css",
+        "position: sticky; top: var(--gdm-top, 0);",
+        "position: relative;",
+        phone("what_answers_is_in_sight_while_one_drags[scenes]"),
+    ),
+    Mutant(
+        "picture-below-the-pad",
+        f"{HERE}/stage.css",
+        "gap: 0.6em; order: -1;",
+        "gap: 0.6em;",
+        phone("what_answers_is_in_sight_while_one_drags[ppca]"),
+    ),
+    Mutant(
+        "chooser-kept-in-place-of-the-answer",
+        STAGE_JS,
+        "(view, i) => !view.worked && (!i || !view.content.axes)",
+        "(view, i) => !i || !view.content.axes",
+        phone("what_answers_is_in_sight_while_one_drags[arithmetic]"),
+    ),
+    Mutant(
+        "saved-picture-torn-by-scrolling",
+        f"{HERE}/js/keep.js",
+        'stage.root.classList.add("flat");',
+        "",
+        phone("a_picture_is_saved_as_it_stands_on_the_page_wherever_one_has_scrolled"),
+    ),
+    Mutant(
+        "warning-over-captions",
+        f"{HERE}/stage.css",
+        "&:has(.warned) figcaption { visibility: hidden; }",
+        "",
+        phone("nothing_lies_over_anything_and_nothing_is_wider_than_the_phone[traversal-360]"),
     ),
     Mutant(
         "pictures-tiny-though-one-scrolls-anyway",
