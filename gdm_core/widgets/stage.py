@@ -160,6 +160,16 @@ class Stage(anywidget.AnyWidget):
 
     # Messages.
 
+    @traitlets.observe("comm")
+    def _answer_while_cells_run(self, change) -> None:
+        """Questions stay on the thread on which JupyterLab asks them.
+
+        ipykernel 7.4 sends them to the thread that spoke last instead: at first the one of the cells, so that explorers
+        were silent until Run All had ended.
+        """
+        if hasattr(change["new"], "_reply_subshell_for"):
+            change["new"]._reply_subshell_for = lambda data, asked_on: asked_on
+
     def _receive(self, _widget, message, _buffers) -> None:
         """Answer one request of a page; whatever goes wrong is an answer too."""
         if not isinstance(message, dict) or message.get("kind") != "draw":

@@ -131,6 +131,6 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
     },
   };
   function look(color) {
-    return color.match(/[\d.]+/g).map(Number);
+    return (color.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number); // no color before it is in the page
   }
 };

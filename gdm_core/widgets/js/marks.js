@@ -187,15 +187,23 @@ function drawMarks(context, marks, at, width, height, theme, rim) {
   context.restore();
 }
 
-/** Round numbers in [low, high], about `count` of them. */
+/** Round numbers in [low, high], about `count` of them; none on a scale without length. */
 function ticks(low, high, count) {
   if (low > high) [low, high] = [high, low];
-  const raw = (high - low) / Math.max(1, count),
-    power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
-  const out = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(+(k * step).toPrecision(10));
-  return out.length > 1 || count > 50 ? out : ticks(low, high, 1.5 * count); // one number is no scale
+  const length = high - low;
+  if (!(length > 0 && length < Infinity)) return [];
+  let out = [];
+  for (let wanted = clamp(count || 0, 1, 50); out.length < 2 && wanted < 75; wanted *= 1.5) {
+    const raw = length / wanted, // one number is no scale: more of them, until two fit
+      power = 10 ** Math.floor(Math.log10(raw));
+    const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
+    out = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) {
+      const v = +(k * step).toPrecision(10);
+      if (v !== out.at(-1)) out.push(v);
+    }
+  }
+  return out;
 }
 
 const spell = (v) => String(v).replace("-", "−");

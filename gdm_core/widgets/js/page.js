@@ -135,15 +135,16 @@ function makeView(name, look) {
       warning.textContent = content.warning;
       figure.classList.toggle("warned", Boolean(content.warning));
       if (content.warns) figure.classList.add("warns");
-      if (!view.own) legend(below, content, look.theme);
-      view.draw();
+      view.shades();
       if (first || placed !== view.told) view.moved();
       view.told = placed;
     },
 
     /** Marks and axes again; `context` of a file unless that of the screen. */
     draw(context = null) {
-      if (!view.content) return;
+      // A widget may be made before its element is in the page: without a size nothing can be laid out yet, and the
+      // observer below draws as soon as there is one.
+      if (!view.content || !(box.clientWidth && box.clientHeight && look.theme.size)) return;
       const content = view.content;
       if (content.axes) {
         const needed = leftRoom(marks.getContext("2d"), content.extent, content.axes, box.clientHeight, look.theme);
@@ -177,6 +178,12 @@ function makeView(name, look) {
       if (content.axes) drawAxes(context, content.extent, content.axes, at, width, height, look.theme, view.room);
     },
 
+    /** All that has a color or a size of type: for a theme that changed, or that is known only now. */
+    shades() {
+      if (view.content && !view.own) legend(below, view.content, look.theme);
+      view.draw();
+    },
+
     note: (words) => (below.textContent = words),
 
     describe(words) {
@@ -186,7 +193,7 @@ function makeView(name, look) {
   new ResizeObserver(() => {
     if (!box.isConnected) return; // JupyterLab takes cells out of sight off the page, and puts them back
     look.measure();
-    view.draw();
+    view.shades();
     view.moved();
   }).observe(box);
   return view;

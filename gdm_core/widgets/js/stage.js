@@ -306,9 +306,7 @@ function render({ model, el }) {
   clean.push(
     watchTheme(() => {
       stage.theme = readTheme(root);
-      views.forEach(
-        (view) => view.content && (legend(view.figure.querySelector(".below"), view.content, stage.theme), view.draw()),
-      );
+      views.forEach((view) => view.shades());
     }),
   );
   if (spec.link) {

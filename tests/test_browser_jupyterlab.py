@@ -1,0 +1,123 @@
+"""Every explorer in a real JupyterLab: made by Run All, off screen and on screen; seen, read and dragged there."""
+
+import pytest
+import servers
+import tiny_course
+from browser import needed
+from servers import until
+
+from gdm_core.explorers import EXPLORERS
+
+pytest_plugins = ("browser",)  # the fixture `tab`
+pytestmark = needed
+# All that an explorer shows, as numbers: how dark its canvases are, and its words.
+LOOK = """(card) => [card.querySelector(".said").textContent,
+    ...[...card.querySelectorAll("figure:not([hidden]) canvas")].map((c) => {
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        let sum = 0; for (let i = 0; i < d.length; i++) sum = (31 * sum + d[i]) % 1000003;
+        return sum; })]"""
+# How many shades each view has: a plot that was never drawn has one.
+SHADES = """(card) => [...card.querySelectorAll("figure:not([hidden])")].map((figure) =>
+    Math.max(...[...figure.querySelectorAll("canvas")].map((c) => {
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        return c.width < 2 ? 0 : new Set(new Uint32Array(d.buffer)).size; })))"""
+PAD = """\
+import numpy as np
+from gdm_core.widgets import Frame, Pad, Stage
+
+def draw(controls):
+    return Frame(np.full((8, 8), 100 + 40 * controls["z"][0], np.uint8), f"z1 is {controls['z'][0]:.2f}")
+
+Stage(draw, [Pad("z", limit=3.0)], title="Pad")"""
+HOLDS = (".knob", ".slider input", ".timeline input")  # the first of these that there is takes the drag
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    home = tmp_path_factory.mktemp("course")
+    tiny_course.make(home)
+    cells = [f"from gdm_core import explorers\n\nexplorers.{name}()" for name in EXPLORERS]
+    servers.notebook(home / "all.ipynb", *cells, template=None)
+    servers.notebook(home / "busy.ipynb", PAD, "import time\n\ntime.sleep(300)", template=None)
+    with servers.lab(home) as server:
+        yield server
+
+
+@pytest.fixture
+def opened(tab, lab):
+    """Opens a notebook; errors of the page count, those of JupyterLab's own do not."""
+    tab.set_default_timeout(30_000)
+    tab.set_viewport_size({"width": 1300, "height": 900})
+    tab.trouble.errors = Ours()
+
+    def open_(name):
+        tab.goto(f"{lab.url}lab/tree/{name}?reset&token={servers.TOKEN}", wait_until="commit")
+        tab.locator(".jp-CodeCell .cm-content").first.click()
+        kernel = tab.locator(".jp-Notebook-ExecutionIndicator").first
+        until(lambda: "idle" in (kernel.get_attribute("data-status") or "").lower(), 60, "an idle kernel")
+        return tab
+
+    yield open_
+    for session in tab.request.get(f"{lab.url}api/sessions?token={servers.TOKEN}").json():
+        tab.request.delete(f"{lab.url}api/sessions/{session['id']}?token={servers.TOKEN}")
+
+
+class Ours(list):
+    """JupyterLab's console is its own affair, but scripts that fail in this page are ours."""
+
+    def append(self, error):
+        if any(word in str(error).lower() for word in ("stage", "anywidget", "maximum call stack", "typeerror")):
+            super().append(error)
+
+
+def run_all(tab):
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def alive(tab, title):
+    """The explorer's card once it shows pictures, a read-out and its tools, scrolled into sight."""
+    card = tab.locator(f'.gdm .card[aria-label="{title}"]')
+    until(lambda: card.count() == 1, 120, f"the card of {title}")
+    card.scroll_into_view_if_needed()
+    until(lambda: len(card.locator(".said").inner_text()) > 5, 30, f"the read-out of {title}")
+    until(lambda: min(card.evaluate(SHADES)) > 1, 30, f"something in each view of {title}")
+    assert card.locator(".tools button").count() >= 4, title
+    return card
+
+
+def answers_a_drag(tab, card):
+    hold = next(card.locator(kind).first for kind in HOLDS if card.locator(kind).count())
+    hold.scroll_into_view_if_needed()
+    before, box = card.evaluate(LOOK), hold.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 25, y + (0 if box["width"] > 3 * box["height"] else 20), steps=8)
+    tab.mouse.up()
+    until(lambda: card.evaluate(LOOK) != before, 30, "an answer to the hand")
+    assert card.locator(".alert:visible, .status:visible").count() == 0
+
+
+def test_run_all_makes_every_explorer_on_screen_and_off_and_each_answers_a_drag(opened):
+    tab = opened("all.ipynb")
+    run_all(tab)
+    for explorer in EXPLORERS.values():
+        answers_a_drag(tab, alive(tab, explorer.title))
+
+
+def test_explorers_made_one_by_one_on_screen_are_alive(opened):
+    tab = opened("all.ipynb")
+    for i, explorer in enumerate(EXPLORERS.values()):
+        cell = tab.locator(".jp-CodeCell").nth(i)
+        cell.scroll_into_view_if_needed()
+        cell.locator(".cm-content").click()
+        tab.keyboard.press("Control+Enter")
+        answers_a_drag(tab, alive(tab, explorer.title))
+
+
+def test_an_explorer_answers_while_the_next_cell_runs(opened):
+    tab = opened("busy.ipynb")
+    run_all(tab)
+    answers_a_drag(tab, alive(tab, "Pad"))
+    assert tab.locator(".jp-InputPrompt").nth(1).inner_text() == "[*]:"
