@@ -26,7 +26,8 @@ import numpy as np
 from gdm_core.widgets import Frame, Pad, Stage
 
 def draw(controls):
-    return Frame(np.full((8, 8), 100 + 40 * controls["z"][0], np.uint8), f"z1 is {controls['z'][0]:.2f}")
+    x, y = controls["z"]
+    return Frame(np.add.outer(np.arange(8) * (y + 4), np.arange(8) * (x + 4)).astype(np.uint8), f"z1 is {x:.2f}")
 
 Stage(draw, [Pad("z", limit=3.0)], title="Pad")"""
 HOLDS = (".knob", ".slider input", ".timeline input")  # the first of these that there is takes the drag
@@ -78,7 +79,7 @@ def run_all(tab):
 def alive(tab, title):
     """The explorer's card once it shows pictures, a read-out and its tools, scrolled into sight."""
     card = tab.locator(f'.gdm .card[aria-label="{title}"]')
-    until(lambda: card.count() == 1, 120, f"the card of {title}")
+    until(lambda: card.count() == 1, 600, f"the card of {title}")  # its model may have to be trained first
     card.scroll_into_view_if_needed()
     until(lambda: len(card.locator(".said").inner_text()) > 5, 30, f"the read-out of {title}")
     until(lambda: min(card.evaluate(SHADES)) > 1, 30, f"something in each view of {title}")

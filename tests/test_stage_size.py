@@ -16,13 +16,13 @@ chromium_running, tab = browser.chromium_running, browser.tab  # fixtures
 
 # The element that the stage is rendered into is `main`; each page hides it in another way until `appear` is called.
 UNSEEN = {
-    "not in the page": (
+    "not-in-the-page": (
         "main.remove(); document.querySelector = () => main",
         "delete document.querySelector; document.body.append(main)",
     ),
-    "not displayed": ("main.style.display = 'none'", "main.style.display = ''"),
-    "without width": ("main.style.width = '0px'", "main.style.width = ''"),
-    "content hidden": ("main.style.contentVisibility = 'hidden'", "main.style.contentVisibility = ''"),
+    "not-displayed": ("main.style.display = 'none'", "main.style.display = ''"),
+    "without-width": ("main.style.width = '0px'", "main.style.width = ''"),
+    "content-hidden": ("main.style.contentVisibility = 'hidden'", "main.style.contentVisibility = ''"),
 }
 PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 12px }}</style><main></main>
 <script>const main = document.querySelector("main"); globalThis.appear = () => {{ {after} }}; {before}</script>"""

@@ -102,9 +102,9 @@ const MAKE = {
     const segments = h("div", { class: "segments" }, ...options);
     const widest = 1.1 + 0.6 * Math.max(2, ...spec.options.map((option) => String(option).length)); // em
     new ResizeObserver(() => {
-      stage.measure();
-      if (!(stage.theme.size > 0)) return; // not in the page
-      const fit = Math.max(1, Math.floor(segments.clientWidth / (widest * stage.theme.size + 4)));
+      const size = parseFloat(getComputedStyle(segments).fontSize);
+      if (!size) return; // not in the page
+      const fit = Math.max(1, Math.floor(segments.clientWidth / (widest * size + 4)));
       const rows = Math.ceil(options.length / fit); // as few rows as fit, all of one length
       segments.style.gridTemplateColumns = `repeat(${Math.ceil(options.length / rows)}, 1fr)`;
     }).observe(segments);

@@ -190,11 +190,9 @@ function drawMarks(context, marks, at, width, height, theme, rim) {
 /** Round numbers in [low, high], about `count` of them; none on a scale without length. */
 function ticks(low, high, count) {
   if (low > high) [low, high] = [high, low];
-  const length = high - low;
-  if (!(length > 0 && length < Infinity)) return [];
   let out = [];
   for (let wanted = clamp(count || 0, 1, 50); out.length < 2 && wanted < 75; wanted *= 1.5) {
-    const raw = length / wanted, // one number is no scale: more of them, until two fit
+    const raw = (high - low) / wanted, // one number is no scale: more of them, until two fit
       power = 10 ** Math.floor(Math.log10(raw));
     const step = power * ([1, 2, 5].find((m) => m * power >= raw) ?? 10);
     out = [];
