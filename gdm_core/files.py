@@ -1,8 +1,11 @@
 """Files appear whole or not at all, and the course keeps what it makes in one place."""
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from gdm_core.validate import bad
 
 
 def atomic_write(path: str | os.PathLike, payload: bytes) -> Path:
@@ -21,6 +24,29 @@ def atomic_write(path: str | os.PathLike, payload: bytes) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def stand_in_home() -> Path | None:
+    """Give this process and its children another home folder where the user's cannot be written.
+
+    Jupyter, IPython and matplotlib all write there; without one they fail, or warn into a notebook.
+
+    Returns:
+        The folder that stands in, the same each time for the same user; None where none is needed.
+
+    Raises:
+        ValueError: that folder belongs to somebody else.
+    """
+    home = Path.home()
+    if os.name != "posix" or (home.is_dir() and os.access(home, os.W_OK)):
+        return None
+    other = Path(tempfile.gettempdir()) / f"gdm-home-{os.getuid()}"
+    other.mkdir(mode=0o700, exist_ok=True)
+    about = other.lstat()
+    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):
+        raise bad("a home folder that can be written", home, "HOME=/a/folder/of/yours")
+    os.environ["HOME"] = str(other)
+    return other
 
 
 def data_home() -> Path:

@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from gdm_core.course.doctor import GET_CHROMIUM, chromium  # noqa: E402
+from gdm_core.files import stand_in_home  # noqa: E402
 
 collect_ignore_glob = ["benchmarks/*", "mutants/*"]
 # Longest first, so that no worker is left with one of them at the end.
@@ -29,6 +30,7 @@ PARTS = {"notebooks": "test_notebooks.py", "mutants": "test_mutants.py", "browse
 def pytest_configure(config) -> None:
     if locale.getencoding().lower() != "utf-8" and not sys.flags.utf8_mode:
         pytest.exit(f"needed UTF-8, got {locale.getencoding()}; try gdm test, or PYTHONUTF8=1", 2)
+    stand_in_home()
     config.addinivalue_line("markers", "xdist_group(name): tests that share a worker")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         # Models that explorers train are trained once a run, and never taken from an earlier one.

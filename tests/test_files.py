@@ -79,3 +79,28 @@ def test_homes_follow_the_environment(monkeypatch, tmp_path, home, variable):
         monkeypatch.setenv(variable, "") if unset == "" else monkeypatch.delenv(variable)
         assert home().parent == tmp_path / ".cache" / "gdm"
     assert files.data_home() != files.model_home()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needed a home folder as on Linux and macOS")
+def test_a_home_that_cannot_be_written_is_stood_in_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.stand_in_home() is None and Path.home() == tmp_path
+    other = tmp_path / f"gdm-home-{os.getuid()}"
+    for unusable in (tmp_path / "gone", Path(__file__)):
+        monkeypatch.setenv("HOME", str(unusable))
+        assert files.stand_in_home() == other == Path.home()
+        assert other.stat().st_mode & 0o777 == 0o700 and files.stand_in_home() is None
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.stand_in_home() == other
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needed a home folder as on Linux and macOS")
+def test_nobody_elses_folder_becomes_the_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    (tmp_path / f"gdm-home-{os.getuid()}").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="needed a home folder that can be written, got .*gone; try HOME="):
+        files.stand_in_home()
+    assert Path.home() == tmp_path / "gone"

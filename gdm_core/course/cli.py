@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from gdm_core.files import stand_in_home
 from gdm_core.validate import bad, choice
 
 
@@ -187,7 +188,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"  {name:<12} {function.__doc__}")
         return 0
     try:
-        return COMMANDS[choice("command", arguments[0], COMMANDS)](arguments[1:])
+        command, home = COMMANDS[choice("command", arguments[0], COMMANDS)], Path.home()
+        if other := stand_in_home():
+            print(f"gdm: the home folder {home} cannot be written; {other} stands in for it.", file=sys.stderr)
+        return command(arguments[1:])
     except ValueError as error:
         if not str(error).startswith("needed"):
             raise  # a fault of ours, not of the user

@@ -67,7 +67,7 @@ def run(picked: list[Chapter], parameters: dict, folder: Path) -> list[Row]:
         check(chapter, parameters)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "table.txt").touch()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise bad("a folder to write to", f"{folder} ({error.strerror})", "--out with another") from None
     rows = []
