@@ -10,7 +10,7 @@ from PIL import Image
 
 from gdm_core import colors
 from gdm_core import widgets as w
-from gdm_core.widgets import still
+from gdm_core.widgets import fonts, still
 from gdm_core.widgets.stage import Stage, literal
 from gdm_core.widgets.view import palette
 
@@ -293,14 +293,14 @@ def test_plots_of_a_row_align_with_room_for_the_widest_numbers(monkeypatch):
 
 
 def test_lines_break_at_the_width_and_stand_apart():
-    face = still.font(20)
-    lines = still.broken("one two three four five six seven", 120, face)
+    face = fonts.font(20)
+    lines = fonts.broken("one two three four five six seven", 120, face)
     assert len(lines) > 2 and " ".join(lines) == "one two three four five six seven"
     assert all(face.getlength(line) <= 120 for line in lines)
     assert all(face.getlength(f"{a} {b.split()[0]}") > 120 for a, b in zip(lines, lines[1:]))
     sheet = still.Sheet(200, 1.0)
     assert sheet.wrapped(0, 10, 120, " ".join(lines), 20) == pytest.approx(10 + 1.45 * 20 * len(lines))
-    assert still.font(20, True).getlength("words") > face.getlength("words")
+    assert fonts.font(20, True).getlength("words") > face.getlength("words")
 
 
 def test_a_page_keeps_what_is_on_it_when_it_grows():

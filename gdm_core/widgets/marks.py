@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gdm_core import colors
+from gdm_core.widgets.fonts import broken, font
 from gdm_core.widgets.overlay import NAMED
 
 HALO = (255, 255, 255, 230)
@@ -112,8 +113,6 @@ def _bars(pen, mark, place, unit, scale, rim):
 
 
 def _text(pen, mark, place, unit, scale, rim):
-    from gdm_core.widgets.still import font
-
     anchor = {"center": "mm", "left": "lm", "right": "rm", "above": "mb", "below": "mt"}[mark["anchor"]]
     shift = {"left": (7, 0), "right": (-7, 0), "above": (0, -7), "below": (0, 7)}.get(mark["anchor"], (0, 0))
     face, rim_width = font(round(mark["size"] * scale), True), round(1.75 * scale) if rim else 0
@@ -154,8 +153,6 @@ def spell(value: float) -> str:
 
 def beside(sheet, view: dict, h: float) -> tuple[float, list[str]]:
     """What a y-axis `h` screen pixels high needs: room at its left for numbers and label, and the label in lines."""
-    from gdm_core.widgets.still import broken, font
-
     _, _, bottom, top = view["extent"]
     face = font(sheet.px(13))
     widest = max((face.getlength(spell(v)) for v in ticks(bottom, top, h / 45)), default=0.0) / sheet.scale
@@ -166,8 +163,6 @@ def beside(sheet, view: dict, h: float) -> tuple[float, list[str]]:
 
 def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float, room: float) -> None:
     """Ticks and labels around the plot at (x, y), w x h screen pixels, with `room` at its left."""
-    from gdm_core.widgets.still import font
-
     left, right, bottom, top = view["extent"]
     soft, line = "#566273", "#c9d0d9"
     across = ticks(left, right, w / 55)
@@ -193,8 +188,6 @@ def draw_axes(sheet, view: dict, x: float, y: float, w: float, h: float, room: f
 
 def draw_legend(sheet, view: dict, x: float, y: float, width: float) -> float:
     """Color scale and labeled marks below a view; returns where they end."""
-    from gdm_core.widgets.still import font
-
     face, at, used = font(sheet.px(13)), x, False
 
     def advance(room):

@@ -3,17 +3,16 @@
 Pillow and the fonts that come with matplotlib, nothing of the system, so that the same state gives the same bytes.
 """
 
-import functools
 import io
 import struct
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
 from gdm_core.widgets.controls import spread
+from gdm_core.widgets.fonts import broken, font
 from gdm_core.widgets.honest import minus
 from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
@@ -64,27 +63,6 @@ class Sheet:
     def cut(self, height: float) -> Image.Image:
         self.room(height)
         return self.image.crop((0, 0, self.image.width, self.px(height)))
-
-
-@functools.cache
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def broken(words: str, width: float, face) -> list[str]:
-    """Lines no wider than `width` pixels."""
-    lines: list[str] = []
-    for word in words.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and face.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
 
 
 def words(stage, frame) -> str:
