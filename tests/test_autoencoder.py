@@ -52,3 +52,12 @@ def test_wrong_shapes_are_refused():
         Autoencoder(4, 2, encoder=nn.Linear(4, 3)).encode(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="decoder"):
         Autoencoder(4, 2, decoder=nn.Linear(2, 3)).decode(torch.zeros(3, 2))
+
+
+def test_hidden_layers_of_the_decoder_mirror_those_of_the_encoder():
+    model = Autoencoder(9, 2, hidden=(8, 5))
+    parts = model.encoder, model.decoder
+    assert [[m.out_features for m in part.modules() if isinstance(m, nn.Linear)] for part in parts] == [
+        [8, 5, 2],
+        [5, 8, 9],
+    ]

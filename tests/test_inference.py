@@ -48,6 +48,20 @@ def test_more_samples_average_the_bound():
     assert ((ratio > 25 / 1.6) & (ratio < 25 * 1.6)).all()
 
 
+def test_draws_are_averaged_beside_an_analytic_kl():
+    model = Linear(skew=0.4)
+    x = model.data()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        found = elbo(model, x, 7, analytic=True)
+        torch.manual_seed(0)
+        q = model.encode(x)
+        expected = model.decode(q.rsample((7,))).log_prob(x).mean(0) - kl_divergence(
+            q, MultivariateNormal(0 * q.mean, torch.eye(2))
+        )
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("bound", [elbo, iwae_bound])
 def test_gradient_of_a_bound_reaches_q(bound):
     """With one draw both are the ELBO: its gradient is minus that of KL(q || posterior), in closed form."""

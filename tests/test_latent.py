@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import mutual_info_score
 
 from gdm_core.disentanglement import active_units, dci, mig, mutual_information
-from gdm_core.latent import arithmetic, attribute_direction, fit_map, interpolate, remove, traverse
+from gdm_core.latent import _left_out, arithmetic, attribute_direction, fit_map, interpolate, remove, traverse
 
 torch.set_num_threads(1)
 
@@ -55,7 +55,12 @@ def test_spherical_path_between_near_and_opposite_codes():
     with pytest.raises(ValueError, match="opposite"):
         interpolate(a, -2 * a, 5, spherical=True)
     with pytest.raises(ValueError, match="non-zero"):
-        interpolate(a, 0 * a, 5, spherical=True)
+        interpolate(torch.stack([a, a]), torch.stack([a + 1, 0 * a]), 5, spherical=True)
+    turned = torch.tensor([5 * math.sin(0.03), 0.0, 5 * math.cos(0.03)]).double()  # a small arc is an arc still
+    lifted = torch.tensor([0.0, 0.0, 5.0]).double()
+    torch.testing.assert_close(
+        interpolate(lifted, turned, 5, spherical=True).norm(dim=1), torch.full((5,), 5.0).double()
+    )
 
 
 def test_arithmetic_carries_the_difference():
@@ -116,8 +121,9 @@ def test_removal_leaves_the_other_attribute_unmoved():
 
 def test_attributes_must_come_in_two_kinds():
     z = codes(30)
-    with pytest.raises(ValueError, match="5 without"):
-        attribute_direction(z, torch.ones(30))
+    for few in (0, 4, 26):
+        with pytest.raises(ValueError, match="5 without"):
+            attribute_direction(z, torch.arange(30) < few)
     with pytest.raises(ValueError, match="0 or 1"):
         attribute_direction(z, torch.arange(30))
 
@@ -132,6 +138,10 @@ def test_ridge_is_scikit_learns():
         found = fit_map(source, target, penalty=penalty)
         np.testing.assert_allclose(found.weight, peer.coef_, atol=1e-10)
         np.testing.assert_allclose(found(source), peer.predict(source.numpy()), atol=1e-10)
+    twice = torch.cat([source, source[:, :1]], 1)  # least squares of a column that comes twice
+    found = fit_map(twice, target, penalty=0.0)
+    np.testing.assert_allclose(found(twice), LinearRegression().fit(source, target).predict(source), atol=1e-10)
+    torch.testing.assert_close(found.weight[:, 0], found.weight[:, 5])
 
 
 def test_penalty_minimizes_the_left_out_error():
@@ -151,6 +161,9 @@ def test_penalty_minimizes_the_left_out_error():
     best = min(penalties, key=left_out)
     assert penalties[0] < best < penalties[-1]
     torch.testing.assert_close(fit_map(source, target).weight, fit_map(source, target, penalty=best).weight)
+    U, size, _ = torch.linalg.svd(source - source.mean(0), full_matrices=False)
+    for penalty in (0.01, scale, 100.0):
+        assert _left_out(U, size, target - target.mean(0), penalty) == pytest.approx(left_out(penalty))
 
 
 def test_procrustes_finds_rotation_scale_and_shift():
@@ -204,6 +217,9 @@ def test_mutual_information_is_scikit_learns_on_discrete_codes():
             assert found[j, k].item() == pytest.approx(mutual_info_score(z[:, j], factors[name]))
     assert entropy[1].item() == pytest.approx(mutual_info_score(factors["shape"], factors["shape"]))
     assert entropy[0].item() == pytest.approx(math.log(10), abs=0.01)
+    rare = (torch.arange(4000) < 80).long() + (torch.arange(4000) < 40)  # two values that a cut by counts would merge
+    _, (spread,) = mutual_information(z, {"rare": rare})
+    assert spread.item() == pytest.approx(scipy.stats.entropy([3920, 40, 40]))
 
 
 def test_scores_of_aligned_rotated_and_independent_codes():
@@ -241,8 +257,16 @@ def test_dci_knows_each_factor_as_far_as_the_codes_tell():
     """A code that is the factor plus noise of the same variance explains half of it, one that is the factor all."""
     half, whole, none, noise = codes(6000, 4, seed=7).T
     score = dci(torch.stack([half + noise, whole**3], 1), {"half": half, "whole": whole, "none": none})
-    assert score.known[0].item() == pytest.approx(0.5, abs=0.12) and score.known[1] > 0.98 and score.known[2] < 0.05
+    assert score.known[0].item() == pytest.approx(0.5, abs=0.12) and score.known[1] > 0.98
+    assert score.known[2] == 0  # worse than the mean, which is no less than nothing
     assert score.informativeness == pytest.approx(score.known.mean().item())
+
+
+def test_guessing_the_commonest_class_is_no_knowledge():
+    """Nine of ten are of one class: a forest that always says so is right in nine of ten and knows nothing."""
+    z = codes(1200, 2, seed=3)
+    uneven, even = (torch.arange(1200) % 10 == 0).long(), torch.arange(1200) % 2
+    assert dci(z, {"uneven": uneven, "even": even}).known.max() < 0.1
 
 
 def test_dci_is_its_definition_with_idle_latents_and_unequal_ones():

@@ -128,6 +128,25 @@ def test_dead_codes_are_revived_on_features_and_live_ones_stay():
         assert any(torch.equal(row, f[:, 0]) for f in x)
 
 
+def test_a_code_that_answers_once_is_alive_and_features_are_those_of_a_position():
+    model, x = bare(codes=4, positions=3), data(n=40, positions=3)
+    with torch.no_grad():
+        model.codebook.copy_(torch.tensor([[0.0, 0], [0, 0.1], [60, 50], [9, 9]]))
+    x[7, :, 2] = 9.0
+    assert model.usage(x)[3] == pytest.approx(1 / 120) and model.revive(x) == 1
+    assert model.codebook[3].tolist() == [9, 9]
+    assert (x.movedim(1, -1).reshape(-1, 2) == model.codebook[2]).all(1).any()
+
+
+def test_every_code_is_drawn_alike():
+    model = bare(codes=3, std=0.01)
+    with torch.no_grad():
+        model.codebook.copy_(torch.tensor([[0.0, 0], [5, 0], [0, 5]]))
+    torch.manual_seed(0)
+    share = model.usage(model.sample(3000))
+    assert ((share - 1 / 3).abs() < 5 * (2 / 9 / 3000) ** 0.5).all()
+
+
 @pytest.mark.parametrize("network, event, grid", [("conv", (3, 12, 20), (3, 5)), ("mlp", (9,), (4,))])
 def test_grids_of_both_networks(network, event, grid):
     model = VQVAE(event, codes=7, width=3, network=network, hidden=(8,))
@@ -137,6 +156,14 @@ def test_grids_of_both_networks(network, event, grid):
     assert model.decode_codes(codes).mean.shape == (2, *event) and model.sample(3).shape == (3, *event)
     model.loss(x).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_hidden_layers_of_the_decoder_mirror_those_of_the_encoder():
+    model = VQVAE(9, codes=7, width=3, network="mlp", hidden=(8, 5))
+    layers = [
+        [m.out_features for m in part.modules() if isinstance(m, nn.Linear)] for part in (model.encoder, model.decoder)
+    ]
+    assert layers == [[8, 5, 12], [5, 8, 9]]
 
 
 def test_gray_levels_have_a_bound_in_nats():
@@ -185,6 +212,7 @@ def test_codes_of_any_integer_type_and_the_fixed_noise():
     k = torch.tensor([[3, 0, 1]])
     torch.testing.assert_close(model.decode_codes(k.to(torch.uint8)).mean, model.decode_codes(k).mean)
     assert model.decode_codes(k).stddev.unique().item() == pytest.approx(0.1)
-    for wrong in (k > 0, k[:0], k.float(), k[:, :2], k + 1):
+    assert not list(model.likelihood.parameters())  # it could shrink without limit
+    for wrong in (k > 0, k[:0], k.float(), k[:, :2], k + 1, k - 1):
         with pytest.raises(ValueError, match="integer codes"):
             model.decode_codes(wrong)
