@@ -1,11 +1,11 @@
-"""What the next training step depends on: weights, optimizer, order of the data, random numbers.
+"""What the next training step depends on, written to a file and read back.
 
-A step happens whole or not at all (`Undo`, `Uninterrupted`), and so does the file (`save`, `load`).
+The file is whole or not there: weights, their average, optimizer, order of the data, random numbers, history.
 """
 
 import json
-import signal
-import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
@@ -13,30 +13,69 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from gdm_core.average import Average
 from gdm_core.files import atomic_write
 from gdm_core.validate import bad
 
+Data = tuple[Tensor, ...] | Callable[[int], Tensor | tuple[Tensor, ...]]
+
 
 class Batches:
-    """Index tensors of shuffled epochs.  An incomplete last batch of an epoch is filled from the next one."""
+    """Tensors in shuffled epochs, an incomplete last batch filled from the next one; or what a function draws.
 
-    def __init__(self, n: int, size: int, seed: int):
-        self.n, self.size = n, size
+    The order is drawn on the CPU, the same for every device, and moved once an epoch.
+    """
+
+    def __init__(self, data: Data, size: int, seed: int, device: torch.device):
+        self.data, self.device = data, device
+        self.n = 0 if callable(data) else len(data[0])
+        self.size = size if callable(data) else min(size, self.n)
         self.generator = torch.Generator().manual_seed(seed)
-        self.left = torch.empty(0, dtype=torch.long)
+        self.left = torch.empty(0, dtype=torch.long, device=device)
 
-    def next(self) -> Tensor:
+    def next(self) -> tuple[Tensor, ...]:
+        if callable(self.data):
+            with torch.no_grad():
+                return tensors(self.data(self.size), "what data(n) draws", self.device)
         if len(self.left) < self.size:
-            self.left = torch.cat([self.left, torch.randperm(self.n, generator=self.generator)])
+            epoch = torch.randperm(self.n, generator=self.generator).to(self.device)
+            self.left = torch.cat([self.left, epoch])
         index, self.left = self.left[: self.size], self.left[self.size :]
-        return index
+        return tuple(d[index] for d in self.data)
 
     def state(self) -> dict[str, Tensor]:
         return {"left": self.left, "rng": self.generator.get_state()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        self.left = state["left"]
+        self.left = state["left"].to(self.device)
         self.generator.set_state(state["rng"])
+
+
+def tensors(data, name: str, device: torch.device | None) -> tuple[Tensor, ...]:
+    """Tensors of one length on the model's device (None: on any), as a tuple of them."""
+    data = data if isinstance(data, tuple) else (data,)
+    for d in data:
+        if not isinstance(d, Tensor):
+            raise bad(f"{name} as a tensor or a tuple of tensors", type(d).__name__, "dataset.x")
+        if device is not None and d.device != device:
+            raise bad(f"{name} on the model's device {device}", d.device, f"{name}.to('{device}')")
+    if not data or len({len(d) for d in data}) > 1:
+        raise bad(f"{name} of one length", [len(d) for d in data], "the same examples in each tensor")
+    if len(data[0]) == 0:
+        raise bad(f"{name} with at least 1 example", 0, "a larger set")
+    return data
+
+
+@dataclass
+class Run:
+    """What the next step depends on, beside torch's random numbers."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: Batches
+    average: Average
+    history: object  # `train.History`
+    device: torch.device
 
 
 def rng_state(device: torch.device) -> dict[str, Tensor]:
@@ -67,53 +106,13 @@ def set_rng_state(states: dict[str, Tensor], device: torch.device) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
-class Undo:
-    """Takes back what a step has changed when it fails before the optimizer moves: order, random numbers, buffers."""
-
-    def __init__(self, model: nn.Module, order: Batches, device: torch.device):
-        self.model, self.order, self.device, self.moving = model, order, device, False
-
-    def __enter__(self) -> None:
-        self.kept = self.order.state(), rng_state(self.device)
-        self.buffers = [(b, b.clone()) for b in self.model.buffers()]
-
-    def __exit__(self, kind, *_) -> None:
-        if kind is not None and not self.moving:
-            self.order.load(self.kept[0])
-            set_rng_state(self.kept[1], self.device)
-            for buffer, value in self.buffers:
-                buffer.copy_(value)
-
-
-class Uninterrupted:
-    """Ctrl-C waits for the end of the block, so that no step is left half done; a second one does not wait."""
-
-    def __enter__(self) -> None:
-        self.count, self.handler = 0, signal.getsignal(signal.SIGINT)
-        self.holds = threading.current_thread() is threading.main_thread() and callable(self.handler)
-        if self.holds:
-            signal.signal(signal.SIGINT, self._wait)
-
-    def _wait(self, *event) -> None:
-        self.count += 1
-        if self.count > 1:
-            self.handler(*event)
-
-    def __exit__(self, *_) -> None:
-        if self.holds:
-            signal.signal(signal.SIGINT, self.handler)
-            if self.count == 1:
-                self.handler(signal.SIGINT, None)
-
-
-def save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, order: Batches, device: torch.device, history: dict
-) -> None:
+def save(path: Path, run: Run) -> None:
     """Write the state between two steps; whoever reads sees the old file or the new one."""
-    state, scalars = optimizer.state_dict(), {}
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"order.{name}": value for name, value in order.state().items()}
-    tensors |= {f"rng.{name}": value for name, value in rng_state(device).items()}
+    state, scalars = run.optimizer.state_dict(), {}
+    tensors = {f"model.{name}": value for name, value in run.model.state_dict().items()}
+    tensors |= {f"learning.{i}": value for i, value in enumerate(run.average.learning)}
+    tensors |= {f"order.{name}": value for name, value in run.order.state().items()}
+    tensors |= {f"rng.{name}": value for name, value in rng_state(run.device).items()}
     for i, entries in state["state"].items():
         for name, value in entries.items():
             if isinstance(value, Tensor):
@@ -121,12 +120,12 @@ def save(
             else:
                 scalars[f"{i}.{name}"] = value
     meta = {
-        "model": type(model).__name__,
-        "optimizer": type(optimizer).__name__,
-        "examples": order.n,
+        "model": type(run.model).__name__,
+        "optimizer": type(run.optimizer).__name__,
+        "examples": run.order.n,
         "groups": state["param_groups"],
         "scalars": scalars,
-        "history": history,
+        "history": vars(run.history),
     }
     # Clones: safetensors refuses tensors that share memory, such as tied weights.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -139,27 +138,28 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safetensors.safe_open(path, "pt") as f:
             meta = json.loads(f.metadata()["gdm"])
             tensors = {name: f.get_tensor(name) for name in f.keys()}
-        meta["history"], meta["optimizer"], tensors["order.left"]
+        meta["history"]["losses"], meta["optimizer"], tensors["order.left"]
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise bad("a checkpoint written by train.fit", f"{path} ({error})", "deleting the file to start anew") from None
     return tensors, meta
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, order: Batches) -> tuple[dict, dict]:
+def load(path: Path, run: Run) -> dict[str, Tensor]:
     """Put a saved state back; nothing is changed unless all of it fits.
 
     Returns:
-        The history, and the random numbers for `set_rng_state`.
+        The random numbers for `set_rng_state`.
 
     Raises:
-        ValueError: a broken file, or one of another model, optimizer or data set.
+        ValueError: a broken file, or one of another model, optimizer, kind of average or data set.
     """
     tensors, meta = read(path)
-    parts: dict[str, dict] = {"model": {}, "optimizer": {}, "order": {}, "rng": {}}
+    parts: dict[str, dict] = {part: {} for part in ("model", "learning", "optimizer", "order", "rng")}
     for key, value in tensors.items():
         part, name = key.split(".", 1)
         parts[part][name] = value
 
+    model, optimizer, order, average = run.model, run.optimizer, run.order, run.average
     have = {name: (tuple(v.shape), v.dtype) for name, v in model.state_dict().items()}
     came = {name: (tuple(v.shape), v.dtype) for name, v in parts["model"].items()}
     if have != came:
@@ -176,10 +176,17 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, order: 
             told,
             "the optimizer that wrote it, or deleting it",
         )
+    players, came = list(run.history.losses), list(meta["history"]["losses"])
+    if players != came:
+        raise bad(f"a checkpoint of the players {players}", f"{path} of {came}", "another file name, or deleting it")
+    if len(average.learning) != len(parts["learning"]):
+        with_it, without = "a checkpoint with an average", "one without"
+        needed, got = (with_it, without) if average.learning else (without, with_it)
+        raise bad(needed, f"{path}, {got}", "the same average=, or deleting it")
     if order.n != meta["examples"]:
-        raise bad(
-            f"a checkpoint of {order.n} examples", f"{path} of {meta['examples']}", "the same data, or deleting it"
-        )
+        spelled = lambda n: f"{n} examples" if n else "data drawn by a function"
+        told = f"{path} of {spelled(meta['examples'])}"
+        raise bad(f"a checkpoint of {spelled(order.n)}", told, "the same data, or deleting it")
 
     state: dict[int, dict] = {}
     for key, value in (parts["optimizer"] | meta["scalars"]).items():
@@ -188,7 +195,16 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, order: 
     model.load_state_dict(parts["model"])
     optimizer.load_state_dict({"state": state, "param_groups": meta["groups"]})
     order.load(parts["order"])
-    return meta["history"], parts["rng"]
+    for i, learning in enumerate(average.learning):
+        learning.copy_(parts["learning"][str(i)])
+    vars(run.history).update(past(meta))
+    return parts["rng"]
+
+
+def past(meta: dict) -> dict:
+    """The fields of a saved history."""
+    losses, validation = meta["history"]["losses"], meta["history"]["validation"]
+    return {"losses": losses, "validation": [tuple(pair) for pair in validation]}
 
 
 def _spelled(kind: tuple | None) -> str:

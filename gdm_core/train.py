@@ -1,123 +1,184 @@
-"""One training loop for every model that learns by gradient.
+"""One training loop for every model that learns by gradient, alone or as the players of a game.
 
 `steps` is the loop as a generator: a figure, an explorer or an annealing schedule acts between two steps.  `fit` runs
 it to the end with a progress bar.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gdm_core import checkpoint as checkpoints
-from gdm_core.validate import bad, integer, positive
+from gdm_core.average import Average
+from gdm_core.protocols import HasPlayers
+from gdm_core.undo import Whole
+from gdm_core.validate import bad, choice, integer, positive
 
 
 @dataclass
 class History:
-    """What happened: one training loss a step, and (step, validation loss) pairs; nats per example."""
+    """What happened: a training loss of each player a step, and (step, validation loss) pairs; nats per example."""
 
-    loss: list[float] = field(default_factory=list)
+    losses: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
     validation: list[tuple[int, float]] = field(default_factory=list)
 
+    @property
+    def loss(self) -> list[float]:
+        """The losses of a model that learns alone.  ValueError: the players of a game have one list each."""
+        if len(self.losses) > 1:
+            raise bad("the name of a player", "a game's history.loss", f"history.losses[{next(iter(self.losses))!r}]")
+        return next(iter(self.losses.values()))
+
+    def add(self, losses: dict[str, float]) -> None:
+        """One more step."""
+        for name, value in losses.items():
+            self.losses[name].append(value)
+
     def __len__(self) -> int:
-        return len(self.loss)
+        return len(next(iter(self.losses.values())))
 
 
 class Diverged(FloatingPointError):
-    """The loss or its gradient is no longer finite; the model is the one before the step."""
+    """A loss or its gradient is no longer finite; the model is the one before the step."""
 
 
-def cosine(progress: float) -> float:
+class Player(NamedTuple):
+    """Who moves in a step: which parameters (None: all that the loss reaches), down which loss, how often."""
+
+    name: str
+    loss: Callable[..., Tensor]
+    parameters: list[nn.Parameter] | None
+    moves: int
+
+
+def falling(progress: float) -> float:
     """Learning-rate factor that falls from 1 to 0 along half a cosine; `progress` in [0, 1].
 
-    >>> cosine(0.0), cosine(1.0)
+    >>> falling(0.0), falling(1.0)
     (1.0, 0.0)
     """
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+cosine = falling  # an older name
+
 def steps(
     model: nn.Module,
-    data: Tensor | tuple[Tensor, ...],
+    data: checkpoints.Data | Tensor,
     *,
     steps: int = 1000,
     batch_size: int = 128,
-    lr: float = 1e-3,
+    lr: float | dict[str, float] = 1e-3,
     optimizer: torch.optim.Optimizer | None = None,
-    schedule: Callable[[float], float] | None = None,
+    rate: Callable[[float], float] | None = None,
     clip: float | None = None,
+    moves: dict[str, int] | None = None,
+    average: float | None = None,
+    bf16: bool = False,
     validation: Tensor | tuple[Tensor, ...] | None = None,
     validate_every: int = 100,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 500,
     seed: int = 0,
+    schedule: Callable[[float], float] | None = None,
 ) -> Iterator[History]:
-    """Minimize `model.loss`; the generator yields the history after every step.
+    """Minimize `model.loss`, or play the game of `protocols.HasPlayers`; yields the history after every step.
+
+    In one step each player moves, in the order of `model.players()`: its parameters go down its loss.  A step happens
+    whole or not at all, for all players.
 
     Args:
-        model: anything with `loss(*batch) -> ()`; left in training mode.
-        data: `(N, *event)`, or a tuple of tensors of the same length that are indexed together (x, labels).
+        model: anything with `loss(*batch) -> ()`, or with players; left in training mode.
+        data: `(N, *event)`, or a tuple of tensors of the same length that are indexed together (x, labels); or a
+            function that draws new ones, `data(batch_size)`, such as the `sample` of a target.
         steps: total number of steps, those of a resumed checkpoint included.
-        batch_size: examples a step; epochs are shuffled by a private generator with `seed`.
-        lr: learning rate of Adam; ignored when `optimizer` is given.
-        optimizer: any torch optimizer over the model's parameters.
-        schedule: factor on the learning rate as a function of progress in [0, 1], such as `cosine`.
-        clip: largest norm of the gradient.
-        validation: held-out data; its loss is measured every `validate_every` steps, and at the end, in evaluation
-            mode, without disturbing the random numbers of training.
+        batch_size: examples a move; epochs are shuffled by a private generator with `seed`.
+        lr: learning rate of Adam, or one for each player; ignored when `optimizer` is given.
+        optimizer: any torch optimizer over the model's parameters, those of all players.
+        rate: factor on the learning rate as a function of progress in [0, 1], such as `falling`.
+        clip: largest norm of a move's gradient.
+        moves: how often each player moves in a step, each time on a new batch: `{"critic": 3}`; once if not told.
+        average: decay of the weights' average (`average.Average`), which the model wears whenever it is looked at: in
+            validation, between two steps and at the end.  None leaves the last weights.
+        bf16: compute losses in bfloat16 where torch deems it safe; weights, averages and validation keep their type.
+        validation: held-out data; its `model.loss` is measured every `validate_every` steps, and at the end, in
+            evaluation mode, without disturbing the random numbers of training.
         checkpoint: a safetensors file.  If it exists, training resumes from it and continues as if never stopped, with
             the optimizer's settings in it.
         checkpoint_every: steps between two saves; one more is made at the end and on Ctrl-C, which waits for the end of
             the step that it finds.
-        seed: of the order of the batches.  Noise inside the model follows `torch.manual_seed`.
+        seed: of the order of the batches.  Noise inside the model and of drawn data follows `torch.manual_seed`.
+        schedule: an older name of `rate`.
 
     Raises:
-        ValueError: empty or mismatched data, another device than the model's, non-positive sizes, a checkpoint of
-            another model.
-        Diverged: while running, a loss or gradient that is not finite; names step, loss and learning rate.
+        ValueError: empty or mismatched data, another device than the model's, non-positive sizes, an unknown player, a
+            checkpoint of another model.
+        Diverged: while running, a loss or gradient that is not finite; names player, step, loss and learning rate.
     """
-    data, validation = _tensors(data, "data"), None if validation is None else _tensors(validation, "validation")
     integer("steps", steps)
     integer("seed", seed, 0)
     integer("validate_every", validate_every)
     integer("checkpoint_every", checkpoint_every)
-    clip = math.inf if clip is None else positive("clip", clip)
+    rate, clip = rate or schedule, math.inf if clip is None else positive("clip", clip)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise bad("a model with trainable parameters", type(model).__name__, "requires_grad_() on what shall learn")
     device = parameters[0].device
-    for tensor in (*data, *(validation or ())):
-        if tensor.device != device:
-            raise bad(f"data on the model's device {device}", tensor.device, f"data.to('{device}')")
-    if optimizer is None:
-        fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-        optimizer = torch.optim.Adam(parameters, lr=positive("lr", lr, 1e-3), fused=fused)
+    data = data if callable(data) else _tensors(data, "data", device)
+    if validation is not None:
+        validation = _tensors(validation, "validation", device)
+        if not hasattr(model, "loss"):
+            raise bad("a model with a loss to validate", type(model).__name__, "validation=None")
+    players = _players(model, moves or {})
+    turns = [player for player in players for _ in range(player.moves)]
+    optimizer = _adam(players, parameters, lr) if optimizer is None else optimizer
     learning = [p for group in optimizer.param_groups for p in group["params"]]
-    if not {id(p) for p in learning} & {id(p) for p in parameters}:
-        raise bad("an optimizer of this model's parameters", "one of others", "making it after the model")
-    order = checkpoints.Batches(len(data[0]), min(integer("batch_size", batch_size), len(data[0])), seed)
-    history, draws, path = History(), None, None
-    if checkpoint is not None:
-        path = Path(checkpoint)
-        if path.exists():
-            state, draws = checkpoints.load(path, model, optimizer, order)
-            history = _history(state)
+    for player in players:
+        if not {id(p) for p in learning} & {id(p) for p in player.parameters or parameters}:
+            whose = "this model's" if player.parameters is None else f"the {player.name}'s"
+            raise bad(f"an optimizer of {whose} parameters", "one of others", "making it after the model")
+    order = checkpoints.Batches(data, integer("batch_size", batch_size), seed, device)
+    mean, history = Average(model, average), History({player.name: [] for player in players})
+    state, draws = checkpoints.Run(model, optimizer, order, mean, history, device), None
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        draws = checkpoints.load(path, state)
+    cast = torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
 
     def run() -> Iterator[History]:  # what is above happens at the call, what is below at each `next`
         rates = [group["lr"] for group in optimizer.param_groups]
-        saved, undo = len(history), checkpoints.Undo(model, order, device)
+        saved, whole = len(history), Whole(state, several=len(turns) > 1)
+        told: list[tuple[Player, Tensor, Tensor]] = []  # loss and gradient norm of each move of a step
+
+        def gradient(player: Player) -> tuple[Tensor, Tensor]:
+            """Loss and gradient norm, both still on the device."""
+            try:
+                with cast:
+                    loss = player.loss(*order.next())
+            except Exception:
+                _look(told, len(history), optimizer, rates)  # an earlier move that broke the weights is the cause
+                raise
+            if getattr(loss, "shape", None) != ():
+                got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+                raise bad(f"model.{player.loss.__name__} to return a scalar tensor ()", got, "the mean over the batch")
+            optimizer.zero_grad()
+            model.zero_grad()  # of what the optimizer leaves alone too, or it would add up
+            loss.backward(inputs=player.parameters)
+            return loss.detach(), nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
 
         def validate() -> None:
             step, last = len(history), history.validation[-1][0] if history.validation else 0
             if validation is not None and step > last and (step % validate_every == 0 or step == steps):
                 held_out = evaluate(model, validation)
-                _finite("validation loss", held_out, history.loss[-1], step - 1, optimizer, rates)
+                _finite("validation loss", held_out, held_out, step - 1, optimizer, rates)
                 history.validation.append((step, held_out))
 
         if draws is not None:
@@ -127,42 +188,40 @@ def steps(
             while len(history) < steps:
                 step = len(history)
                 model.train()  # whoever looked at the model since the last step may have changed that
-                if schedule is not None:
-                    _set_rates(optimizer, rates, schedule(step / max(steps - 1, 1)))
-                with checkpoints.Uninterrupted(), undo:
-                    index = order.next().to(device)
-                    loss = model.loss(*(d[index] for d in data))
-                    if getattr(loss, "shape", None) != ():
-                        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-                        raise bad("model.loss to return a scalar tensor ()", got, "the mean over the batch")
-                    value = loss.item()
-                    _finite("loss", value, value, step, optimizer, rates)
-                    optimizer.zero_grad()
-                    model.zero_grad()  # of what the optimizer leaves alone too, or it would add up
-                    loss.backward()
-                    norm = nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
-                    _finite("gradient norm", norm.item(), value, step, optimizer, rates)
-                    if clip < math.inf:
-                        nn.utils.clip_grads_with_norm_(learning, clip, norm)
-                    undo.moving = True
-                    optimizer.step()
-                    history.loss.append(value)
-                    undo.moving = False
+                if rate is not None:
+                    _set_rates(optimizer, rates, rate(step / max(steps - 1, 1)))
+                mean.show(False)
+                with whole:
+                    told.clear()
+                    for player in turns:
+                        loss, norm = gradient(player)
+                        told.append((player, loss, norm))
+                        last = len(told) == len(turns)
+                        if last:  # the one time that a step waits for the device
+                            losses = _look(told, step, optimizer, rates)
+                        if clip < math.inf:
+                            nn.utils.clip_grads_with_norm_(learning, clip, norm)
+                        whole.moving = last
+                        optimizer.step()
+                    mean.take(step + 1)
+                    history.add(losses)
+                mean.show(True)
                 validate()
                 if path is not None and len(history) % checkpoint_every == 0 and len(history) < steps:
-                    _set_rates(optimizer, rates, 1.0 if schedule else None)
-                    checkpoints.save(path, model, optimizer, order, device, vars(history))
+                    _set_rates(optimizer, rates, 1.0 if rate else None)
+                    checkpoints.save(path, state)
                     saved = len(history)
                 yield history
         finally:
-            _set_rates(optimizer, rates, 1.0 if schedule else None)
-            if path is not None and len(history) > saved and not undo.moving:
-                checkpoints.save(path, model, optimizer, order, device, vars(history))
+            mean.show(True)
+            _set_rates(optimizer, rates, 1.0 if rate else None)
+            if path is not None and len(history) > saved and not whole.torn:
+                checkpoints.save(path, state)
 
     return run()
 
 
-def fit(model: nn.Module, data: Tensor | tuple[Tensor, ...], *, progress: bool | None = None, **options) -> History:
+def fit(model: nn.Module, data: checkpoints.Data | Tensor, *, progress: bool | None = None, **options) -> History:
     """Train `model` on `data` to the end and leave it in evaluation mode.
 
     Args:
@@ -180,12 +239,13 @@ def fit(model: nn.Module, data: Tensor | tuple[Tensor, ...], *, progress: bool |
             for history in run:
                 bar.update(len(history) - bar.n)
                 if progress and len(history) % 20 == 0:
-                    bar.set_postfix_str(f"loss {history.loss[-1]:.4g}", refresh=False)
+                    told = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.losses.items())
+                    bar.set_postfix_str(told, refresh=False)
     finally:
         run.close()
         model.eval()
     if history is None:  # the checkpoint was complete already
-        history = _history(checkpoints.read(Path(options["checkpoint"]))[1]["history"])
+        history = History(**checkpoints.past(checkpoints.read(Path(options["checkpoint"]))[1]))
     return history
 
 
@@ -210,34 +270,61 @@ def evaluate(model: nn.Module, data: Tensor | tuple[Tensor, ...], batch_size: in
     return total / len(data[0])
 
 
+def _players(model: nn.Module, moves: dict[str, int]) -> list[Player]:
+    if not isinstance(model, HasPlayers):
+        if moves:
+            raise bad("a model with players() for moves", type(model).__name__, "moves=None")
+        return [Player("loss", model.loss, None, 1)]
+    theirs = {name: [p for p in own if p.requires_grad] for name, own in model.players().items()}
+    for name in moves:
+        choice("player", name, theirs)
+    times = {name: integer(f"moves of the {name}", moves.get(name, 1)) for name in theirs}
+    return [Player(name, getattr(model, f"{name}_loss"), own, times[name]) for name, own in theirs.items()]
+
+
+def _adam(players: list[Player], parameters: list[nn.Parameter], lr: float | dict[str, float]) -> torch.optim.Adam:
+    """One group for each player."""
+    rates = lr if isinstance(lr, dict) else {player.name: lr for player in players}
+    if rates.keys() != {player.name for player in players}:
+        raise bad("one lr for each player", list(rates), f"{{{', '.join(f'{p.name!r}: 1e-3' for p in players)}}}")
+    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    groups = [{"params": p.parameters or parameters, "lr": positive("lr", rates[p.name], 1e-3)} for p in players]
+    return torch.optim.Adam(groups, fused=fused)
+
+
 def _set_rates(optimizer: torch.optim.Optimizer, rates: list[float], factor: float | None) -> None:
     for group, rate in zip(optimizer.param_groups, rates if factor is not None else []):
         group["lr"] = rate * factor
 
 
-def _history(saved: dict) -> History:
-    return History(saved["loss"], [tuple(pair) for pair in saved["validation"]])
-
-
-def _tensors(data, name: str) -> tuple[Tensor, ...]:
-    data = data if isinstance(data, tuple) else (data,)
-    for d in data:
-        if not isinstance(d, Tensor):
-            raise bad(f"{name} as a tensor or a tuple of tensors", type(d).__name__, "dataset.x")
-    if not data or len({len(d) for d in data}) > 1:
-        raise bad(f"{name} of one length", [len(d) for d in data], "the same examples in each tensor")
-    if len(data[0]) == 0:
-        raise bad(f"{name} with at least 1 example", 0, "a larger set")
+def _tensors(data, name: str, device: torch.device | None = None) -> tuple[Tensor, ...]:
+    data = checkpoints.tensors(data, name, device)
     for d in data:
         if d.is_floating_point() and not torch.isfinite(d.sum()) and not torch.isfinite(d).all():
             raise bad(f"finite {name}", "NaN or infinite entries", "dropping those examples")
     return data
 
 
-def _finite(what: str, number: float, loss: float, step: int, optimizer, rates: list[float]) -> None:
+def _look(told: list[tuple[Player, Tensor, Tensor]], step: int, optimizer, rates: list[float]) -> dict[str, float]:
+    """The last loss of each player, once all losses and gradients are known to be finite: one transfer for all."""
+    like = told[0][1] if told else None
+    numbers = iter(torch.stack([n.to(like) for _, *pair in told for n in pair]).tolist() if told else [])
+    losses = {}
+    for player, value, norm in zip([player for player, *_ in told], numbers, numbers):
+        name = "" if player.parameters is None else f"{player.name} "
+        for what, number in (("loss", value), ("gradient norm", norm)):
+            _finite(f"{name}{what}", number, value, step, optimizer, rates, player.parameters)
+        losses[player.name] = value
+    return losses
+
+
+def _finite(what: str, number: float, loss: float, step: int, optimizer, rates: list[float], whose=None) -> None:
     if not math.isfinite(number):
-        rate = optimizer.param_groups[0]["lr"]
+        mine = {id(p) for p in whose or ()}
+        groups = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
+        i = next((i for i, group in enumerate(groups) if group & mine), 0)
         raise Diverged(
-            f"needed a finite {what}, got {number} at step {step} (loss {loss:.6g}, learning rate {rate:.3g}); "
-            f"try lr={rates[0] / 10:.1g}, clip=1.0, or look for log(0) and division by 0 in the loss"
+            f"needed a finite {what}, got {number} at step {step} "
+            f"(loss {loss:.6g}, learning rate {optimizer.param_groups[i]['lr']:.3g}); "
+            f"try lr={rates[i] / 10:.1g}, clip=1.0, or look for log(0) and division by 0 in the loss"
         )

@@ -56,7 +56,7 @@ OPTIMIZERS = {
 
 def noisy_run(model, *, path=None, optimizer="adam", steps=23, **options):
     make = OPTIMIZERS[optimizer]
-    options = {"batch_size": 8, "lr": 0.01, "schedule": train.cosine, "clip": 0.5, "checkpoint_every": 5} | options
+    options = {"batch_size": 8, "lr": 0.01, "rate": train.falling, "clip": 0.5, "checkpoint_every": 5} | options
     options |= {"validation": DATA[:9], "validate_every": 4}
     return train.steps(model, DATA, steps=steps, checkpoint=path, optimizer=make and make(model), **options)
 

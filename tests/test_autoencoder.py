@@ -26,7 +26,7 @@ def test_linear_autoencoder_reaches_pca_and_no_less():
     x = torch.randn(300, 5, dtype=torch.float64) @ torch.randn(5, 5, dtype=torch.float64) + 1.0
     best = torch.linalg.eigvalsh(torch.cov(x.T, correction=0))[:3].sum().item()
     model = Autoencoder(5, 2, hidden=()).double()
-    train.fit(model, x, steps=1500, batch_size=300, lr=0.02, schedule=train.cosine, progress=False)
+    train.fit(model, x, steps=1500, batch_size=300, lr=0.02, rate=train.falling, progress=False)
     assert best - 1e-9 <= model.loss(x).item() < 1.001 * best
 
 
@@ -40,7 +40,7 @@ def test_shapes_of_both_networks(network):
 
 
 def test_it_claims_neither_samples_nor_a_density():
-    for protocol in (protocols.Sampler, protocols.HasDensity, protocols.HasLatent):
+    for protocol in (protocols.HasSamples, protocols.HasDensity, protocols.HasLatent):
         assert not isinstance(demo(), protocol)
     assert isinstance(demo(), protocols.HasLoss)
 

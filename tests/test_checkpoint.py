@@ -39,7 +39,7 @@ def test_a_killed_run_resumes_bit_for_bit_from_its_last_save(tmp_path):
     for history in noisy_run(model, path=path):
         if len(history) == 13:  # last saved at 10; a kill leaves just that file
             shutil.copy(path, copy)
-    assert len(checkpoint.read(copy)[1]["history"]["loss"]) == 10
+    assert len(checkpoint.read(copy)[1]["history"]["losses"]["loss"]) == 10
     same(finish(copy), whole_run())
 
 
@@ -77,9 +77,14 @@ def broken(path, how):
         safetensors.torch.save_file(Noisy().norm.state_dict(), path)
     elif how == "another meta":
         safetensors.torch.save_file({"a": torch.zeros(1)}, path, {"gdm": json.dumps({"x": 1})})
+    elif how == "older meta":
+        with safetensors.safe_open(path, "pt") as file:
+            meta, tensors = json.loads(file.metadata()["gdm"]), {key: file.get_tensor(key) for key in file.keys()}
+        meta["history"]["loss"] = meta["history"].pop("losses")["loss"]
+        safetensors.torch.save_file(tensors, path, {"gdm": json.dumps(meta)})
 
 
-@pytest.mark.parametrize("how", ["text", "half", "weights alone", "another meta"])
+@pytest.mark.parametrize("how", ["text", "half", "weights alone", "another meta", "older meta"])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, how):
     path = tmp_path / "run.safetensors"
     train.fit(Noisy(), DATA, steps=1, checkpoint=path)
@@ -149,7 +154,7 @@ def interrupted(path, when, where, times=1):
 def test_ctrl_c_leaves_a_whole_checkpoint(tmp_path, where, when):
     path = tmp_path / "run.safetensors"
     model = interrupted(path, when, where)
-    steps = len(checkpoint.read(path)[1]["history"]["loss"])
+    steps = len(checkpoint.read(path)[1]["history"]["losses"]["loss"])
     assert steps == (when if where == "between" else when + 1)  # the step that was under way is finished first
     weights = {k.removeprefix("model."): v for k, v in checkpoint.read(path)[0].items() if k.startswith("model.")}
     assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
@@ -159,14 +164,26 @@ def test_ctrl_c_leaves_a_whole_checkpoint(tmp_path, where, when):
 def test_a_second_ctrl_c_does_not_wait_and_takes_the_step_back(tmp_path):
     path = tmp_path / "run.safetensors"
     interrupted(path, 7, "loss", times=2)
-    assert len(checkpoint.read(path)[1]["history"]["loss"]) == 7
+    assert len(checkpoint.read(path)[1]["history"]["losses"]["loss"]) == 7
     same(finish(path), whole_run())
 
 
-def test_a_second_ctrl_c_inside_the_optimizer_keeps_the_last_whole_file(tmp_path):
+def test_no_ctrl_c_cuts_the_move_itself(tmp_path):
     path = tmp_path / "run.safetensors"
-    interrupted(path, 7, "optimizer", times=2)
-    assert len(checkpoint.read(path)[1]["history"]["loss"]) == 5
+    interrupted(path, 7, "optimizer", times=3)
+    assert len(checkpoint.read(path)[1]["history"]["losses"]["loss"]) == 8
+    same(finish(path), whole_run())
+
+
+def test_an_optimizer_that_breaks_off_keeps_the_last_whole_file(tmp_path):
+    path = tmp_path / "run.safetensors"
+    run = noisy_run(Noisy(), path=path)
+    torch.manual_seed(7)
+    list(itertools.islice(run, 7))
+    run.gi_frame.f_locals["optimizer"].register_step_post_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(run)
+    assert len(checkpoint.read(path)[1]["history"]["losses"]["loss"]) == 5
     same(finish(path), whole_run())
 
 
@@ -199,7 +216,7 @@ def test_a_real_ctrl_c_on_a_real_process(tmp_path):
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=60)[1] and process.returncode != 0
     assert os.listdir(tmp_path) == [path.name]
-    steps = len(checkpoint.read(path)[1]["history"]["loss"])
+    steps = len(checkpoint.read(path)[1]["history"]["losses"]["loss"])
     assert steps >= 10
     here = {"__name__": "child"}
     exec(CHILD, here)

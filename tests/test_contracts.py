@@ -27,7 +27,7 @@ def build(name):
 
 def examples(model, n):
     """Data that the model can take: its own, or noise for a model that cannot sample."""
-    if isinstance(model, protocols.Sampler):
+    if isinstance(model, protocols.HasSamples):
         return model.sample(n)
     return torch.randn(n, *model.event_shape, dtype=next(model.parameters()).dtype)
 
@@ -63,7 +63,7 @@ def test_demo_builds_a_module_that_knows_its_event_shape(name):
     assert any(p.requires_grad for p in model.parameters())
 
 
-@offering(protocols.Sampler)
+@offering(protocols.HasSamples)
 def test_samples_have_the_event_shape(name):
     model = build(name)
     x = model.sample(7)
@@ -72,14 +72,14 @@ def test_samples_have_the_event_shape(name):
     assert model.sample(1).shape == (1, *model.event_shape)
 
 
-@offering(protocols.Sampler)
+@offering(protocols.HasSamples)
 def test_samples_follow_the_seed(name):
     model = build(name)
     draws = [torch.manual_seed(seed) and model.sample(5) for seed in (3, 3, 4)]
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
 
 
-@offering(protocols.Sampler)
+@offering(protocols.HasSamples)
 def test_a_sample_count_that_makes_no_sense_is_refused(name):
     model = build(name)
     for n in (0, -1, 2.5, "3"):
@@ -136,7 +136,7 @@ def test_density_integrates_to_one(name):
         assert model.log_prob(points).exp().sum().item() * cell == pytest.approx(1, abs=2e-3)
 
 
-@offering(protocols.HasDensity, protocols.Sampler)
+@offering(protocols.HasDensity, protocols.HasSamples)
 def test_samples_come_from_the_density(name):
     """Moments and entropy of samples against the same integrals on a grid, within 5 standard errors."""
     needs_grid(name)
@@ -279,7 +279,7 @@ def use(model, x):
         if hasattr(model, method):
             value = tensor(getattr(model, method)(x))
             assert value.device == x.device, method
-    if isinstance(model, protocols.Sampler):
+    if isinstance(model, protocols.HasSamples):
         assert model.sample(3).device == x.device
     if isinstance(model, protocols.HasLatent):
         assert model.decode(model.prior().sample((3,))).sample().device == x.device

@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 def learn(model, x, steps, **options):
     torch.manual_seed(0)
-    train.fit(model, x, steps=steps, progress=False, schedule=train.cosine, **options)
+    train.fit(model, x, steps=steps, progress=False, rate=train.falling, **options)
     torch.manual_seed(1)
     return model
 

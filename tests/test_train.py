@@ -37,7 +37,7 @@ def test_steps_are_those_of_adam_by_hand(batch_size):
 
 def test_training_reaches_the_known_optimum():
     model, best = PPCA(3, 1).double(), PPCA(3, 1).double().solve(DATA)
-    history = train.fit(model, DATA, steps=800, batch_size=37, lr=0.05, schedule=train.cosine)
+    history = train.fit(model, DATA, steps=800, batch_size=37, lr=0.05, rate=train.falling)
     assert len(history) == 800 and not model.training
     assert model.loss(DATA).item() == pytest.approx(best.loss(DATA).item(), abs=1e-6)
     assert all(v > best.loss(DATA).item() - 1e-9 for v in history.loss)
@@ -75,9 +75,9 @@ def test_schedule_scales_the_rate_of_each_group_and_gives_it_back():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     rates = [
         optimizer.param_groups[0]["lr"]
-        for _ in train.steps(model, DATA, steps=5, optimizer=optimizer, schedule=train.cosine)
+        for _ in train.steps(model, DATA, steps=5, optimizer=optimizer, rate=train.falling)
     ]
-    assert rates == pytest.approx([0.1 * train.cosine(i / 4) for i in range(5)])
+    assert rates == pytest.approx([0.1 * train.falling(i / 4) for i in range(5)])
     assert model.w.item() == pytest.approx(2 - sum(rates))
     assert optimizer.param_groups[0]["lr"] == 0.1
 
@@ -236,7 +236,7 @@ def test_a_diverged_step_leaves_no_trace_in_averages_draws_or_file(tmp_path):
             draws = torch.get_rng_state()
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())
     assert torch.equal(torch.get_rng_state(), draws)
-    assert len(checkpoint.read(path)[1]["history"]["loss"]) == 6
+    assert len(checkpoint.read(path)[1]["history"]["losses"]["loss"]) == 6
     runs = []
     for file in (path, None):
         model = Breaks()

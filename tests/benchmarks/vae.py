@@ -127,7 +127,7 @@ def learn(model: nn.Module, x: Tensor, steps: int, lr: float, decay: float = 0.0
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=decay, betas=(0.9, 0.99), fused=True)
     start = time.process_time()
-    options = {"steps": steps, "batch_size": 100, "schedule": train.cosine, "clip": 200.0, "progress": False}
+    options = {"steps": steps, "batch_size": 100, "rate": train.falling, "clip": 200.0, "progress": False}
     train.fit(model, x, optimizer=optimizer, **options)
     return time.process_time() - start
 
@@ -158,7 +158,7 @@ def linear() -> None:
     torch.manual_seed(0)
     model = VAE(64, 10, hidden=(), posterior="full", likelihood=likelihoods.Gaussian(0.3)).double()
     start = time.process_time()
-    train.fit(model, x, steps=6000, batch_size=250, lr=0.02, schedule=train.cosine, progress=False)
+    train.fit(model, x, steps=6000, batch_size=250, lr=0.02, rate=train.falling, progress=False)
     seconds = time.process_time() - start
     with torch.no_grad():
         W, b, std = model.decoder.net[0].weight, model.decoder.net[0].bias, model.likelihood.log_std.exp()
