@@ -1,7 +1,8 @@
 r"""Likelihoods: what a decoder's raw numbers say about the data, as a distribution.
 
 Each likelihood names how many `channels` it wants for one element of the event and turns `(..., channels, *event)`
-into a distribution over `(..., *event)`, `Independent` over the event.
+into a distribution over `(..., *event)`, `Independent` over the event.  It says how many `levels` an element may have,
+None for any real number.
 
     gaussian      x = a + std * epsilon                             a density: continuous data
     bernoulli     p(x = 1) = sigmoid(a)                             binary data
@@ -38,6 +39,8 @@ class Gaussian(nn.Module):
         ValueError: std outside [0.001, 1000], where it could not be told from the limits that training is kept in.
     """
 
+    levels = None
+
     def __init__(self, std: float = 1.0, learn: str | None = "shared"):
         super().__init__()
         choice("learn", learn, (None, "shared", "output"))
@@ -59,7 +62,7 @@ class Gaussian(nn.Module):
 class Bernoulli(nn.Module):
     """Binary data.  Gray values are refused: their cross-entropy is the log-probability of nothing."""
 
-    channels = 1
+    channels, levels = 1, 2
 
     def forward(self, raw: Tensor, dims: int) -> Independent:
         return Independent(_Binary(logits=raw.squeeze(-dims - 1)), dims)
@@ -70,7 +73,7 @@ class Categorical(nn.Module):
 
     def __init__(self, levels: int):
         super().__init__()
-        self.channels = integer("levels", levels, 2)
+        self.channels = self.levels = integer("levels", levels, 2)
 
     def forward(self, raw: Tensor, dims: int) -> Independent:
         return Independent(GrayCategorical(raw.movedim(-dims - 1, -1)), dims)
@@ -118,6 +121,12 @@ def build(name: str | nn.Module, levels: int | None = None) -> nn.Module:
     if levels is None:
         raise bad(f"levels, the number of gray values, for the {name} likelihood", None, "levels=dataset.levels")
     return Categorical(levels) if name == "categorical" else Discretized(levels)
+
+
+def values(likelihood: nn.Module, like: Tensor) -> Tensor | None:
+    """All that an element of x may be under a likelihood, 0 to 1 in equal steps: (levels,); None for a density."""
+    levels = getattr(likelihood, "levels", None)
+    return None if levels is None else _values(levels, like)
 
 
 class GrayCategorical(Distribution):

@@ -1,17 +1,17 @@
 """What a model may offer, and in which units.
 
-`x` is a batch `(B, *event)`, `y` its labels `(B,)` where the model is conditional, always the last argument.  Everything
-called `log_prob`, `elbo` or `energy` is per example, `(B,)`, in nats, summed over the event; `loss` is the batch mean,
-`()`, in the same units, lower is better, or its docstring says that it is no likelihood.  Anything random crosses an
-interface as a `torch.distributions` object, `Independent` over the event.
+`x` is a batch `(B, *event)`, `y` its labels `(B,)` where the model is conditional, always the last argument.
+Everything called `log_prob`, `elbo` or `energy` is per example, `(B,)`, in nats, summed over the event; `loss` is the
+batch mean, `()`, in the same units, lower is better, or its docstring says that it is no likelihood.  Anything random
+crosses an interface as a `torch.distributions` object, `Independent` over the event.
 
 A model is an `nn.Module` with `event_shape`, `sample` and whichever of these it can honestly offer; nobody inherits
 from a protocol.  Two attributes say more: `labels`, the number of classes of a conditional model (0 for none), and
 `values` `(K,)`, the numbers that an entry of x may be where events are discrete, whose probabilities then sum to 1
 (None where they are not).
 
-`tests/test_contracts.py` finds every file in `models/` and checks what its `demos()` claim: name -> small model, one for
-each variant.  A frozen copy, whose parameters need no gradient, offers the same.
+`tests/test_contracts.py` finds every file in `models/` and checks what its `demos()` claim: name -> small model, one
+for each variant.  A frozen copy, whose parameters need no gradient, offers the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -110,7 +110,7 @@ class HasEM(Protocol):
 
 @runtime_checkable
 class HasSavepoint(Protocol):
-    """A part of a model whose buffers are too large to be copied at every training step, though each changes a few rows.
+    """A part of a model with buffers too large to be copied at every training step, of which each changes a few rows.
 
     `savepoint` is called as a step begins; the function that it returns is called if the step fails, and puts back what
     changed since.  The module's own buffers (not those of its parts) are then left to it.

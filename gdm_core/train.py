@@ -70,6 +70,7 @@ def falling(progress: float) -> float:
 
 cosine = falling  # an older name
 
+
 def steps(
     model: nn.Module,
     data: checkpoints.Data | Tensor,

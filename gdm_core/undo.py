@@ -1,7 +1,7 @@
 """A training step happens whole or not at all.
 
-What a step may change before it fails is copied as it begins and put back if it does.  A step of one move copies little:
-the loss and its gradient are looked at before the weights move.  A step of several moves copies weights and optimizer
+What a step may change before it fails is copied as it begins and put back if it does.  A step of one move copies
+little: loss and gradient are looked at before the weights move.  A step of several moves copies weights and optimizer
 too.  A module with buffers that are too large to copy, such as a memory of many chains, keeps its own record
 (`protocols.HasSavepoint`).
 """
@@ -73,7 +73,7 @@ class Whole:
         if self.several:
             self.states = {p: dict(entries) for p, entries in run.optimizer.state.items()}
             tensors = [v for entries in self.states.values() for v in entries.values() if isinstance(v, Tensor)]
-            tensors += [*run.model.parameters(), *run.average.mean]
+            tensors += [p for group in run.optimizer.param_groups for p in group["params"]] + run.average.mean
         self._copy([b for *_, b in self.places], tensors)
 
     @torch.no_grad()

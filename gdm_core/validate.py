@@ -82,6 +82,7 @@ def batch(
     *,
     name: str = "x",
     like: Tensor | None = None,
+    values: Tensor | None = None,
     minimum: int = 1,
     finite: bool = True,
 ) -> Tensor:
@@ -92,11 +93,13 @@ def batch(
         event_shape: shape of one example.
         name: how the error calls it.
         like: a tensor (a parameter, say) whose dtype and device `x` must share.
+        values: (K,) all that an entry of x may be, to the last bit, where events are symbols; in place of `like`.
         minimum: least number of examples.
         finite: look for NaN and infinity; False where the caller sees them in its own sums.
 
     Raises:
-        ValueError: no tensor, wrong shape, too few examples, integers, another dtype or device, NaN or infinity.
+        ValueError: no tensor, wrong shape, too few examples, integers (or no such value), another dtype or device, NaN
+            or infinity.
     """
     event = tuple(event_shape)
     spelled = f"({', '.join(['B', *map(str, event)])})"
@@ -109,7 +112,9 @@ def batch(
     if len(x) < minimum:
         plural = "example" if minimum == 1 else "examples"
         raise bad(f"{name} with at least {minimum} {plural}", len(x), "a larger batch")
-    if not x.is_floating_point():
+    if values is not None:
+        like = values
+    elif not x.is_floating_point():
         raise bad(f"{name} in a floating dtype", x.dtype, f"{name}.float()")
     if like is not None and x.dtype != like.dtype:
         raise bad(
@@ -117,6 +122,9 @@ def batch(
         )
     if like is not None and x.device != like.device:
         raise bad(f"{name} on the model's device {like.device}", x.device, f"{name}.to('{like.device}')")
+    if values is not None and not torch.isin(x, values).all():
+        listed = ", ".join(f"{v:.4g}" for v in values.tolist())
+        raise bad(f"{name} among {listed}", "other values", "the model's own model.values")
     # A sum is NaN or infinite as soon as one entry is, and many times faster to take than isfinite is to look at all.
     if finite and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
         count = int((~torch.isfinite(x)).sum())
@@ -124,6 +132,23 @@ def batch(
             f"finite {name}", f"{count} NaN or infinite entries", f"{name}[torch.isfinite({name}).flatten(1).all(1)]"
         )
     return x
+
+
+def labels(y, n: int, classes: int) -> Tensor:
+    """Return `y` as `(n,)` integers if it is one label from 0 to `classes - 1` for each of `n` examples.
+
+    >>> labels(torch.tensor([0, 3]), 2, 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: needed integer labels (2,) from 0 to 2, got torch.int64 (2,) from 0 to 3; try dataset.labels
+    """
+    if not isinstance(y, Tensor):
+        raise bad(f"labels y ({n},) for a conditional model", y, "the same call with y=labels")
+    whole = not y.is_floating_point() and y.dtype != torch.bool
+    if y.shape != (n,) or not whole or y.min() < 0 or y.max() >= classes:
+        found = f"{y.dtype} {tuple(y.shape)} from {y.min().item()} to {y.max().item()}" if y.numel() else "none"
+        raise bad(f"integer labels ({n},) from 0 to {classes - 1}", found, "dataset.labels")
+    return y.long()
 
 
 def known(name: str, value, shape: Iterable[int], like: Tensor) -> Tensor:

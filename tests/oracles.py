@@ -25,6 +25,12 @@ def box(x: Tensor, side: int = 500) -> tuple[Tensor, float]:
     return torch.cartesian_prod(*axes).reshape(-1, x.shape[1]), cell
 
 
+def event_space(values: Tensor, event_shape: tuple[int, ...]) -> Tensor:
+    """All events of that shape with entries among `values` (K,): (K^size, *event_shape)."""
+    size = torch.Size(event_shape).numel()
+    return torch.cartesian_prod(*[values] * size).reshape(-1, *event_shape)
+
+
 def errors_off(values: Tensor, truth: Tensor | float, dim: int = 0) -> Tensor:
     """How many standard errors the mean of `values` over `dim` is from `truth`; rounding counts for nothing."""
     mean, error = values.mean(dim), values.std(dim) / values.shape[dim] ** 0.5

@@ -39,6 +39,30 @@ class Line(nn.Module):
         return self.slope * self.w + 0 * x.mean()
 
 
+class Duel(nn.Module):
+    """Two players, each with noise, running averages and a part of its own; who moved when is written down."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.critic = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1))
+        self.generator = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 3))
+        self.double()
+        self.calls = []
+
+    def players(self):
+        return {"critic": self.critic.parameters(), "generator": self.generator.parameters()}
+
+    def critic_loss(self, x):
+        self.calls.append("critic")
+        fake = self.generator(torch.randn(len(x), 2).double()).detach()
+        return self.critic(fake).mean() - self.critic(x).mean() + self.critic(x).square().mean()
+
+    def generator_loss(self, x):
+        self.calls.append("generator")
+        return -self.critic(self.generator(torch.randn(len(x), 2).double())).mean()
+
+
 def equal_state(a, b):
     a, b = a.state_dict(), b.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

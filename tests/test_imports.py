@@ -16,7 +16,7 @@ LAYERS = {
     "foundation": {"validate", "files", "protocols", "colors"},
     "data": {"data"},
     "models": {"models"},
-    "training": {"train", "checkpoint"},
+    "training": {"train", "checkpoint", "average", "undo"},
     "measures": {"two_sample", "metrics", "disentanglement"},
     "pictures": {"plotting", "widgets"},
     "explorers": {"explorers"},

@@ -11,9 +11,10 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from gdm_core import inference, likelihoods
 from gdm_core.models.autoencoder import Autoencoder
-from gdm_core.models.vae import VAE, demo
+from gdm_core.models.vae import VAE, demos
 
 torch.set_num_threads(1)
+plane = lambda: demos()["plane"]
 GRAY = torch.linspace(0, 1, 17, dtype=torch.float64)
 
 
@@ -226,7 +227,7 @@ def test_every_likelihood_trains_and_samples_its_own_kind(likelihood, levels, da
 
 def test_sampling_is_ancestral():
     """Moments of samples against E[E[x | z]] and E[var(x | z)] + var(E[x | z]) on a fine grid of z."""
-    model = off_start(demo(), by=0.5)
+    model = off_start(plane(), by=0.5)
     torch.manual_seed(0)
     x = model.sample(100_000)
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64)[:, None]
@@ -253,7 +254,7 @@ def test_own_networks_are_used_and_their_size_is_checked():
 
 
 def test_draws_repeat_under_one_seed():
-    model = demo()
+    model = plane()
     torch.manual_seed(3)
     a = model.sample(5)
     torch.manual_seed(3)
@@ -261,7 +262,7 @@ def test_draws_repeat_under_one_seed():
 
 
 def test_a_diverged_encoder_is_not_hidden():
-    model = demo()
+    model = plane()
     with torch.no_grad():
         model.encoder.net[-1].bias[1] = float("nan")
     q = model._run(model.encoder, torch.zeros(2, 2), None)

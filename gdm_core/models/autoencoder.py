@@ -73,6 +73,6 @@ class Autoencoder(nn.Module):
         return self.error(x).mean()
 
 
-def demo() -> Autoencoder:
-    """Two-dimensional data, one latent."""
-    return Autoencoder(2, 1, hidden=(16,))
+def demos() -> dict[str, Autoencoder]:
+    """One latent in the plane, and pictures."""
+    return {"plane": Autoencoder(2, 1, hidden=(16,)), "convolutional": Autoencoder((1, 6, 6), 2, network="conv")}

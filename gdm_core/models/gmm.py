@@ -208,6 +208,6 @@ class GMM(nn.Module):
         return x.double()
 
 
-def demo() -> GMM:
+def demos() -> dict[str, GMM]:
     """Three components in the plane."""
-    return GMM(3, 2)
+    return {"plane": GMM(3, 2)}

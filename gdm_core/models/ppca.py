@@ -237,6 +237,6 @@ def _eye(rows: Tensor) -> Tensor:
     return torch.diag(rows.new_ones(len(rows)))
 
 
-def demo() -> PPCA:
-    """One latent in the plane."""
-    return PPCA(2, 1)
+def demos() -> dict[str, PPCA]:
+    """One latent in the plane, and a sphere without one."""
+    return {"plane": PPCA(2, 1), "sphere": PPCA(2, 0)}

@@ -10,7 +10,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from gdm_core import likelihoods, networks
+from gdm_core import likelihoods, networks, validate
 from gdm_core.inference import kl
 from gdm_core.validate import bad, batch, choice, integer
 
@@ -80,6 +80,11 @@ class VAE(nn.Module):
         self.encoder = new_encoder() if encoder is None else encoder
         self.decoder = new_decoder() if decoder is None else decoder
         self.register_buffer("_zero", torch.zeros(latents), persistent=False)
+
+    @property
+    def values(self) -> Tensor | None:
+        """What an entry of x may be under a discrete likelihood, (levels,)."""
+        return likelihoods.values(self.likelihood, self._zero)
 
     def prior(self) -> Independent:
         """p(z) = N(0, I) over (latents,)."""
@@ -155,19 +160,19 @@ class VAE(nn.Module):
             if y is not None:
                 raise bad("no labels for an unconditional model", "y", f"VAE(..., labels={int(y.max()) + 1})")
             return network(a)
-        if y is None:
-            raise bad("labels y (B,) for a conditional model", None, "the same call with y=labels")
-        whole = not y.is_floating_point() and y.dtype != torch.bool
-        if y.shape != a.shape[:1] or not whole or y.min() < 0 or y.max() >= self.labels:
-            found = f"{y.dtype} {tuple(y.shape)} from {y.min().item()} to {y.max().item()}" if y.numel() else "none"
-            raise bad(f"integer labels ({len(a)},) from 0 to {self.labels - 1}", found, "dataset.labels")
-        return network(a, nn.functional.one_hot(y.long(), self.labels))
+        return network(a, nn.functional.one_hot(validate.labels(y, len(a), self.labels), self.labels))
 
     def _counted(self) -> None:
         if self.free_bits and self.posterior == "full":
             raise bad("posterior='diagonal' for free bits, which count each latent", "'full'", "free_bits=0")
 
 
-def demo() -> VAE:
-    """Two-dimensional data, one latent."""
-    return VAE(2, 1, hidden=(16,))
+def demos() -> dict[str, VAE]:
+    """Small ones: one latent in the plane, full covariance, gray levels, labels, pictures."""
+    return {
+        "plane": VAE(2, 1, hidden=(16,)),
+        "full": VAE(2, 2, hidden=(16,), posterior="full"),
+        "gray": VAE(3, 2, hidden=(16,), likelihood="categorical", levels=4),
+        "conditional": VAE(2, 1, hidden=(16,), labels=3),
+        "convolutional": VAE((1, 6, 6), 2, network="conv"),
+    }

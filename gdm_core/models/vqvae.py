@@ -66,6 +66,11 @@ class VQVAE(nn.Module):
         self.codebook = nn.Parameter(torch.randn(codes, width) / width**0.5)
         self.grid = _probe(self)
 
+    @property
+    def values(self) -> Tensor | None:
+        """What an entry of x may be under a discrete likelihood, (levels,)."""
+        return likelihoods.values(self.likelihood, self.codebook)
+
     def encode_codes(self, x: Tensor) -> Tensor:
         """(B, *event) -> (B, *grid) integers from 0 to codes - 1."""
         return self._nearest(self._features(x))
@@ -182,6 +187,11 @@ def _convolutions(event, width: int, channels: int, halvings: int) -> tuple[nn.M
     return encoder, nn.Sequential(*up[:-1], nn.Unflatten(1, (channels, event[0])))
 
 
-def demo() -> VQVAE:
-    """Two-dimensional data, two codes out of eight."""
-    return VQVAE(2, codes=8, width=2, network="mlp", positions=2, hidden=(16,))
+def demos() -> dict[str, VQVAE]:
+    """Two codes out of eight in the plane, the same for gray levels, and pictures with a grid of codes."""
+    dense = {"codes": 8, "width": 2, "network": "mlp", "positions": 2, "hidden": (16,)}
+    return {
+        "plane": VQVAE(2, **dense),
+        "gray": VQVAE(3, likelihood="categorical", levels=4, **dense),
+        "convolutional": VQVAE((1, 4, 4), codes=8, width=4, halvings=1),
+    }
