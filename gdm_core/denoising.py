@@ -67,8 +67,10 @@ def mean_of_velocity(velocity: Tensor, x_t: Tensor, t: Tensor, schedule: Schedul
 
 def _slopes(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """alpha'_t and sigma'_t beside x."""
-    slopes = torch.func.jvp(schedule, (t,), (torch.ones_like(t),))[1]
-    return tuple(_beside(a, x) for a in slopes)
+    with torch.enable_grad():
+        t = t.detach().requires_grad_()
+        pair = [a.sum() + 0 * t.sum() for a in schedule(t)]  # one of the two may be constant
+        return tuple(_beside(torch.autograd.grad(a, t, retain_graph=True)[0], x) for a in pair)
 
 
 def _beside(a: Tensor, x: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from to_come.denoiser import Denoiser
+from to_come.gan import GAN
 from torch import nn
 
 from gdm_core import data, disentanglement, inference, latent, likelihoods, train
@@ -132,3 +134,42 @@ def test_vqvae_uses_its_codebook_and_reconstructs(digits):
         picture = model.decode_codes(model.encode_codes(held.x)).mean
     unexplained = (picture - held.x).square().sum() / (held.x - train_set.x.mean(0)).square().sum()
     assert all(math.isfinite(v) for v in history.loss) and model.perplexity(held.x) > 10 and unexplained < 0.25
+
+
+def spread(x):
+    """Mean and covariance in one row: what a Gaussian is made of."""
+    return torch.cat([x.mean(0), torch.cov(x.T).flatten()])
+
+
+def test_a_gan_learns_a_gaussian():
+    """Three moves of the critic a step, an average of the weights: mean and covariance of samples come near."""
+    truth = torch.distributions.MultivariateNormal(torch.tensor([1.0, -1.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]]))
+    torch.manual_seed(0)
+    gan = GAN(2, 2)
+    start = (spread(gan.sample(4000)) - spread(truth.sample((4000,)))).abs().max()
+    optimizer = torch.optim.Adam(gan.parameters(), lr=2e-3, betas=(0.5, 0.99))
+    options = {"batch_size": 128, "moves": {"critic": 3}, "average": 0.99, "optimizer": optimizer, "progress": False}
+    history = train.fit(gan, lambda n: truth.sample((n,)), steps=600, **options)
+    torch.manual_seed(1)
+    off = (spread(gan.sample(20_000)) - spread(truth.sample((20_000,)))).abs().max()
+    assert start > 0.9 and off < 0.25, (start, off)
+    assert sum(history.losses["critic"][-100:]) / 100 == pytest.approx(2 * math.log(2), abs=0.1)  # it cannot tell
+
+
+def test_a_denoiser_reaches_the_floor_of_its_loss():
+    """x | y ~ N(y, 1/4): no denoiser is below E_t var(x | x_t), which is known."""
+    torch.manual_seed(0)
+    model, var = Denoiser(2, labels=3), 0.25
+
+    def draw(n):
+        y = torch.arange(n) % 3
+        return y[:, None] + var**0.5 * torch.randn(n, 2), y
+
+    alpha, sigma = model.schedule(torch.linspace(0, 1, 2001)[1:-1])
+    floor = 2 * (var * sigma**2 / (alpha**2 * var + sigma**2)).mean().item()
+    train.fit(model, draw, steps=1000, batch_size=256, lr=1e-2, rate=train.falling, progress=False)
+    reached = train.evaluate(model, draw(60_000), batch_size=10_000)
+    assert 0.99 * floor < reached < 1.02 * floor, (reached, floor)
+    for y in range(3):
+        x = model.sample(2000, y, steps=200)
+        assert (x.mean(0) - y).abs().max() < 0.2 and (x.std(0) / var**0.5 - 1).abs().max() < 0.3  # 200 coarse steps

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from runs import DATA
+from runs import DATA, Duel
 from to_come.energy import Chains, Energy
 from torch import nn
 
@@ -85,3 +85,15 @@ def test_a_step_that_fails_takes_its_chains_back_and_copies_few(monkeypatch):
     with pytest.raises(train.Diverged):
         next(run)
     assert torch.equal(model.chains.places, before) and sum(copied) == 0
+
+
+def test_an_average_taken_in_a_step_that_fails_goes_back(monkeypatch):
+    """The last thing that can fail: what is written down after the last move."""
+    model = Duel()
+    run = train.steps(model, DATA, steps=5, average=0.9)
+    next(run)
+    before = [p.detach().clone() for p in model.parameters()]
+    monkeypatch.setattr(train.History, "add", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(run)
+    assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before))

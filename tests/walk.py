@@ -15,13 +15,17 @@ import gdm_core.models
 from gdm_core import protocols
 
 FOLDERS = (gdm_core.models, to_come)
-FILES = [f"{folder.__name__}.{m.name}" for folder in FOLDERS for m in pkgutil.iter_modules(folder.__path__)]
+FILES = {m.name: f"{folder.__name__}.{m.name}" for folder in FOLDERS for m in pkgutil.iter_modules(folder.__path__)}
+
+
+def demos(file):
+    return importlib.import_module(FILES[file]).demos()
 
 
 def cases(file):
     """ "file-variant" for each of its demos; the file alone if they cannot be built, and then every test says why."""
     try:
-        return [f"{file}-{variant}" for variant in importlib.import_module(file).demos()]
+        return [f"{file}-{variant}" for variant in demos(file)]
     except Exception:
         return [file]
 
@@ -31,7 +35,7 @@ NAMES = [case for file in FILES for case in cases(file)]
 
 def demo(name):
     file, _, variant = name.partition("-")
-    return importlib.import_module(file).demos()[variant]
+    return demos(file)[variant]
 
 
 def build(name):

@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     Mutant(
         "labels-as-masks",
-        _VAE,
+        "gdm_core/validate.py",
         "y.dtype != torch.bool",
         "True",
         _tests("vae", "labels_that_do_not_fit_are_refused_in_words"),
@@ -224,7 +224,7 @@ MUTANTS = [
     Mutant(
         "validation-may-be-anything",
         "gdm_core/train.py",
-        '                _finite("validation loss", held_out, history.loss[-1], step - 1, optimizer, rates)\n',
+        '                _finite("validation loss", held_out, held_out, step - 1, optimizer, rates)\n',
         "",
         _tests("train", "a_validation_loss_that_is_not_finite_ends_the_run"),
     ),

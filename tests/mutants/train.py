@@ -3,11 +3,20 @@
 from mutants.plant import Mutant
 
 TRAIN, CHECKPOINT = "gdm_core/train.py", "gdm_core/checkpoint.py"
+AVERAGE, UNDO = "gdm_core/average.py", "gdm_core/undo.py"
 FILES, VALIDATE = "gdm_core/files.py", "gdm_core/validate.py"
 
 
 def train(*names: str) -> str:
     return " ".join(f"tests/test_train.py::test_{name}" for name in names)
+
+
+def games(*names: str) -> str:
+    return " ".join(f"tests/test_games.py::test_{name}" for name in names)
+
+
+def undone(*names: str) -> str:
+    return " ".join(f"tests/test_undo.py::test_{name}" for name in names)
 
 
 def kept(*names: str) -> str:
@@ -33,7 +42,7 @@ MUTANTS = [
     Mutant(
         "gradients-add-up",
         TRAIN,
-        "optimizer.zero_grad()\n                    model.zero_grad()",
+        "optimizer.zero_grad()\n            model.zero_grad()",
         "pass",
         train("steps_are_those_of_adam_by_hand[8]"),
     ),
@@ -54,22 +63,22 @@ MUTANTS = [
     Mutant(
         "schedule-never-ends",
         TRAIN,
-        "schedule(step / max(steps - 1, 1))",
-        "schedule(step / steps)",
+        "rate(step / max(steps - 1, 1))",
+        "rate(step / steps)",
         train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
     ),
     Mutant(
         "schedule-compounds",
         TRAIN,
-        "_set_rates(optimizer, rates, schedule(",
-        '_set_rates(optimizer, [g["lr"] for g in optimizer.param_groups], schedule(',
+        "_set_rates(optimizer, rates, rate(",
+        '_set_rates(optimizer, [g["lr"] for g in optimizer.param_groups], rate(',
         train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
     ),
     Mutant(
         "schedule-leaves-a-rate-of-zero",
         TRAIN,
-        "finally:\n            _set_rates(optimizer, rates, 1.0 if schedule else None)",
-        "finally:",
+        "finally:\n            mean.show(True)\n            _set_rates(optimizer, rates, 1.0 if rate else None)",
+        "finally:\n            mean.show(True)",
         train("schedule_scales_the_rate_of_each_group_and_gives_it_back"),
     ),
     Mutant(
@@ -88,9 +97,9 @@ MUTANTS = [
     ),
     Mutant(
         "labels-not-shuffled-along",
-        TRAIN,
-        "model.loss(*(d[index] for d in data))",
-        "model.loss(data[0][index], *(d[: len(index)] for d in data[1:]))",
+        CHECKPOINT,
+        "return tuple(d[index] for d in self.data)",
+        "return tuple([self.data[0][index], *(d[: len(index)] for d in self.data[1:])])",
         train("tuples_are_indexed_together"),
     ),
     Mutant(
@@ -154,28 +163,28 @@ MUTANTS = [
     Mutant(
         "nan-gradient-goes-on",
         TRAIN,
-        '_finite("gradient norm"',
-        'str("gradient norm") or _finite("gradient norm"',
+        'for what, number in (("loss", value), ("gradient norm", norm)):',
+        'for what, number in (("loss", value),):',
         train("a_gradient_that_is_not_finite_stops_before_the_step"),
     ),
     Mutant(
         "failed-step-leaves-its-averages",
-        CHECKPOINT,
-        "buffer.copy_(value)",
+        UNDO,
+        "tensor.copy_(copy)",
         "pass",
         train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
     ),
     Mutant(
         "failed-step-leaves-its-batch",
-        CHECKPOINT,
-        "self.order.load(self.kept[0])",
+        UNDO,
+        "run.order.load(self.order)",
         "pass",
         train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
     ),
     Mutant(
         "failed-step-leaves-its-draws",
-        CHECKPOINT,
-        "set_rng_state(self.kept[1], self.device)",
+        UNDO,
+        "set_rng_state(self.draws, run.device)",
         "pass",
         train("a_diverged_step_leaves_no_trace_in_averages_draws_or_file"),
     ),
@@ -203,15 +212,15 @@ MUTANTS = [
     ),
     Mutant(
         "resume-without-the-history",
-        TRAIN,
-        "history = _history(state)",
+        CHECKPOINT,
+        "vars(run.history).update(past(meta))",
         "pass",
         resume("8-adam"),
     ),
     Mutant(
         "resume-with-the-schedule-applied-twice",
         TRAIN,
-        "_set_rates(optimizer, rates, 1.0 if schedule else None)\n                    checkpoints.save",
+        "_set_rates(optimizer, rates, 1.0 if rate else None)\n                    checkpoints.save",
         "checkpoints.save",
         kept("a_killed_run_resumes_bit_for_bit_from_its_last_save"),
     ),
@@ -225,8 +234,8 @@ MUTANTS = [
     Mutant(
         "complete-checkpoint-is-rewritten",
         TRAIN,
-        "len(history) > saved and not undo.moving",
-        "not undo.moving",
+        "len(history) > saved and not whole.torn",
+        "not whole.torn",
         kept("a_complete_checkpoint_is_loaded_and_left_alone"),
     ),
     Mutant(
@@ -246,24 +255,24 @@ MUTANTS = [
     # Ctrl-C and files
     Mutant(
         "ctrl-c-cuts-a-step",
-        CHECKPOINT,
+        UNDO,
         "self.holds = threading.current_thread()",
         "self.holds = False and threading.current_thread()",
         f"{CTRL_C}[7-optimizer]",
     ),
     Mutant(
         "ctrl-c-is-lost",
-        CHECKPOINT,
-        "if self.count == 1:",
+        UNDO,
+        "if self.pressed and not self.told:",
         "if False:",
         f"{CTRL_C}[7-loss]",
     ),
     Mutant(
         "half-a-step-is-saved",
         TRAIN,
-        " and not undo.moving",
+        " and not whole.torn",
         "",
-        kept("a_second_ctrl_c_inside_the_optimizer_keeps_the_last_whole_file"),
+        kept("an_optimizer_that_breaks_off_keeps_the_last_whole_file"),
     ),
     Mutant(
         "written-in-place",
@@ -292,6 +301,170 @@ MUTANTS = [
         "os.chmod(temporary, 0o644)",
         "pass",
         files("writes_and_overwrites_and_makes_folders"),
+    ),
+    Mutant(
+        "ctrl-c-cuts-a-move",
+        UNDO,
+        "self.pressed > 1 and not self.moving",
+        "self.pressed > 1",
+        kept("no_ctrl_c_cuts_the_move_itself"),
+    ),
+    # Games
+    Mutant(
+        "every-loss-moves-everybody",
+        TRAIN,
+        "loss.backward(inputs=player.parameters)",
+        "loss.backward()",
+        games("a_game_is_that_of_a_loop_by_hand"),
+    ),
+    Mutant(
+        "every-move-on-one-batch",
+        TRAIN,
+        "loss = player.loss(*order.next())",
+        "loss = player.loss(*(order.next() if not told else (order.data[0][: order.size],)))",
+        games("a_game_is_that_of_a_loop_by_hand"),
+    ),
+    Mutant(
+        "every-player-moves-once",
+        TRAIN,
+        "for _ in range(player.moves)]",
+        "for _ in range(1)]",
+        games("a_game_is_that_of_a_loop_by_hand"),
+    ),
+    Mutant(
+        "one-rate-for-all-players",
+        TRAIN,
+        '"lr": positive("lr", rates[p.name], 1e-3)',
+        '"lr": positive("lr", max(rates.values()), 1e-3)',
+        games("a_game_is_that_of_a_loop_by_hand"),
+    ),
+    Mutant(
+        "another-player-is-blamed",
+        TRAIN,
+        "_look(told, len(history), optimizer, rates)  # an",
+        "pass  # an",
+        games("what_an_earlier_move_broke_is_not_blamed_on_a_later_one"),
+    ),
+    Mutant(
+        "waits-for-every-move",
+        TRAIN,
+        "loss, norm = gradient(player)\n",
+        "loss, norm = gradient(player)\n                        loss.item()\n",
+        games("a_step_waits_for_the_device_once"),
+    ),
+    Mutant(
+        "critic-keeps-its-moves-of-a-failed-step",
+        UNDO,
+        'for p in group["params"]] + run.average.mean',
+        'for p in group["params"]][:0] + run.average.mean',
+        games("a_step_that_fails_takes_back_all_of_it"),
+    ),
+    Mutant(
+        "optimizer-keeps-its-moves-of-a-failed-step",
+        UNDO,
+        "run.optimizer.state.update(self.states)",
+        "pass",
+        games("a_step_that_fails_takes_back_all_of_it"),
+    ),
+    Mutant(
+        "first-moments-of-a-failed-step-stay",
+        UNDO,
+        "run.optimizer.state.clear()",
+        "pass",
+        games("a_first_step_that_fails_leaves_what_there_was"),
+    ),
+    Mutant(
+        "average-of-a-failed-step-stays",
+        UNDO,
+        " + run.average.mean",
+        "",
+        undone("an_average_taken_in_a_step_that_fails_goes_back"),
+    ),
+    # The average
+    Mutant(
+        "average-remembers-the-first-weights",
+        AVERAGE,
+        "(1 - self.decay) / (1 - self.decay**step)",
+        "1 - self.decay",
+        games("whoever_looks_between_two_steps_sees_the_average"),
+    ),
+    Mutant(
+        "average-learns-on",
+        TRAIN,
+        "mean.show(False)\n",
+        "pass\n",
+        games("whoever_looks_between_two_steps_sees_the_average"),
+    ),
+    Mutant(
+        "average-is-not-shown",
+        TRAIN,
+        "mean.show(True)\n                validate()",
+        "validate()",
+        games("whoever_looks_between_two_steps_sees_the_average"),
+    ),
+    Mutant(
+        "resume-without-what-learns",
+        CHECKPOINT,
+        'learning.copy_(parts["learning"][str(i)])',
+        "pass",
+        games("a_stopped_game_resumes_bit_for_bit"),
+    ),
+    Mutant(
+        "bfloat16-unasked",
+        TRAIN,
+        "if bf16 else contextlib.nullcontext()",
+        "",
+        games("bfloat16_is_where_it_was_asked_for_alone"),
+    ),
+    Mutant(
+        "drawn-data-unseen",
+        CHECKPOINT,
+        'return tensors(self.data(self.size), "what data(n) draws", self.device)',
+        "return (self.data(self.size),)",
+        games("what_a_function_draws_is_looked_at"),
+    ),
+    # Buffers
+    Mutant(
+        "replaced-buffers-stay",
+        UNDO,
+        "buffers[name] = b\n",
+        "pass\n",
+        undone("buffers_are_those_before_the_step"),
+    ),
+    Mutant(
+        "small-buffers-trusted-to-say-when-they-change",
+        UNDO,
+        "b.numel() > LARGE and",
+        "",
+        undone("buffers_are_those_before_the_step"),
+    ),
+    Mutant(
+        "large-buffers-copied-at-every-step",
+        UNDO,
+        "b.numel() > LARGE and",
+        "False and",
+        undone("a_large_buffer_is_copied_only_after_it_changed"),
+    ),
+    Mutant(
+        "large-buffers-copied-once",
+        UNDO,
+        "[2] == b._version",
+        "[2] >= 0",
+        undone("buffers_are_those_before_the_step"),
+    ),
+    Mutant(
+        "chains-copied-anyway",
+        UNDO,
+        "self.others = [m for m in run.model.modules() if not isinstance(m, HasSavepoint)]",
+        "self.others = list(run.model.modules())",
+        undone("a_step_that_fails_takes_its_chains_back_and_copies_few"),
+    ),
+    Mutant(
+        "chains-not-put-back",
+        UNDO,
+        "put_back()",
+        "pass",
+        undone("a_step_that_fails_takes_its_chains_back_and_copies_few"),
     ),
     # Argument checks
     Mutant(

@@ -10,7 +10,7 @@ from solvers import ancestral
 from torch import Size, Tensor, nn
 from torch.nn.functional import one_hot
 
-from gdm_core.denoising import noisy
+from gdm_core.denoising import at, noisy
 from gdm_core.networks import mlp
 from gdm_core.validate import bad, batch, integer
 from gdm_core.validate import labels as checked
@@ -37,7 +37,8 @@ class Denoiser(nn.Module):
             parts.append(one_hot(checked(y, len(x_t), self.labels), self.labels).to(x_t))
         elif y is not None:
             raise bad("no labels for an unconditional model", "y", "Denoiser(..., labels=10)")
-        return self.net(torch.cat(parts, 1))
+        alpha, sigma = at(self.schedule, t, x_t)
+        return alpha * x_t + sigma * self.net(torch.cat(parts, 1))  # little noise leaves the network little to say
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Squared error, summed over the event, at random times.  No likelihood."""

@@ -1,0 +1,195 @@
+"""Wrong stand-ins for what comes, which the contracts must refuse; faults in what follows from a denoiser."""
+
+from mutants.plant import Mutant
+
+GAN, DENOISER = "tests/to_come/gan.py", "tests/to_come/denoiser.py"
+CHAIN, ENERGY = "tests/to_come/chain.py", "tests/to_come/energy.py"
+DENOISING, SOLVERS = "gdm_core/denoising.py", "tests/solvers.py"
+
+
+def contract(name: str, *demos: str) -> str:
+    return " ".join(f"tests/test_contracts.py::test_{name}[{demo}]" for demo in demos)
+
+
+def follows(*names: str) -> str:
+    return " ".join(f"tests/test_denoising.py::test_{name}" for name in names)
+
+
+MUTANTS = [
+    Mutant(
+        "critics-loss-moves-the-generator",
+        GAN,
+        "y).detach()",
+        "y)",
+        contract("the_critics_loss_leaves_the_others_alone", "gan-plane"),
+    ),
+    Mutant(
+        "one-network-is-nobodys",
+        GAN,
+        '"generator": self.generator.parameters()}',
+        '"generator": self.critic.parameters()}',
+        contract("each_parameter_is_one_players_and_its_loss_reaches_it", "gan-plane"),
+    ),
+    Mutant(
+        "generators-loss-stops-at-its-samples",
+        GAN,
+        "fake = self.generate(self.prior().sample((len(x),)), y)\n",
+        "fake = self.generate(self.prior().sample((len(x),)), y).detach()\n",
+        contract("each_parameter_is_one_players_and_its_loss_reaches_it", "gan-plane"),
+    ),
+    Mutant(
+        "map-called-decode",
+        GAN,
+        "    def sample(",
+        "    decode = generate\n\n    def sample(",
+        contract("samples_are_noise_under_the_map", "gan-plane"),
+    ),
+    Mutant(
+        "samples-of-another-noise",
+        GAN,
+        'z = self.prior().sample((integer("n", n),))',
+        'z = 2 * self.prior().sample((integer("n", n),))',
+        contract("samples_are_noise_under_the_map", "gan-plane"),
+    ),
+    Mutant(
+        "labels-without-effect",
+        GAN,
+        "one_hot(checked(y, len(a), self.labels), self.labels).to(a)",
+        "0 * one_hot(checked(y, len(a), self.labels), self.labels).to(a)",
+        contract("labels_are_asked_for_looked_at_and_used", "gan-conditional"),
+    ),
+    Mutant(
+        "labels-before-the-noise",
+        DENOISER,
+        "def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None)",
+        "def denoise(self, x_t: Tensor, y: Tensor | None = None, t: Tensor | None = None)",
+        contract("labels_come_last", "denoiser-conditional"),
+    ),
+    Mutant(
+        "denoiser-tells-the-noise",
+        DENOISER,
+        "return alpha * x_t + sigma * self.net(",
+        "return x_t + 0 * self.net(",
+        contract("training_makes_the_denoiser_the_mean_of_the_data", "denoiser-plane"),
+    ),
+    Mutant(
+        "denoiser-off-by-a-tenth",
+        DENOISER,
+        "return (x - self.denoise(x_t, t, y))",
+        "return (1.1 * x - self.denoise(x_t, t, y))",
+        contract("training_makes_the_denoiser_the_mean_of_the_data", "denoiser-plane"),
+    ),
+    Mutant(
+        "denoiser-trained-with-more-noise",
+        DENOISER,
+        "x_t = noisy(x, t, self.schedule, torch.randn_like(x))",
+        "x_t = noisy(x, t, self.schedule, 3 * torch.randn_like(x))",
+        contract("training_makes_the_denoiser_the_mean_of_the_data", "denoiser-plane"),
+    ),
+    Mutant(
+        "schedule-runs-backward",
+        DENOISER,
+        "return torch.cos(math.pi / 2 * t), torch.sin(math.pi / 2 * t)",
+        "return torch.sin(math.pi / 2 * t), torch.cos(math.pi / 2 * t)",
+        contract("a_schedule_runs_from_data_to_noise", "denoiser-plane"),
+    ),
+    Mutant(
+        "chain-sums-to-nine-tenths",
+        CHAIN,
+        "return first + rows",
+        "return first - 0.105 + rows",
+        contract("density_integrates_and_probabilities_sum_to_one", "chain-plain"),
+    ),
+    Mutant(
+        "chain-of-another-label-sums-to-two",
+        CHAIN,
+        "first = start.log_softmax(1)",
+        "first = (0 if y is None else y[:, None]) + start.log_softmax(1)",
+        contract("density_integrates_and_probabilities_sum_to_one", "chain-conditional"),
+    ),
+    Mutant(
+        "chain-samples-forget-where-they-are",
+        CHAIN,
+        "move[torch.arange(n, device=move.device), x[-1]]",
+        "move[torch.arange(n, device=move.device), x[0]]",
+        contract("samples_come_from_the_density", "chain-plain"),
+    ),
+    Mutant(
+        "chain-takes-any-symbol",
+        CHAIN,
+        "batch(x, self.event_shape, values=self.values)",
+        "x = batch(x, self.event_shape, values=x.unique()).clamp(0, self.symbols - 1)",
+        contract("bad_data_are_refused_in_words", "chain-plain"),
+    ),
+    Mutant(
+        "score-of-the-energy",
+        ENERGY,
+        "return -torch.autograd.grad(",
+        "return torch.autograd.grad(",
+        contract("the_score_is_the_gradient_of_the_log_density", "energy-plane"),
+    ),
+    Mutant(
+        "samples-need-gradients-of-the-weights",
+        ENERGY,
+        "x = x if further else x.detach().requires_grad_()",
+        "x = x if further or not self.out.weight.requires_grad else x.detach().requires_grad_()",
+        contract("a_frozen_copy_offers_the_same_without_gradients", "energy-plane"),
+    ),
+    Mutant(
+        "chains-forget-what-was-there",
+        ENERGY,
+        "for index, places in reversed(self.overwritten):",
+        "for index, places in self.overwritten:",
+        "tests/test_undo.py::test_chains_put_back_the_rows_of_a_failed_step",
+    ),
+    # What follows from a denoiser
+    Mutant(
+        "score-of-the-noise",
+        DENOISING,
+        "return (alpha * mean - x_t) / sigma**2",
+        "return (alpha * mean - x_t) / sigma",
+        follows("the_score_is_that_of_the_marginal"),
+    ),
+    Mutant(
+        "noise-of-the-mean",
+        DENOISING,
+        "return (x_t - alpha * mean) / sigma\n",
+        "return (x_t - mean) / sigma\n",
+        follows("the_score_is_that_of_the_marginal"),
+    ),
+    Mutant(
+        "velocity-without-noise",
+        DENOISING,
+        "return d_alpha * mean + d_sigma * noise(mean, x_t, t, schedule)",
+        "return d_alpha * mean + d_sigma * x_t",
+        follows("the_velocity_carries_the_marginal"),
+    ),
+    Mutant(
+        "constant-slopes-break",
+        DENOISING,
+        " + 0 * t.sum()",
+        "",
+        follows("the_velocity_carries_the_marginal"),
+    ),
+    Mutant(
+        "mean-of-another-velocity",
+        DENOISING,
+        "return (sigma * velocity - d_sigma * x_t)",
+        "return (sigma * velocity + d_sigma * x_t)",
+        follows("noise_and_velocity_lead_back_to_the_mean"),
+    ),
+    Mutant(
+        "variances-mixed-for-stds",
+        DENOISING,
+        "return alpha * x + sigma * noise",
+        "return alpha**2 * x + sigma**2 * noise",
+        follows("noisy_data_mix_data_and_noise"),
+    ),
+    Mutant(
+        "ancestral-noise-of-the-reverse-kernel",
+        SOLVERS,
+        "x = x + d * new.sqrt() / b * noise(i)",
+        "x = x + new.sqrt() * noise(i)",
+        follows("an_ancestral_step_from_the_truth_is_as_noisy_as_the_data_of_its_time"),
+    ),
+]
