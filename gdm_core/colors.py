@@ -1,5 +1,7 @@
 """One color for one thing in the whole course (Okabe & Ito, 2008: safe for color-blind readers)."""
 
+import numpy as np
+
 DATA = "#3c4654"  # slate: what is observed
 LATENT = "#0072B2"  # blue: z
 MODEL = "#D55E00"  # vermilion: what was learned
@@ -12,3 +14,15 @@ SKY = "#56B4E9"
 CYCLE = (LATENT, MODEL, EXACT, PARAMETERS, ACCENT, SKY, DATA, NOISE)
 FIELD = "cividis"  # densities and other scalar fields
 DIVERGING = "PuOr"  # signed fields
+
+
+def rgb(*names: str) -> np.ndarray:
+    """Colors "#rrggbb" as red, green and blue in [0, 1], (N, 3).
+
+    >>> rgb("#ff0000", "#000000").tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    return np.array([[int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in names])
+
+
+CLASSES = rgb(*CYCLE, "#F0E442", "#8C510A")  # (10, 3), one color a class

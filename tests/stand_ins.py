@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from gdm_core.explorers import styles, sums, traverse
+from gdm_core.explorers import ch05_arithmetic as sums
+from gdm_core.explorers import ch05_style_board as styles
+from gdm_core.explorers import ch05_traversal as traverse
 from gdm_core.widgets import frozen
 
 

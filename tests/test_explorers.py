@@ -12,7 +12,10 @@ from sklearn.mixture import GaussianMixture
 
 from gdm_core import data, explorers, inference
 from gdm_core.data import scenes as rooms
-from gdm_core.explorers import mixture, pad, posteriors, trained
+from gdm_core.explorers import ch01_mixtures as mixture
+from gdm_core.explorers import ch04_latent_pad as pad
+from gdm_core.explorers import ch04_posterior as posteriors
+from gdm_core.explorers import trained
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import plane
 

@@ -7,7 +7,7 @@ import pytest
 from stand_ins import numbers
 
 from gdm_core import explorers
-from gdm_core.explorers import traverse
+from gdm_core.explorers import ch05_traversal as traverse
 
 STATES = {
     "style_board": {"z": (1.5, -0.25), "rows": "z2"},

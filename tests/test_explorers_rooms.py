@@ -8,8 +8,8 @@ import stand_ins
 import torch
 from stand_ins import cell, close, decoded, encoded, numbers
 
-from gdm_core.data import scenes
-from gdm_core.explorers import traverse
+from gdm_core.data import four_factors, scenes
+from gdm_core.explorers import ch05_traversal as traverse
 
 stand_in = stand_ins.stand_in
 
@@ -22,10 +22,10 @@ def rooms(stand_in):
 def test_rooms_have_the_factors_they_are_said_to_have():
     u = torch.tensor([[0.25, 0.5, 4 / 9, 3 / 14], [1.0, 0.0, 1.0, 0.0]])
     table = torch.tensor([[0.4, 0.2, 0.8, 0.6 + 4 / 9, 2, -30 + 60 * 3 / 14], [0.7, 0.0, 0.8, 1.6, 2, -30.0]])
-    torch.testing.assert_close(traverse.rendered(u), scenes.render(table, size=24), atol=1e-5, rtol=0)
-    x, factors = traverse.rooms(200, seed=3)
+    torch.testing.assert_close(four_factors.draw(u), scenes.render(table, size=24), atol=1e-5, rtol=0)
+    x, factors = four_factors.sample(200, seed=3)
     assert list(factors) == ["floor", "wall", "scale", "orientation"] and x.shape == (200, 3, 24, 24)
-    torch.testing.assert_close(traverse.rendered(torch.stack(list(factors.values()), 1)), x)
+    torch.testing.assert_close(four_factors.draw(torch.stack(list(factors.values()), 1)), x)
     assert all(v.min() >= 0 and v.max() <= 1 and 0.2 < v.std() < 0.38 for v in factors.values())
 
 
@@ -70,12 +70,12 @@ def room_pictures(frame) -> list[np.ndarray]:
 @torch.no_grad()
 def test_a_room_its_twin_and_what_is_left_between_them(rooms, stand_in):
     meter = stand_in(traverse.room_meter, steps=900)
-    fresh, _ = traverse.rooms(400, seed=1)
+    fresh, _ = four_factors.sample(400, seed=1)
     for name, beta in (("β = 1", 1.0), ("β = 20", 20.0)):
         model, z = stand_in(traverse.room_vae, beta=beta, steps=900), [0.5, -1.0, 0.25, 1.0, 0.0, -0.5]
         frame = rooms.frame({**{f"z{j + 1}": v for j, v in enumerate(z)}, "beta": name, "another": 403})
         x = decoded(model, [z])
-        twin = traverse.rendered(meter(x).clamp(0, 1))
+        twin = four_factors.draw(meter(x).clamp(0, 1))
         given, made, like, rest = room_pictures(frame)
         for picture, expected in ((given, fresh[3]), (made, x[0]), (like, twin[0])):
             close(picture, expected.permute(1, 2, 0))
@@ -84,14 +84,14 @@ def test_a_room_its_twin_and_what_is_left_between_them(rooms, stand_in):
             (x - twin).square().mean().item() ** 0.5, abs=0.006
         )
         back = decoded(model, encoded(model, fresh))
-        away = (back - traverse.rendered(meter(back).clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
+        away = (back - four_factors.draw(meter(back).clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
         assert numbers(frame.text, "by at most")[0] == pytest.approx(np.quantile(away, 0.99), abs=0.006)
 
 
 @torch.no_grad()
 def test_a_latent_that_tells_next_to_nothing_is_called_idle(stand_in, monkeypatch):
     """By its KL from the prior, in closed form: one of six tells less than 0.05 nats, another little more."""
-    fresh, _ = traverse.rooms(400, seed=1)
+    fresh, _ = four_factors.sample(400, seed=1)
     model = copy.deepcopy(stand_in(traverse.room_vae, beta=1.0, steps=900))
     last = [m for m in model.encoder.net if isinstance(m, torch.nn.Linear)][-1]
     for j, mean in ((1, 0.25), (3, 0.4)):  # KL of N(m, 1) from N(0, 1): m^2 / 2 = 0.031 and 0.08
@@ -121,7 +121,7 @@ def test_a_row_of_the_board_is_a_latent_beside_its_main_factor(rooms, stand_in):
     made = decoded(model, rows.flatten(0, 1)).unflatten(0, (6, 5))
     found = meter(made.flatten(0, 1)).unflatten(0, (6, 5))
     alone, main = traverse.one_each(meter(decoded(model, [z]))[0], found)
-    truth = traverse.rendered(alone.flatten(0, 1)).unflatten(0, (6, 5))
+    truth = four_factors.draw(alone.flatten(0, 1)).unflatten(0, (6, 5))
     for j, i in ((0, 0), (2, 4), (5, 1)):
         close(cell(board.image, j, i, 24, left=left), made[j, i].permute(1, 2, 0))
         close(cell(board.image, j, i, 24, left=start), truth[j, i].permute(1, 2, 0))
@@ -151,7 +151,7 @@ def test_the_table_shows_the_effects(rooms, stand_in):
 
 
 def test_z_goes_to_the_room_in_the_model_that_is_chosen(rooms, stand_in):
-    fresh, _ = traverse.rooms(400, seed=1)
+    fresh, _ = four_factors.sample(400, seed=1)
     for name, beta in (("β = 1", 1.0), ("β = 20", 20.0)):
         model = stand_in(traverse.room_vae, beta=beta, steps=900)
         for button in ("again", "another"):
@@ -168,7 +168,7 @@ def test_off_the_rooms_and_off_the_prior_are_said(rooms, stand_in, monkeypatch):
     assert warning(rooms.frame({f"z{j}": 3.0 for j in range(1, 7)})).startswith("far out")
     assert warning(rooms.frame({f"z{j}": 0.1 for j in range(1, 7)})).startswith("too central")
     monkeypatch.setattr(traverse, "atypical", lambda z: "")
-    fresh, _ = traverse.rooms(400, seed=1)
+    fresh, _ = four_factors.sample(400, seed=1)
     own = encoded(stand_in(traverse.room_vae, beta=1.0, steps=900), fresh[:20]).detach().clamp(-3, 3)
     seen = set()
     for z in [*own, *(3.0 * torch.randn(20, 6, generator=torch.Generator().manual_seed(0))).clamp(-3, 3)]:

@@ -11,10 +11,12 @@ from scipy.stats import multivariate_normal
 from sklearn.neighbors import NearestNeighbors
 from stand_ins import cell, close, decoded, encoded, numbers
 
-from gdm_core import explorers
-from gdm_core.data import strokes
-from gdm_core.explorers import codes, styles, sums
-from gdm_core.explorers.codes import Crowd
+from gdm_core import colors, explorers
+from gdm_core.data import strokes, three_styles
+from gdm_core.explorers import ch05_arithmetic as sums
+from gdm_core.explorers import ch05_style_board as styles
+from gdm_core.explorers import style_vaes
+from gdm_core.explorers.crowd import Crowd
 
 stand_in = stand_ins.stand_in
 
@@ -33,16 +35,16 @@ def sum_of(stand_in):
 
 
 def test_the_pen_draws_the_pictures_again_and_new_ones_are_new():
-    d, fresh = codes.pictures("strokes"), codes.pictures("strokes", fresh=True)
+    d, fresh = style_vaes.pictures("strokes"), style_vaes.pictures("strokes", fresh=True)
     style = torch.stack([d.factors[name] for name in ("slant", "thickness", "width")], 1)
-    torch.testing.assert_close(codes.pen(d.labels[:40], style[:40]), d.x[:40], rtol=0, atol=0.003)  # 256 levels
+    torch.testing.assert_close(three_styles.draw(d.labels[:40], style[:40]), d.x[:40], rtol=0, atol=0.003)  # 256 levels
     again = strokes.draw(3, slant=0.2, thickness=2.0, width=1.3, jitter=0.0)
-    torch.testing.assert_close(codes.pen(torch.tensor([3]), torch.tensor([[0.2, 2.0, 1.3]])), again)
+    torch.testing.assert_close(three_styles.draw(torch.tensor([3]), torch.tensor([[0.2, 2.0, 1.3]])), again)
     assert not torch.isin(fresh.factors["slant"], d.factors["slant"]).any()
 
 
 def random_crowd(n=200, model=None) -> Crowd:
-    d = codes.pictures("digits")[:n]
+    d = style_vaes.pictures("digits")[:n]
     mean = torch.randn(n, 3, generator=torch.Generator().manual_seed(1))
     return Crowd(model, d, mean)
 
@@ -75,15 +77,15 @@ def test_a_code_far_from_all_others_is_off_the_crowd():
 
 
 def test_a_picture_in_words():
-    d = codes.pictures("strokes", fresh=True)
+    d = style_vaes.pictures("strokes", fresh=True)
     assert Crowd(None, d, None).named(int((d.labels == 4).nonzero()[2, 0])) == "a 4"
     assert Crowd(None, replace(d, name="fashion"), None).named(0) == f"class {d.labels[0]}"
-    assert random_crowd().named(11) == f"a {codes.pictures('digits').labels[11]}"
+    assert random_crowd().named(11) == f"a {style_vaes.pictures('digits').labels[11]}"
 
 
 def test_codes_are_means_of_q_and_the_label_is_told(stand_in):
-    d = codes.pictures("strokes", fresh=True)[:50]
-    for recipe, y in ((codes.class_vae, d.labels), (codes.plain_vae, None)):
+    d = style_vaes.pictures("strokes", fresh=True)[:50]
+    for recipe, y in ((style_vaes.class_vae, d.labels), (style_vaes.plain_vae, None)):
         model = stand_in(recipe, dataset="strokes")
         torch.testing.assert_close(Crowd.of(model, d).mean, encoded(model, d.x, y), rtol=1e-4, atol=1e-5)
         one = (d.labels + 1) % 10 if y is not None else None
@@ -103,7 +105,7 @@ def test_an_unknown_dataset_is_refused_by_name(explorer):
 
 @torch.no_grad()
 def test_a_column_is_a_class_and_down_it_one_latent_moves(board, stand_in):
-    model, z = stand_in(codes.class_vae, dataset="strokes", steps=2000), [0.5, -1.0, 0.25]
+    model, z = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), [0.5, -1.0, 0.25]
     for moved in range(3):
         view = board.frame({"z": z[:2], "z3": z[2], "rows": f"z{moved + 1}"}).views["board"]
         ends = [f"{z[moved] + end:.1f}".replace("-", "−") for end in (-1.6, 1.6)]
@@ -122,7 +124,7 @@ def around(mean: np.ndarray, values: np.ndarray, z) -> float:
 
 @torch.no_grad()
 def test_below_the_board_is_the_pen_in_the_style_of_the_codes_around(board, stand_in):
-    model, d = stand_in(codes.class_vae, dataset="strokes", steps=2000), codes.pictures("strokes", fresh=True)
+    model, d = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), style_vaes.pictures("strokes", fresh=True)
     mean = encoded(model, d.x, d.labels).double().numpy()
     z = np.round(mean[7] + [0.1, -0.1, 0.05], 2).tolist()
     tree = NearestNeighbors(n_neighbors=1).fit(mean)
@@ -135,7 +137,7 @@ def test_below_the_board_is_the_pen_in_the_style_of_the_codes_around(board, stan
         close(cell(view.image, 0, label, top=5 * 29 + 29 // 5), 1 - truth[label, 0])
     assert f"nearest of 600 new pictures: a {d.labels[i]}, {away:.2f} away" in frame.text
     row = decoded(model, [z] * 10, range(10))
-    learned = codes.pictures("strokes")
+    learned = style_vaes.pictures("strokes")
     average = torch.stack([learned.x[learned.labels == k].mean(0) for k in range(10)])
     assert frame.text.startswith("error against the pen: at z ")
     told = numbers(frame.text, "at z"), numbers(frame.text, "classes")
@@ -150,13 +152,13 @@ def test_below_the_board_is_the_pen_in_the_style_of_the_codes_around(board, stan
 @torch.no_grad()
 def test_the_style_does_not_jump_and_is_not_judged_where_no_code_is(board, stand_in):
     """The pen follows a drag: a small step of z never changes its line as a switch of the nearest code does."""
-    model, d = stand_in(codes.class_vae, dataset="strokes", steps=2000), codes.pictures("strokes", fresh=True)
+    model, d = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), style_vaes.pictures("strokes", fresh=True)
     mean = encoded(model, d.x, d.labels)
     crowd = Crowd(model, d, mean)
     drag = torch.stack([mean[7].lerp(mean[8], t) for t in torch.linspace(0, 1, 400).tolist()])
     style = torch.stack([styles.style_at(crowd, z) for z in drag])
     step = (drag[1] - drag[0]).norm().item()
-    spread = torch.stack([d.factors[name] for name in codes.STYLES], 1)
+    spread = torch.stack([d.factors[name] for name in three_styles.STYLES], 1)
     steepest = (spread.amax(0) - spread.amin(0)) * (mean.amax(0) - mean.amin(0)).norm() / (2 * styles.REACH**2)
     assert ((style[1:] - style[:-1]).abs() <= steepest * step).all()  # a softmax has a bounded slope
     seen = set()
@@ -170,7 +172,7 @@ def test_the_style_does_not_jump_and_is_not_judged_where_no_code_is(board, stand
 @torch.no_grad()
 def test_of_a_real_set_the_nearest_of_each_class_is_shown(stand_in):
     stage = styles.style_board("digits")
-    model, d = stand_in(codes.class_vae, dataset="digits", steps=2000), codes.pictures("digits", fresh=True)
+    model, d = stand_in(style_vaes.class_vae, dataset="digits", steps=2000), style_vaes.pictures("digits", fresh=True)
     mean = encoded(model, d.x, d.labels)
     frame = stage.frame({"z": (0.3, 0.1), "z3": -0.4})
     _, ((i,),) = NearestNeighbors(n_neighbors=1).fit(mean.numpy()).kneighbors([[0.3, 0.1, -0.4]])
@@ -183,7 +185,7 @@ def test_of_a_real_set_the_nearest_of_each_class_is_shown(stand_in):
 
 @torch.no_grad()
 def test_taking_a_code_goes_to_the_chosen_picture(board, stand_in):
-    model, d = stand_in(codes.class_vae, dataset="strokes", steps=2000), codes.pictures("strokes", fresh=True)
+    model, d = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), style_vaes.pictures("strokes", fresh=True)
     for tile in (3, 15):
         i = (d.labels == tile % 10).nonzero()[tile // 10, 0]
         close(cell(board.frame().views["gallery"].image, tile // 10, tile % 10), 1 - d.x[i, 0])
@@ -198,10 +200,10 @@ def test_taking_a_code_goes_to_the_chosen_picture(board, stand_in):
 
 def test_the_board_says_when_z_leaves_the_crowd(board):
     warning = lambda z, z3: board.frame({"z": z, "z3": z3}).views["board"].warning
-    d = codes.pictures("strokes", fresh=True)
+    d = style_vaes.pictures("strokes", fresh=True)
     assert warning((3.2, -3.2), 3.2) != ""
     inside = board.controls["take"].press({**board.values(), "given": 4})
-    crowd = Crowd.of(styles.trained(codes.class_vae, dataset="strokes", steps=2000), d)
+    crowd = Crowd.of(styles.trained(style_vaes.class_vae, dataset="strokes", steps=2000), d)
     z = torch.tensor([*inside["z"], inside["z3"]])
     assert warning(inside["z"], inside["z3"]) == crowd.lost(z)
 
@@ -209,7 +211,7 @@ def test_the_board_says_when_z_leaves_the_crowd(board):
 @pytest.mark.parametrize("z3", [0.0, -0.8])
 def test_the_plane_shows_the_codes_near_this_z3(board, stand_in, z3):
     """A slice through the codes: those elsewhere in z3 fade, and the ball of the prior shrinks."""
-    model, d = stand_in(codes.class_vae, dataset="strokes", steps=2000), codes.pictures("strokes", fresh=True)
+    model, d = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), style_vaes.pictures("strokes", fresh=True)
     dots, circle = board.frame({"z3": z3}).views["codes"].overlay
     mean = encoded(model, d.x, d.labels).detach().numpy()
     inside = (np.abs(mean[:, :2]) < 3.2).all(1)
@@ -219,7 +221,7 @@ def test_the_plane_shows_the_codes_near_this_z3(board, stand_in, z3):
     missing = np.setdiff1d(np.flatnonzero(inside), found)
     assert len(found) > 50 and (np.exp(-((mean[missing, 2] - z3) ** 2)) < 0.021).all()
     assert (np.diff(strength) >= -1e-6).all()  # the strongest on top
-    full = styles.CLASSES[d.labels[found].numpy()]
+    full = colors.CLASSES[d.labels[found].numpy()]
     np.testing.assert_allclose(1 - dots.color, strength[:, None] * (1 - full), atol=1e-4)
     draws = torch.randn(200_000, 3, generator=torch.Generator().manual_seed(0)).numpy()
     ball = np.hypot(np.linalg.norm(circle.xy, axis=1)[0], z3)  # the circle is a cut through it
@@ -274,7 +276,7 @@ def test_the_right_answer_of_a_sum_is_drawn_by_the_pen():
     ):
         _, truth, reason = offered.answer(a, b, c, amount)
         assert truth is None and why in reason
-    real, d = sums.offer("digits"), codes.pictures("digits", fresh=True)
+    real, d = sums.offer("digits"), style_vaes.pictures("digits", fresh=True)
     assert real.labels.tolist() == [2, 3, 4, 5, 7] * 4 and real.answer(0, 1, 2, 1.0)[1:] == (None, "")
     torch.testing.assert_close(real.x[8], d.x[d.labels == 5][1])
 
@@ -282,7 +284,7 @@ def test_the_right_answer_of_a_sum_is_drawn_by_the_pen():
 @torch.no_grad()
 @pytest.mark.parametrize("told", [True, False])
 def test_codes_and_pixels_are_added(sum_of, stand_in, told):
-    recipe, steps = (codes.class_vae, 2000) if told else (codes.plain_vae, 1200)
+    recipe, steps = (style_vaes.class_vae, 2000) if told else (style_vaes.plain_vae, 1200)
     model, offered = stand_in(recipe, dataset="strokes", steps=steps), sums.offer("strokes")
     a, b, c, amount = 13, 3, 6, 0.6  # a bold 5, a thin 5, a slanted 3
     assert offered.labels[[a, b, c]].tolist() == [5, 5, 3]
@@ -302,7 +304,7 @@ def test_codes_and_pixels_are_added(sum_of, stand_in, told):
     assert frame.text.startswith("error: codes ")
     np.testing.assert_allclose(numbers(frame.text, "codes")[:3], wrong, atol=0.06)
     assert [frame.views[f"gallery {n}"].label for n in "abc"] == ["0.6 (a", "− b)", "+ c"]
-    d = codes.pictures("strokes")
+    d = style_vaes.pictures("strokes")
     d = d[d.labels == 3] if told else d
     mean = encoded(model, d.x, d.labels if told else None)
     (away,), (i,) = (v[0] for v in NearestNeighbors(n_neighbors=1).fit(mean.numpy()).kneighbors(z[None].numpy()))
@@ -314,7 +316,7 @@ def test_codes_and_pixels_are_added(sum_of, stand_in, told):
 
 @torch.no_grad()
 def test_a_step_between_classes_tells_the_decoder_the_new_one(sum_of, stand_in):
-    model, offered = stand_in(codes.class_vae, dataset="strokes", steps=2000), sums.offer("strokes")
+    model, offered = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), sums.offer("strokes")
     frame = sum_of.frame({"a": 0, "b": 2, "c": 12})  # a 2, a 4 and another 4
     z = encoded(model, offered.x[[0, 2, 12]], offered.labels[[0, 2, 12]])
     close(frame.views["codes"].image, 1 - decoded(model, (z[0] - z[1] + z[2])[None], [2])[0, 0])
@@ -343,7 +345,7 @@ def test_a_sum_that_leaves_the_crowd_says_so(sum_of, stand_in):
             assert frame.views["codes"].warning.startswith("off the crowd") == (away > most)
             seen.add(away > most)
     assert seen == {True, False}
-    model = stand_in(codes.plain_vae, dataset="strokes", steps=1200)
+    model = stand_in(style_vaes.plain_vae, dataset="strokes", steps=1200)
     nothing = sum_of.frame({"a": 3, "b": 3, "c": 9, "model": sums.UNTOLD})  # a - a + c
     z = encoded(model, sums.offer("strokes").x[9, None]).detach()
     close(nothing.views["codes"].image, 1 - decoded(model, z).detach()[0, 0])

@@ -1,12 +1,17 @@
 """Live explorers: plain functions that wire a model to the stage, used by the lectures and the studio alike.
 
-`EXPLORERS` lists them in the order of the chapters; `explorers.mixtures()` and its like build one.
+One file an explorer: `chNN_name.py` holds the function `name` of chapter NN.  The first line of its docstring is the
+title of its page, the sentence that ends in a question mark what one can find out by playing.  `EXPLORERS` has all that
+lie in this folder, in the order of the chapters; `explorers.mixtures()` and its like build one.  No file is imported
+before its explorer is asked for: a page about mixtures should not wait for the renderer.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from gdm_core.explorers.headers import read
 from gdm_core.widgets import Stage
 
 
@@ -15,61 +20,43 @@ class Explorer:
     """One explorer as the studio lists it.
 
     Attributes:
-        function: builds the stage; all its arguments have defaults.
+        module: that holds its function.
+        name: of the function.
         title: headline of its page.
-        chapter: of the lecture that uses it.
+        chapter: of the lecture that uses it first.
         question: what one can find out by playing, one sentence.
     """
 
-    function: Callable[..., Stage]
+    module: str
+    name: str
     title: str
     chapter: int
     question: str
 
-
-def _late(module: str, name: str) -> Callable[..., Stage]:
-    """The function, imported when it is first called: a page about mixtures should not wait for the renderer."""
-
-    def function(*args, **kwargs) -> Stage:
-        return getattr(importlib.import_module(f"gdm_core.explorers.{module}"), name)(*args, **kwargs)
-
-    function.__name__ = function.__qualname__ = name
-    return function
+    @property
+    def function(self) -> Callable[..., Stage]:
+        """Builds the stage; all its arguments have defaults."""
+        return getattr(importlib.import_module(self.module), self.name)
 
 
-def _explorer(module: str, name: str, chapter: int, title: str, question: str) -> Explorer:
-    """The file must not be called as the function: once imported it would hide it."""
-    return Explorer(_late(module, name), title, chapter, question)
+def found(folder: Path) -> dict[str, Explorer]:
+    """The explorers in a folder of this package, by name."""
+    files = [(*file.stem.split("_", 1), file) for file in sorted(folder.glob("ch[0-9][0-9]_*.py"))]
+    return {
+        name: Explorer(f"{__name__}.{file.stem}", name, chapter=int(chapter[2:]), **read(file))
+        for chapter, name, file in files
+    }
 
 
-EXPLORERS = {
-    "mixtures": _explorer(
-        "mixture", "mixtures", 1, "EM by hand", "Which starts lead EM to a good optimum, and which to a bad one?"
-    ),
-    "scenes": _explorer("rooms", "scenes", 2, "Six numbers, one picture", "What does each factor of a room change?"),
-    "ppca": _explorer(
-        "linear", "ppca", 2, "A linear latent space", "What do two latents say about a digit, and how surely?"
-    ),
-    "posterior": _explorer(
-        "posteriors", "posterior", 4, "Guess or search", "What does the encoder's guess lose against a search?"
-    ),
-    "latent_pad": _explorer(
-        "pad", "latent_pad", 4, "The latent pad", "What lies between the digits, and what outside of them?"
-    ),
-    "style_board": _explorer(
-        "styles", "style_board", 5, "Class by style", "Does one code mean the same style in every class?"
-    ),
-    "arithmetic": _explorer(
-        "sums", "arithmetic", 5, "a − b + c", "When do codes add up, and when do they leave the crowd?"
-    ),
-    "traversal": _explorer(
-        "traverse",
-        "traversal",
-        5,
-        "Six latents, four factors",
-        "Does a latent move one factor of a room, several, or none?",
-    ),
-}
-
-globals().update({name: explorer.function for name, explorer in EXPLORERS.items()})
+EXPLORERS = found(Path(__file__).parent)
 __all__ = ["EXPLORERS", "Explorer", *EXPLORERS]
+
+
+def __getattr__(name: str) -> Callable[..., Stage]:
+    if name not in EXPLORERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return EXPLORERS[name].function
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *EXPLORERS])

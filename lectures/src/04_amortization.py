@@ -34,7 +34,6 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from gdm_core import colors, data, inference, plotting, train
 from gdm_core.course.claims import claim
 from gdm_core.disentanglement import active_units
-from gdm_core.explorers.pad import CLASSES
 from gdm_core.likelihoods import Gaussian, GrayCut
 from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.gmm import GMM
@@ -804,7 +803,7 @@ with torch.no_grad():
     density = lambda z: log_marginal(q2, z.to(DEVICE))
     surplus = lambda z: (density(z) - vae2.prior().log_prob(z.to(DEVICE))).clamp(-4, 4)
     fig, axes = plt.subplots(1, 3, figsize=(14, 4.4))
-    plotting.points(q2.mean, axes[0], color=CLASSES[train_y.cpu().numpy()], size=7)
+    plotting.points(q2.mean, axes[0], color=colors.CLASSES[train_y.cpu().numpy()], size=7)
     plotting.field(lambda z: density(z).exp(), axes[1], extent, side=100)
     plotting.field(surplus, axes[2], extent, side=100, cmap=colors.DIVERGING, vmin=-4, vmax=4)
 for digit in range(10):

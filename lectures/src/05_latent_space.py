@@ -33,8 +33,10 @@ from torch.nn.functional import avg_pool2d, one_hot
 
 from gdm_core import colors, data, disentanglement, latent, likelihoods, networks, plotting, train
 from gdm_core.course.claims import claim
-from gdm_core.data import strokes
-from gdm_core.explorers.traverse import ARC, CIRCLE, rooms
+from gdm_core.data import four_factors, three_styles
+from gdm_core.data.four_factors import ARC, CIRCLE
+from gdm_core.data.three_styles import STYLES
+from gdm_core.meter import Meter
 from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.vae import VAE
 from gdm_core.models.vqvae import VQVAE
@@ -75,17 +77,13 @@ def agreement(a, b):  # correlation of two lists of numbers
 # whose **slant**, **thickness** and **width** we set. The class is the *content*, the three numbers are the *style*.
 
 # %%
-STYLES = ("slant", "thickness", "width")
-STILL = {"variant": 0, "rotation": 0.0, "curl": 0.0, "size": 1.0, "jitter": 0.0}  # all else is held
-
-
 def world(n, seed):
-    d = strokes.sample(n, seed=seed, device=DEVICE, **STILL)
-    return small(d.x), d.labels, torch.stack([d.factors[name] for name in STYLES], 1)
+    d = three_styles.sample(n, seed, DEVICE)
+    return small(d.x), d.labels, three_styles.styles(d)
 
 
 def drawn(y, style):  # the truth: digits y (N,) in the styles (N, 3)
-    return small(strokes.draw(y, **dict(zip(STYLES, style.T)), **STILL))
+    return small(three_styles.draw(y, style))
 
 
 x, y, style = world(20000 if FULL else 4000, SEED)
@@ -104,23 +102,7 @@ ax.set_yticks([(i + 0.5) * (board.shape[-1] + 1) for i in range(3)], ["slanted, 
 # calibrated on pictures that it has not seen.
 
 # %%
-class Meter(nn.Module):
-    """Picture and label -> (B, 3) style, in the units of `style`."""
-
-    def __init__(self, center, scale):
-        super().__init__()
-        self.net = networks.MLPEncoder(x.shape[1:], 3, (256, 128), labels=10)
-        self.register_buffer("center", center)
-        self.register_buffer("scale", scale)
-
-    def forward(self, x, y):
-        return self.net(x, one_hot(y, 10)) * self.scale + self.center
-
-    def loss(self, x, y, style):  # squared error in standard deviations; no likelihood
-        return ((self(x, y) - style) / self.scale).square().sum(1).mean()
-
-
-meter = learn(lambda: Meter(style.mean(0), style.std(0)), x, y, style, steps=1200)
+meter = learn(lambda: Meter(x.shape[1:], style.mean(0), style.std(0), labels=10), x, style, y, steps=1200)
 explained = 1 - (meter(test_x, test_y) - test_style).square().mean(0) / test_style.var(0)
 for name, share in zip(STYLES, explained):
     claim(f"{name}: share of the variance that the device explains", share, above=0.75, digits=2)
@@ -643,8 +625,8 @@ def perfect(known, factors):
 
 
 def rooms_of(hues):  # to learn from; to judge on, and their factors
-    test, factors = rooms(1500, SEED + 1, hues, SIDE)
-    return rooms(20000 if FULL else 2500, SEED, hues, SIDE)[0].to(DEVICE), test.to(DEVICE), factors
+    test, factors = four_factors.sample(1500, SEED + 1, hues, SIDE)
+    return four_factors.sample(20000 if FULL else 2500, SEED, hues, SIDE)[0].to(DEVICE), test.to(DEVICE), factors
 
 
 arc_x, arc_test, arc_factors = rooms_of(ARC)

@@ -3,11 +3,11 @@
 from mutants.plant import Mutant
 
 TESTS = "tests/test_explorers.py"
-EM = "gdm_core/explorers/mixture.py"
-LINEAR = "gdm_core/explorers/linear.py"
-ROOMS = "gdm_core/explorers/rooms.py"
-POSTERIORS = "gdm_core/explorers/posteriors.py"
-PAD = "gdm_core/explorers/pad.py"
+EM = "gdm_core/explorers/ch01_mixtures.py"
+LINEAR = "gdm_core/explorers/ch02_ppca.py"
+ROOMS = "gdm_core/explorers/ch02_scenes.py"
+POSTERIORS = "gdm_core/explorers/ch04_posterior.py"
+PAD = "gdm_core/explorers/ch04_latent_pad.py"
 KEPT = "gdm_core/explorers/trained.py"
 KEEPING = "tests/test_trained.py"
 

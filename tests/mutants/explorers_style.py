@@ -3,83 +3,87 @@
 from mutants.plant import Mutant
 
 STYLE, ROOMS, LEARNED = (f"tests/test_explorers_{name}.py" for name in ("style", "rooms", "learned"))
-CODES, BOARD, SUMS, TRAVERSE = (f"gdm_core/explorers/{name}.py" for name in ("codes", "styles", "sums", "traverse"))
+CROWD, VAES, BOARD, SUMS, TRAVERSE = (
+    f"gdm_core/explorers/{name}.py"
+    for name in ("crowd", "style_vaes", "ch05_style_board", "ch05_arithmetic", "ch05_traversal")
+)
+STYLES, FACTORS = "gdm_core/data/three_styles.py", "gdm_core/data/four_factors.py"
 KEPT = "gdm_core/explorers/trained.py"
 
 MUTANTS = [
     Mutant(
         "codes-label-not-told",
-        CODES,
+        CROWD,
         "pictures.labels if model.labels else None",
         "torch.zeros_like(pictures.labels) if model.labels else None",
         f"{STYLE}::test_codes_are_means_of_q_and_the_label_is_told",
     ),
     Mutant(
         "codes-farthest-for-nearest",
-        CODES,
+        CROWD,
         ".norm(dim=1).min(0)",
         ".norm(dim=1).max(0)",
         f"{STYLE}::test_nearest_and_usual_are_those_of_scikit_learn",
     ),
     Mutant(
         "codes-own-neighbor",
-        CODES,
+        CROWD,
         "fill_diagonal_(torch.inf)",
         "fill_diagonal_(0.0)",
         f"{STYLE}::test_nearest_and_usual_are_those_of_scikit_learn",
     ),
     Mutant(
         "codes-other-tail",
-        CODES,
+        CROWD,
         "away.quantile(0.99)",
         "away.quantile(0.01)",
         f"{STYLE}::test_nearest_and_usual_are_those_of_scikit_learn",
     ),
     Mutant(
         "codes-all-but-the-class",
-        CODES,
+        CROWD,
         "keep = self.pictures.labels == label",
         "keep = self.pictures.labels != label",
         f"{STYLE}::test_nearest_and_usual_are_those_of_scikit_learn",
     ),
     Mutant(
         "codes-warning-inverted",
-        CODES,
+        CROWD,
         "self.nearest(z)[1] <= self.usual[1]",
         "self.nearest(z)[1] > self.usual[1]",
         f"{STYLE}::test_a_code_far_from_all_others_is_off_the_crowd",
     ),
     Mutant(
         "codes-half-for-most",
-        CODES,
+        CROWD,
         "<= self.usual[1]",
         "<= self.usual[0]",
         f"{STYLE}::test_a_code_far_from_all_others_is_off_the_crowd",
     ),
     Mutant(
         "codes-prior-unsaid",
-        CODES,
+        CROWD,
         "return atypical(z) if",
         'return "" if',
         f"{STYLE}::test_a_code_far_from_all_others_is_off_the_crowd",
     ),
     Mutant(
         "codes-judged-on-what-was-learned",
-        CODES,
+        VAES,
         "seed=int(fresh)",
         "seed=0",
         f"{STYLE}::test_the_pen_draws_the_pictures_again_and_new_ones_are_new",
     ),
     Mutant(
         "codes-pen-mixes-the-factors-up",
-        CODES,
+        STYLES,
         "dict(zip(STYLES, style.T))",
         "dict(zip(STYLES[::-1], style.T))",
         f"{STYLE}::test_the_pen_draws_the_pictures_again_and_new_ones_are_new",
     ),
     Mutant(
         "codes-never-trained",
-        CODES,
+        VAES,
         "(d.x, d.labels), steps=steps,",
         "(d.x, d.labels), steps=1,",
         f"{LEARNED}::test_trained_the_classes_share_a_style_better_than_averages_do",
@@ -235,7 +239,7 @@ MUTANTS = [
         "sums-nearest-in-the-place-of-the-truth",
         SUMS,
         "View(nothing(x.shape[-1]), label",
-        "View(ink(near.pictures.x[i]), label",
+        "View(ink.shown(near.pictures.x[i]), label",
         f"{STYLE}::test_the_truth_keeps_its_place_where_there_is_none",
     ),
     Mutant(
@@ -415,7 +419,7 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-rooms-turn-the-other-way",
-        TRAVERSE,
+        FACTORS,
         "-30 + 60 *",
         "30 - 60 *",
         f"{ROOMS}::test_rooms_have_the_factors_they_are_said_to_have",

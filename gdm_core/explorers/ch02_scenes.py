@@ -1,8 +1,12 @@
-"""Chapter 2: six factors on six sliders, one rendered picture."""
+"""Six numbers, one picture.
+
+What does each factor of a room change?  Six factors on six sliders, one rendered picture.
+"""
 
 import torch
 
 from gdm_core.data import scenes as rooms
+from gdm_core.explorers import headers
 from gdm_core.widgets import Choice, Frame, Slider, Stage, View
 
 NAMES = list(rooms.SHAPES)
@@ -36,7 +40,7 @@ def scenes(size: int = 160) -> Stage:
             Choice("shape", NAMES, "sphere", label="object shape"),
             Slider("orientation", -30.0, 30.0, 10.0, step=0.5, label="orientation", unit="°"),
         ],
-        title="Six numbers, one picture",
+        title=headers.title(__doc__),
         caption="Each slider is one factor. Which of them changes the most pixels? Which the fewest?",
         exported="Turn the room; then change the shape. Which moves more pixels?",
         source=f"from gdm_core import explorers\n\nexplorers.scenes(size={size})",

@@ -1,4 +1,9 @@
-"""Chapter 5: sums of codes and sums of pixels, beside the truth where there is one."""
+"""a − b + c.
+
+When do codes add up, and when do they leave the crowd?
+
+Sums of codes and sums of pixels, beside the truth where there is one.
+"""
 
 from dataclasses import dataclass
 
@@ -7,9 +12,12 @@ import torch
 from torch import Tensor
 
 from gdm_core import latent
-from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, ink, pen, pictures, plain_vae
+from gdm_core.data import three_styles
+from gdm_core.explorers import headers, ink
+from gdm_core.explorers.crowd import Crowd
+from gdm_core.explorers.read_outs import place
+from gdm_core.explorers.style_vaes import DATASETS, class_vae, pictures, plain_vae
 from gdm_core.explorers.trained import trained
-from gdm_core.explorers.words import place
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import Choice, Frame, Slider, Stage, Tiles, View, tile
 
@@ -47,9 +55,9 @@ class Offer:
         if la != lb and not swaps:
             return label, None, f"no right answer: what turns a {lb} into a {la} means nothing to a {lc}"
         style = self.style[c] + amount * (self.style[a] - self.style[b])
-        if style[STYLES.index("thickness")] < THINNEST:
+        if style[three_styles.STYLES.index("thickness")] < THINNEST:
             return label, None, "no right answer: no line is as thin as this"
-        return label, pen(torch.tensor([label]), style[None])[0], ""
+        return label, three_styles.draw(torch.tensor([label]), style[None])[0], ""
 
 
 def offer(dataset: str) -> Offer:
@@ -57,7 +65,7 @@ def offer(dataset: str) -> Offer:
     labels = torch.tensor(SHOWN).repeat(len(WRITERS))
     if dataset == "strokes":
         style = torch.tensor(WRITERS).repeat_interleave(len(SHOWN), 0)
-        return Offer(pen(labels, style), labels, style)
+        return Offer(three_styles.draw(labels, style), labels, style)
     d = pictures(dataset, fresh=True)
     rows = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(len(WRITERS)) for k in SHOWN])
     return Offer(d.x[rows], labels, None)
@@ -100,10 +108,10 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
         views = {f"gallery {name}": View(gallery, label=word, size=0.9) for name, word in zip("abc", words)}
         warning, told_as = near.lost(z), f" as {near.named(i)}" if told else ""
-        views["codes"] = View(ink(made), label=f"= by codes, decoded{told_as}", warning=warning, size=SMALL)
-        views["pixels"] = View(ink(pixels), label="= by pixels", size=SMALL)
+        views["codes"] = View(ink.shown(made), label=f"= by codes, decoded{told_as}", warning=warning, size=SMALL)
+        views["pixels"] = View(ink.shown(pixels), label="= by pixels", size=SMALL)
         if truth is not None:
-            views["truth"] = View(ink(truth), label="the truth, by the pen", size=SMALL)
+            views["truth"] = View(ink.shown(truth), label="the truth, by the pen", size=SMALL)
             wrong = lambda p: (p - truth).square().sum().item()
             reason = (
                 f"error: codes {wrong(made):.1f} · pixels {wrong(pixels):.1f} · c alone {wrong(x[2]):.1f}, squared, "
@@ -111,7 +119,7 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
             )
         elif reason:
             views["truth"] = View(nothing(x.shape[-1]), label="no right answer", size=SMALL)
-        views["nearest"] = View(ink(near.pictures.x[i]), label=f"nearest code: {near.named(i)}", size=SMALL)
+        views["nearest"] = View(ink.shown(near.pictures.x[i]), label=f"nearest code: {near.named(i)}", size=SMALL)
         among = f"{len(near.mean):,} codes" + (f" of {near.named(i)}" if told else "")
         text = (
             f"nearest of {among}: {away:.2f} away; 99 % of them have a neighbor within {near.usual[1]:.2f} · "
@@ -129,7 +137,7 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
             Slider("amount", 0.0, 2.0, 1.0, step=0.1, label="how much of a − b"),
             Choice("model", list(SPACES), label="encoder and decoder"),
         ],
-        title="a − b + c",
+        title=headers.title(__doc__),
         caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",
         exported="Choose a and c. When is the sum what you meant, and when does it leave the crowd?",
         source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",

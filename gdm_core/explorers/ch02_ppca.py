@@ -1,4 +1,9 @@
-"""Chapter 2: a plane of latents of real digits, its decoder, and the exact posterior of a chosen digit."""
+"""A linear latent space.
+
+What do two latents say about a digit, and how surely?
+
+A plane of latents of real digits, its decoder, and the exact posterior of a chosen digit.
+"""
 
 import functools
 
@@ -6,8 +11,9 @@ import numpy as np
 import torch
 
 from gdm_core import data
+from gdm_core.explorers import headers
+from gdm_core.explorers.read_outs import place, said
 from gdm_core.explorers.trained import own_draws
-from gdm_core.explorers.words import place, said
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import (
     Button,
@@ -122,7 +128,7 @@ def ppca(seed: int = 0) -> Stage:
             Button("new noise"),
             Button("go", to_posterior, label="z to the posterior mean"),
         ],
-        title="A linear latent space",
+        title=headers.title(__doc__),
         caption="Drag z; choose a digit; then raise the noise and watch the posterior widen and shrink to the middle.",
         exported="Drag z: which stroke comes and goes with each direction?",
         source=f"from gdm_core import explorers\n\nexplorers.ppca(seed={seed})",

@@ -1,4 +1,9 @@
-"""Chapter 5: six latents of a room on six sliders, beside the true factors that they move."""
+"""Six latents, four factors.
+
+Does a latent move one factor of a room, several, or none?
+
+Six latents of a room on six sliders, beside the true factors that they move.
+"""
 
 import functools
 from collections.abc import Iterable
@@ -9,11 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from gdm_core import colors, likelihoods, networks, train
-from gdm_core.data import scenes
-from gdm_core.explorers.codes import Ink
+from gdm_core import colors, likelihoods, train
+from gdm_core.data import four_factors
+from gdm_core.explorers import headers
+from gdm_core.explorers.ink import InkDecoder
+from gdm_core.explorers.read_outs import place
 from gdm_core.explorers.trained import learner, trained, watched
-from gdm_core.explorers.words import place
+from gdm_core.meter import Meter
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
 from gdm_core.widgets import (
@@ -29,9 +36,8 @@ from gdm_core.widgets import (
     tile,
 )
 
-FACTORS = ("floor", "wall", "scale", "orientation")
-ARC, CIRCLE = (0.3, 0.7), (0.0, 1.0)
-WORDS = ("floor", "wall", "scale", "turn")  # the same, short
+WORDS = ("floor", "wall", "scale", "turn")  # the factors, short
+RULERS = (*WORDS, "–")  # number -1 is none
 LATENTS, SIDE, LIMIT = 6, 24, 3.0
 NAMES = [f"z{j + 1}" for j in range(LATENTS)]
 BETAS = {"β = 1": 1.0, "β = 6": 6.0, "β = 20": 20.0}
@@ -43,66 +49,26 @@ MARGIN, FOOT = 0.6, 0.4  # room for the names beside and below a board, in cells
 BROAD = 1.5  # width of a cell of the table, in its heights
 
 
-def rooms(n: int, seed: int, hues: tuple[float, float] = ARC, side: int = SIDE) -> tuple[Tensor, dict[str, Tensor]]:
-    """Rooms with four free factors, each uniform and independent; a purple sphere stands in all of them.
-
-    Args:
-        hues: the part of the color circle that floor and wall run through.
-
-    Returns:
-        Pictures (n, 3, side, side) and the factors by name, (n,) each, in [0, 1].
-    """
-    u = torch.rand(n, 4, generator=torch.Generator().manual_seed(seed))
-    u[:, 2], u[:, 3] = (u[:, 2] * 9).round() / 9, (u[:, 3] * 14).round() / 14  # few shapes: they are rendered once
-    return rendered(u, hues, side), dict(zip(FACTORS, u.T))
-
-
-def rendered(u: Tensor, hues: tuple[float, float] = ARC, side: int = SIDE) -> Tensor:
-    """Rooms with these factors.  u: (N, 4) in [0, 1] -> (N, 3, side, side)."""
-    table = torch.zeros(len(u), 6)
-    table[:, :2] = hues[0] + (hues[1] - hues[0]) * u[:, :2]
-    table[:, 1] = table[:, 1] + 0.7
-    table[:, :2] = table[:, :2].clamp(0, 1.7) % 1.0
-    table[:, 2], table[:, 4] = 0.8, 2
-    table[:, 3] = 0.6 + (u[:, 2] * 9).round() / 9
-    table[:, 5] = -30 + 60 * (u[:, 3] * 14).round() / 14
-    return torch.cat([scenes.render(part, size=side) for part in table.split(1000)])
-
-
 @functools.cache
 def known() -> tuple[Tensor, Tensor]:
     """Pictures to learn from, (N, 3, side, side), and their factors (N, 4)."""
-    x, factors = rooms(2500, seed=0)
+    x, factors = four_factors.sample(2500, seed=0)
     return x, torch.stack(list(factors.values()), 1)
 
 
 def room_vae(beta: float, steps: int = 900) -> tuple[VAE, Iterable]:
     """Recipe: six latents, Gaussian pixels of a fixed std of 0.3, the price of z times beta."""
     x, _ = known()
-    noise = likelihoods.Gaussian(0.3, learn=None)
-    model = VAE(x.shape[1:], LATENTS, hidden=(256,), likelihood=noise, decoder=Ink(LATENTS, x.shape[1:]), beta=beta)
+    noise, decoder = likelihoods.Gaussian(0.3, learn=None), InkDecoder(LATENTS, x.shape[1:])
+    model = VAE(x.shape[1:], LATENTS, hidden=(256,), likelihood=noise, decoder=decoder, beta=beta)
     return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
-
-
-class Meter(nn.Module):
-    """Picture -> (B, 4) factors: how far each latent moves them is measured, not guessed."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = networks.MLPEncoder((3, SIDE, SIDE), len(FACTORS), (128, 64))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-    def loss(self, x: Tensor, factors: Tensor) -> Tensor:
-        """Mean squared error; no likelihood."""
-        return (self(x) - factors).square().sum(1).mean()
 
 
 def room_meter(steps: int = 900) -> tuple[Meter, Iterable]:
     """Recipe: the measuring device, from rendered rooms whose factors are known."""
-    model = Meter()
-    return model, train.steps(model, known(), steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine)
+    x, factors = known()
+    model = Meter(x.shape[1:], torch.zeros(len(WORDS)), torch.ones(len(WORDS)), hidden=(128, 64))
+    return model, train.steps(model, (x, factors), steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +97,7 @@ def effects(model: VAE, meter: nn.Module, z: Tensor, step: float = 0.5) -> Tenso
 
 def apart(x: Tensor, u: Tensor) -> Tensor:
     """Root mean squared difference between pictures and the rooms rendered from factors, (N, ...), (N, 4) -> (N,)."""
-    return (x - rendered(u.clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
+    return (x - four_factors.draw(u.clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
 
 
 def one_each(u: Tensor, found: Tensor, least: float = 0.1) -> tuple[Tensor, list[int]]:
@@ -160,7 +126,7 @@ def traversal(seed: int = 0) -> Stage:
     """
     integer("seed", seed, low=0)
     meter = trained(room_meter, seed=seed, steps=900)
-    fresh, factors = rooms(400, seed=1)  # none that was learned from
+    fresh, factors = four_factors.sample(400, seed=1)  # none that was learned from
     error = (meter(fresh) - torch.stack(list(factors.values()), 1)).square().mean(0).sqrt().max().item() * 12**0.5
 
     @torch.no_grad()
@@ -203,8 +169,8 @@ def traversal(seed: int = 0) -> Stage:
         if strange and not warning:
             warning = "like no room: 99 of 100 new rooms come back closer to a rendered one"
         views = {
-            "pictures": _pictures(fresh[given, None], x, rendered(u.clamp(0, 1)), warning),
-            "boards": _boards(board, rendered(alone.flatten(0, 1)), ["–" if k < 0 else WORDS[k] for k in main]),
+            "pictures": _pictures(fresh[given, None], x, four_factors.draw(u.clamp(0, 1)), warning),
+            "boards": _boards(board, four_factors.draw(alone.flatten(0, 1)), [RULERS[k] for k in main]),
             "effects": _table(moved, strange),
         }
         text = (
@@ -230,7 +196,7 @@ def traversal(seed: int = 0) -> Stage:
             Button("another", code, label="another room"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LIVE}"),
         ],
-        title="Six latents, four factors",
+        title=headers.title(__doc__),
         caption="Move one slider at a time: one factor, several, or none? Then raise β and move z to the room again.",
         exported="Move z1: one factor, several, or none? Then raise β.",
         trainer=trainer,

@@ -1,4 +1,9 @@
-"""Chapter 1: drag a start, scrub EM from it, and see the bound touch the likelihood."""
+"""EM by hand.
+
+Which starts lead EM to a good optimum, and which to a bad one?
+
+Drag a start, scrub EM from it, and see the bound touch the likelihood.
+"""
 
 from collections import OrderedDict
 
@@ -6,15 +11,17 @@ import numpy as np
 import torch
 from torch.distributions import MultivariateNormal
 
+from gdm_core import colors
+from gdm_core.explorers import headers
+from gdm_core.explorers.read_outs import said
 from gdm_core.explorers.trained import own_draws
-from gdm_core.explorers.words import said
 from gdm_core.models.gmm import GMM
 from gdm_core.validate import integer
 from gdm_core.widgets import Button, Ellipses, Frame, Gaussians, Lines, Points, Stage, Text, Timeline, Toggle, View
 
 EXTENT = (-4.0, 4.5, -3.4, 3.4)
 ITERATIONS = 30
-COLORS = np.array([[0, 114, 178], [213, 94, 0], [0, 158, 115]]) / 255  # one a component, as in the course's cycle
+COLORS = colors.rgb(*colors.CYCLE[:3])  # one a component, as the ellipses
 BAD = [[-1.6, 1.6], [-1.2, 1.2], [1.2, -0.4]]
 COPIES = [[0.2, 0.3]] * 3
 
@@ -116,7 +123,7 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
             Toggle("responsibilities", True, label="color by responsibility"),
             Toggle("truth", False, label="show the truth"),
         ],
-        title="EM by hand",
+        title=headers.title(__doc__),
         caption="Drag the start, then scrub through EM. The bound touches after each E step and rises in each M step.",
         exported="Scrub through EM. The bound touches after each E step and rises in each M step.",
         source=f"from gdm_core import explorers\n\nexplorers.mixtures(points={points}, seed={seed})",

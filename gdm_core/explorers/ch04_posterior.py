@@ -1,4 +1,9 @@
-"""Chapter 4: the exact posterior of one picture, its own q on the way there, the encoder's guess, the gap in nats."""
+"""Guess or search.
+
+What does the encoder's guess lose against a search?
+
+The exact posterior of one picture, its own q on the way there, the encoder's guess, the gap in nats.
+"""
 
 import functools
 import math
@@ -10,8 +15,9 @@ from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
 from gdm_core import colors, data, inference, train
+from gdm_core.explorers import headers
+from gdm_core.explorers.read_outs import said
 from gdm_core.explorers.trained import own_draws, trained
-from gdm_core.explorers.words import said
 from gdm_core.models.vae import VAE
 from gdm_core.validate import integer
 from gdm_core.widgets import (
@@ -37,7 +43,7 @@ NODES = 14  # of the quadrature a latent
 STUCK = 0.1  # nats above the other search that are worth a word
 LIMIT, SIDE = 6.0, 161  # the grid on which log p(x) is exact
 STARTS = {"the prior": False, "the encoder's answer": True}
-GREEN = np.array([int(colors.EXACT[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+(GREEN,) = colors.rgb(colors.EXACT)
 
 
 def digits_vae(steps: int = 1500) -> tuple[VAE, object]:
@@ -205,7 +211,7 @@ def posterior(seed: int = 0) -> Stage:
             Toggle("full", False, label="own q with full covariance"),
             Toggle("whole", False, label="the whole plane"),
         ],
-        title="Guess or search",
+        title=headers.title(__doc__),
         caption="Choose a digit and walk along its search: after how many steps is own q nearer than the encoder's?",
         source=f"from gdm_core import explorers\n\nexplorers.posterior(seed={seed})",
         sampled={"digit": 16, "step": 9},

@@ -1,4 +1,9 @@
-"""Chapter 4: a plane of latents, the decoder under the pointer, the codes of all pictures; trained while one drags."""
+"""The latent pad.
+
+What lies between the digits, and what outside of them?
+
+A plane of latents, the decoder under the pointer, the codes of all pictures; trained while one drags.
+"""
 
 import functools
 import math
@@ -11,8 +16,9 @@ from torch import Tensor, nn
 
 from gdm_core import colors, data, likelihoods, networks, train
 from gdm_core.data import Dataset, strokes
+from gdm_core.explorers import headers
+from gdm_core.explorers.read_outs import place, said
 from gdm_core.explorers.trained import learner, trained, watched
-from gdm_core.explorers.words import place, said
 from gdm_core.models.vae import VAE
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
@@ -40,7 +46,6 @@ CODES = 1500  # pictures whose codes are shown
 GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
 SIGNS = "purple: more codes than the prior expects · brown: fewer; within the circles, holes"
 STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
-CLASSES = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (*colors.CYCLE, "#F0E442", "#8C510A")])
 
 
 @functools.lru_cache(maxsize=4)
@@ -171,7 +176,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
             Button("real", to_code, label="z to the code of a picture"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
-        title="The latent pad",
+        title=headers.title(__doc__),
         caption="Drag z. Then press Train: the model learns anew, from nothing, and the pad keeps answering.",
         exported="Drag z, and watch the class change from region to region.",
         trainer=trainer,
@@ -198,7 +203,7 @@ def _codes(chart: Map, labels: Tensor, ground: str) -> View:
         look = {"colormap": colors.DIVERGING, "limits": (-4, 4), "smooth": True, "scale": "nats, log q(z) − log p(z)"}
     else:
         inside = (chart.mean.abs() < LIMIT).all(1)
-        marks.append(Points(chart.mean[inside].numpy(), CLASSES[labels[inside].numpy() % 10], size=5, alpha=0.8))
+        marks.append(Points(chart.mean[inside].numpy(), colors.CLASSES[labels[inside].numpy() % 10], size=5, alpha=0.8))
         kinds = labels.unique()
         middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
         marks.append(Text(middle.numpy(), [str(int(k)) for k in kinds], size=19))

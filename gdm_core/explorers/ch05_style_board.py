@@ -1,13 +1,19 @@
-"""Chapter 5: ten classes at one z, beside the truth: does a code mean the same style in every class?"""
+"""Class by style.
+
+Does one code mean the same style in every class?  Ten classes at one z, beside the truth.
+"""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core.explorers.codes import DATASETS, STYLES, Crowd, class_vae, pen, pictures
-from gdm_core.explorers.pad import CLASSES
+from gdm_core import colors
+from gdm_core.data import three_styles
+from gdm_core.explorers import headers
+from gdm_core.explorers.crowd import Crowd
+from gdm_core.explorers.read_outs import place, said
+from gdm_core.explorers.style_vaes import DATASETS, class_vae, pictures
 from gdm_core.explorers.trained import learner, trained, watched
-from gdm_core.explorers.words import place, said
 from gdm_core.validate import choice, integer
 from gdm_core.widgets import (
     Button,
@@ -54,7 +60,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
     def truth_of(crowd: Crowd, z: Tensor, i: int) -> Tensor:
         """Ten pictures in the style at z: drawn, or class by class the nearest to code i, the one nearest to z."""
         if drawn:
-            return pen(EVERY, style_at(crowd, z).expand(10, 3))
+            return three_styles.draw(EVERY, style_at(crowd, z).expand(10, 3))
         away = (crowd.mean - crowd.mean[i]).norm(dim=1)
         return d.x[torch.stack([torch.where(d.labels == k, away, torch.inf).argmin() for k in EVERY])]
 
@@ -101,7 +107,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
             Button("take", take, label="z to the chosen picture"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
-        title="Class by style",
+        title=headers.title(__doc__),
         caption="Drag z: ten classes in one hand. Which keep to the common style, and which go their own way?",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.style_board({dataset!r}, seed={seed})",
@@ -126,8 +132,7 @@ def _board(made: Tensor, truth: Tensor, label: str, words: str) -> View:
 
 def style_at(crowd: Crowd, z: Tensor) -> Tensor:
     """Mean style of the pictures whose codes lie around z, (3,): the nearest code alone would jump as one drags."""
-    styles = torch.stack([crowd.pictures.factors[name] for name in STYLES], 1)  # (N, 3)
-    return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ styles
+    return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ three_styles.styles(crowd.pictures)
 
 
 def _codes(crowd: Crowd, z3: Tensor) -> View:
@@ -136,7 +141,7 @@ def _codes(crowd: Crowd, z3: Tensor) -> View:
     near = (-(crowd.mean[:, 2] - z3).square()).exp()
     order = near.argsort()  # the strongest on top
     order = order[((crowd.mean[:, :2].abs() < LIMIT).all(1) & (near > 0.02))[order]]
-    shade = CLASSES[crowd.pictures.labels[order].numpy() % 10]
+    shade = colors.CLASSES[crowd.pictures.labels[order].numpy() % 10]
     marks = [Points(crowd.mean[order, :2].numpy(), 1 - near[order, None].numpy() * (1 - shade), size=6)]
     if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
         circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
