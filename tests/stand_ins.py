@@ -4,6 +4,7 @@ A picture has to follow any model; so most tests of the explorers need none that
 `stand_in = stand_ins.stand_in`.
 """
 
+import copy
 import re
 import zlib
 
@@ -12,10 +13,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from gdm_core.explorers import ch05_arithmetic as sums
-from gdm_core.explorers import ch05_style_board as styles
-from gdm_core.explorers import ch05_traversal as traverse
-from gdm_core.widgets import frozen
+from gdm_core import kept
 
 
 def numbers(text: str, after: str) -> list[float]:
@@ -26,22 +24,21 @@ def numbers(text: str, after: str) -> list[float]:
 @pytest.fixture(scope="module")
 def stand_in():
     """Untrained models for the explorers, the same for the same recipe, seed and options."""
-    kept = {}
+    models = {}
 
-    def model_of(recipe, *, seed=0, **options):
+    def model_of(recipe, *, seed=0, device="cpu", **options):
         key = (recipe.__name__, seed, *sorted(options.items()))
-        if key not in kept:
+        if key not in models:
             with torch.random.fork_rng([]), torch.no_grad():
                 torch.manual_seed(zlib.crc32(repr(key).encode()))  # other options, other weights
                 model, _ = recipe(**options)
                 for p in model.parameters():
                     p.mul_(2.5)
-            kept[key] = frozen(model)
-        return kept[key]
+            models[key] = kept.frozen(model)
+        return copy.deepcopy(models[key]).to(device)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (styles, sums, traverse):
-            patch.setattr(module, "trained", model_of)
+        patch.setattr(kept, "trained", model_of)
         yield model_of
 
 

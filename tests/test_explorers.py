@@ -1,7 +1,6 @@
 """Explorers without a browser: what they draw is what the model says."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,69 +9,25 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from gdm_core import data, explorers, inference
+from gdm_core import data, explorers, inference, kept
 from gdm_core.data import scenes as rooms
 from gdm_core.explorers import ch01_mixtures as mixture
 from gdm_core.explorers import ch04_latent_pad as pad
 from gdm_core.explorers import ch04_posterior as posteriors
-from gdm_core.explorers import trained
+from gdm_core.explorers import own_q
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import plane
 
-QUICK = ("mixtures", "scenes", "ppca")  # those that train nothing
-TRAINED = ("posterior", "latent_pad")  # some seconds each, once for all tests; those of chapter 5 in a file apart
+pytestmark = pytest.mark.xdist_group("explorers that train")
 
 
 @pytest.fixture(scope="module")
 def stages():
-    return {name: explorers.EXPLORERS[name].function() for name in QUICK}
+    return {function.__name__: function() for function in (explorers.mixtures, explorers.scenes, explorers.ppca)}
 
 
 def numbers(text: str, after: str) -> list[float]:
     return [float(n.replace("−", "-")) for n in re.findall(r"[-−]?\d+\.?\d*", text.split(after, 1)[1])]
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_every_end_of_every_control_draws(stages, name):
-    stage = stages[name]
-    for control in stage.controls.values():
-        if control.kind in ("slider", "pad"):
-            low, high = (control.low, control.high) if control.kind == "slider" else ([-9, -9], [9, 9])
-            for end in (low, high):
-                assert stage.frame({control.name: end}).text
-        elif control.kind == "choice":
-            for option in control.options:
-                assert stage.frame({control.name: option}).text
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_a_state_draws_the_same_picture_again(stages, name):
-    first, again = stages[name], explorers.EXPLORERS[name].function()
-    assert first.png() == again.png() and first.words() == again.words()
-    assert again.set(**first.state).state == first.state
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_the_code_cell_rebuilds_the_stage(stages, name):
-    names = {}
-    *lines, last = stages[name].code().splitlines()
-    exec("\n".join(lines), names)
-    assert eval(last, names).words() == stages[name].words()
-
-
-def test_no_explorer_is_hidden_by_the_file_it_lives_in(stages):
-    """A submodule becomes an attribute of its package once it is imported, under its own name."""
-    assert all(callable(getattr(explorers, name)) for name in explorers.EXPLORERS)
-    files = {p.stem for p in Path(explorers.__file__).parent.glob("*.py")}
-    assert not files & set(explorers.EXPLORERS)
-
-
-def test_the_listing_is_in_the_order_of_the_chapters():
-    chapters = [e.chapter for e in explorers.EXPLORERS.values()]
-    assert chapters == sorted(chapters)
-    assert all(e.title and e.question.endswith("?") for e in explorers.EXPLORERS.values())
-    for name in explorers.EXPLORERS:
-        assert getattr(explorers, name).__name__ == name
 
 
 # EM by hand
@@ -239,30 +194,6 @@ def padding():
     return explorers.latent_pad("digits")
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_explorers_with_a_model_draw_everywhere_and_again(name):
-    stage = explorers.EXPLORERS[name].function()
-    for control in stage.controls.values():
-        ends = {
-            "pad": [(-9, -9), (9, 9), (0, 0)],
-            "choice": getattr(control, "options", ()),
-            "toggle": [False, True],
-            "timeline": [0, -1],
-            "tiles": [0, 99],
-        }.get(control.kind, ())
-        for end in ends:
-            assert stage.frame({control.name: end}).text
-    again = explorers.EXPLORERS[name].function()
-    state = {"posterior": {"digit": 4, "step": 7}, "latent_pad": {"z": (1.5, -0.25)}}[name]
-    stage.set(state), again.set(state)
-    assert stage.png(1.0) == again.png(1.0) and stage.words() == again.words()
-    assert again.set(**stage.state).state == stage.state
-    names = {}
-    *lines, last = stage.code().splitlines()
-    exec("\n".join(lines), names)
-    assert eval(last, names).words() == stage.words()
-
-
 def test_quadrature_gives_the_kl_of_two_gaussians():
     """PPCA's posterior is known, so KL(q || posterior) is too."""
     torch.manual_seed(0)
@@ -275,7 +206,7 @@ def test_quadrature_gives_the_kl_of_two_gaussians():
     exact = torch.distributions.kl_divergence(
         torch.distributions.MultivariateNormal(means, scale_tril=factors), model.encode(x).expand((4,))
     )
-    trail = posteriors.measured(model, x[0], means, factors, model.log_prob(x).item())
+    trail = own_q.measured(model, x[0], means, factors, model.log_prob(x).item())
     torch.testing.assert_close(trail.gaps, exact.detach(), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(trail.covariances, factors @ factors.mT)
 
@@ -283,7 +214,7 @@ def test_quadrature_gives_the_kl_of_two_gaussians():
 @pytest.fixture(scope="module")
 def inferred():
     """Model and pictures of the posterior explorer, and the grid's exact answers for six of them."""
-    model = trained.trained(posteriors.digits_vae, seed=0, steps=1500)
+    model = kept.trained(posteriors.digits_vae, seed=0, steps=1500)
     digits = data.load("digits", "test")
     x = digits.x[torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[:6]]
     return model, x, inference.grid_posterior(model, x, 5.0, 301)
@@ -353,7 +284,7 @@ def test_all_digits_are_searched_at_once(monkeypatch):
 def test_a_search_that_gets_stuck_says_so(guessing):
     seen = set()
     for i in range(16):
-        frames = [guessing.frame({"digit": i, "start": start, "step": 200}) for start in posteriors.STARTS]
+        frames = [guessing.frame({"digit": i, "start": start, "step": 200}) for start in own_q.STARTS]
         own = [numbers(f.text, "steps: gap")[0] for f in frames]
         for frame, gap in zip(frames, own):
             if abs(gap - min(own) - 0.1) > 0.01:  # the text rounds
@@ -385,7 +316,7 @@ def test_the_green_map_is_the_posterior(guessing, inferred):
 @pytest.fixture(scope="module")
 def behind():
     """The model behind the pad, its pictures and where they lie."""
-    model = trained.trained(pad.picture_vae, seed=0, dataset="digits", steps=1500)
+    model = kept.trained(pad.picture_vae, seed=0, dataset="digits", steps=1500)
     x = pad.pictures("digits").x
     with torch.no_grad():
         q = model.encode(x)

@@ -1,64 +1,17 @@
 """The explorers of chapter 5 with the models that students see: trained here once, some seconds each."""
 
-import functools
-
 import numpy as np
 import pytest
 from stand_ins import numbers
+from walk_explorers import stage_of
 
-from gdm_core import explorers
 from gdm_core.explorers import ch05_traversal as traverse
 
-STATES = {
-    "style_board": {"z": (1.5, -0.25), "rows": "z2"},
-    "arithmetic": {"a": 8, "b": 3, "c": 1, "amount": 0.5},
-    "traversal": {"z2": 1.5, "beta": "β = 6"},
-}
-
-
-@functools.cache
-def real(name: str):
-    return explorers.EXPLORERS[name].function()
-
-
-def ends(control) -> tuple:
-    """The extreme values of a control."""
-    return {
-        "pad": ((-9, -9), (9, 9)),
-        "slider": (getattr(control, "low", 0), getattr(control, "high", 0)),
-        "choice": getattr(control, "options", ()),
-        "timeline": (0, -1),
-        "tiles": (0, 99),
-    }.get(control.kind, ())
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_all_ends_draw_and_a_state_draws_again(name):
-    stage, again = real(name), explorers.EXPLORERS[name].function()
-    for control in stage.controls.values():
-        for end in ends(control):
-            assert stage.frame({control.name: end}).text
-    stage.set(STATES[name]), again.set(STATES[name])
-    assert stage.png(1.0) == again.png(1.0) and stage.words() == again.words()
-    assert again.set(**stage.state).state == stage.state
-    names = {}
-    *lines, last = stage.code().splitlines()
-    exec("\n".join(lines), names)
-    assert eval(last, names).words() == stage.words()
-    bundle, copy = (s._repr_mimebundle_()[0] for s in (stage, again))
-    assert bundle["image/png"] == copy["image/png"] and bundle["text/plain"] == copy["text/plain"]
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_pages_without_a_kernel_still_move(name):
-    stage = explorers.EXPLORERS[name].function()
-    assert set(stage.sampled) <= set(stage.controls) and stage.sampled
-    stage.sampled = {control: 2 for control in stage.sampled}
-    assert "sampled pictures" in stage.to_html()
+pytestmark = pytest.mark.xdist_group("explorers that train")
 
 
 def test_trained_the_classes_share_a_style_better_than_averages_do():
-    stage, told = real("style_board"), []
+    stage, told = stage_of("style_board"), []
     for tile in range(20):
         state = stage.controls["take"].press({**stage.values(), "given": tile})
         text = stage.frame(state).text
@@ -68,7 +21,7 @@ def test_trained_the_classes_share_a_style_better_than_averages_do():
 
 
 def test_trained_codes_that_are_told_the_class_add_up():
-    stage, told = real("arithmetic"), []
+    stage, told = stage_of("arithmetic"), []
     for c in (0, 4, 11, 13):  # another class, leaning or bolder by as much as a is than b
         for a, b in ((7, 2), (12, 2)):
             text = stage.frame({"a": a, "b": b, "c": c}).text
@@ -79,7 +32,7 @@ def test_trained_codes_that_are_told_the_class_add_up():
 
 
 def test_trained_under_pressure_latents_fall_idle_and_the_rest_specialize():
-    stage = real("traversal")
+    stage = stage_of("traversal")
     idle = {name: stage.frame({"beta": name}).text.split(" ·")[0].count("z") for name in traverse.BETAS}
     assert idle["β = 1"] == 0 and idle["β = 20"] >= 3
     for name in traverse.BETAS:  # an idle latent moves nothing, neither on the board nor in the table

@@ -8,8 +8,10 @@ import stand_ins
 import torch
 from stand_ins import cell, close, decoded, encoded, numbers
 
+from gdm_core import kept
 from gdm_core.data import four_factors, scenes
 from gdm_core.explorers import ch05_traversal as traverse
+from gdm_core.explorers import room_vaes
 
 stand_in = stand_ins.stand_in
 
@@ -47,7 +49,7 @@ def test_effects_are_the_jacobian_in_standard_deviations():
     z = torch.tensor([0.4, -1.0, 0.3], dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda v: meter(model.decode(v[None]).mean)[0], z)  # (4, 3)
     std = torch.rand(200000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).std()
-    torch.testing.assert_close(traverse.effects(model, meter, z), jacobian.T / std, rtol=0.01, atol=1e-3)
+    torch.testing.assert_close(room_vaes.effects(model, meter, z), jacobian.T / std, rtol=0.01, atol=1e-3)
 
 
 def test_each_row_keeps_one_factor():
@@ -55,7 +57,7 @@ def test_each_row_keeps_one_factor():
     found = torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(0))
     found[1] = u + 0.04 * torch.rand(5, 4, generator=torch.Generator().manual_seed(1))  # a row in which nothing moves
     found[2, :, 2] = torch.linspace(-0.5, 1.4, 5)
-    alone, main = traverse.one_each(u, found)
+    alone, main = room_vaes.one_each(u, found)
     assert main == [int((found[0].max(0).values - found[0].min(0).values).argmax()), -1, 2]
     for row in range(3):
         for k in range(4):
@@ -69,10 +71,10 @@ def room_pictures(frame) -> list[np.ndarray]:
 
 @torch.no_grad()
 def test_a_room_its_twin_and_what_is_left_between_them(rooms, stand_in):
-    meter = stand_in(traverse.room_meter, steps=900)
+    meter = stand_in(room_vaes.room_meter, steps=900)
     fresh, _ = four_factors.sample(400, seed=1)
     for name, beta in (("β = 1", 1.0), ("β = 20", 20.0)):
-        model, z = stand_in(traverse.room_vae, beta=beta, steps=900), [0.5, -1.0, 0.25, 1.0, 0.0, -0.5]
+        model, z = stand_in(room_vaes.room_vae, beta=beta, steps=900), [0.5, -1.0, 0.25, 1.0, 0.0, -0.5]
         frame = rooms.frame({**{f"z{j + 1}": v for j, v in enumerate(z)}, "beta": name, "another": 403})
         x = decoded(model, [z])
         twin = four_factors.draw(meter(x).clamp(0, 1))
@@ -92,7 +94,7 @@ def test_a_room_its_twin_and_what_is_left_between_them(rooms, stand_in):
 def test_a_latent_that_tells_next_to_nothing_is_called_idle(stand_in, monkeypatch):
     """By its KL from the prior, in closed form: one of six tells less than 0.05 nats, another little more."""
     fresh, _ = four_factors.sample(400, seed=1)
-    model = copy.deepcopy(stand_in(traverse.room_vae, beta=1.0, steps=900))
+    model = copy.deepcopy(stand_in(room_vaes.room_vae, beta=1.0, steps=900))
     last = [m for m in model.encoder.net if isinstance(m, torch.nn.Linear)][-1]
     for j, mean in ((1, 0.25), (3, 0.4)):  # KL of N(m, 1) from N(0, 1): m^2 / 2 = 0.031 and 0.08
         for row in (j, 6 + j):
@@ -101,8 +103,8 @@ def test_a_latent_that_tells_next_to_nothing_is_called_idle(stand_in, monkeypatc
     q = model.encode(fresh)
     kl = (q.mean**2 + q.stddev**2 - 1 - 2 * q.stddev.log()).mean(0) / 2
     assert kl[1].item() == pytest.approx(0.25**2 / 2, abs=1e-3) and kl[3].item() == pytest.approx(0.08, abs=1e-3)
-    meter = stand_in(traverse.room_meter, steps=900)
-    monkeypatch.setattr(traverse, "trained", lambda recipe, **_: meter if recipe is traverse.room_meter else model)
+    meter = stand_in(room_vaes.room_meter, steps=900)
+    monkeypatch.setattr(kept, "trained", lambda recipe, **_: meter if recipe is room_vaes.room_meter else model)
     idle = [f"z{j + 1}" for j in range(6) if kl[j] < 0.05]
     assert idle == ["z2"]
     assert traverse.traversal().frame().text.startswith("idle latents: z2 (KL below 0.05 nats) · ")
@@ -110,7 +112,7 @@ def test_a_latent_that_tells_next_to_nothing_is_called_idle(stand_in, monkeypatc
 
 @torch.no_grad()
 def test_a_row_of_the_board_is_a_latent_beside_its_main_factor(rooms, stand_in):
-    meter, model = stand_in(traverse.room_meter, steps=900), stand_in(traverse.room_vae, beta=1.0, steps=900)
+    meter, model = stand_in(room_vaes.room_meter, steps=900), stand_in(room_vaes.room_vae, beta=1.0, steps=900)
     z = [0.5, -1.0, 0.25, 1.0, 0.0, -0.5]
     frame = rooms.frame({f"z{j + 1}": v for j, v in enumerate(z)})
     board = frame.views["boards"]
@@ -120,7 +122,7 @@ def test_a_row_of_the_board_is_a_latent_beside_its_main_factor(rooms, stand_in):
         rows[j, :, j] = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0])
     made = decoded(model, rows.flatten(0, 1)).unflatten(0, (6, 5))
     found = meter(made.flatten(0, 1)).unflatten(0, (6, 5))
-    alone, main = traverse.one_each(meter(decoded(model, [z]))[0], found)
+    alone, main = room_vaes.one_each(meter(decoded(model, [z]))[0], found)
     truth = four_factors.draw(alone.flatten(0, 1)).unflatten(0, (6, 5))
     for j, i in ((0, 0), (2, 4), (5, 1)):
         close(cell(board.image, j, i, 24, left=left), made[j, i].permute(1, 2, 0))
@@ -135,10 +137,10 @@ def test_a_row_of_the_board_is_a_latent_beside_its_main_factor(rooms, stand_in):
 
 @torch.no_grad()
 def test_the_table_shows_the_effects(rooms, stand_in):
-    meter, model = stand_in(traverse.room_meter, steps=900), stand_in(traverse.room_vae, beta=6.0, steps=900)
+    meter, model = stand_in(room_vaes.room_meter, steps=900), stand_in(room_vaes.room_vae, beta=6.0, steps=900)
     z = torch.tensor([0.5, -1.0, 0.25, 1.0, 0.0, -0.5])
     view = rooms.frame({**{f"z{j + 1}": v for j, v in enumerate(z.tolist())}, "beta": "β = 6"}).views["effects"]
-    expected = traverse.effects(model, meter, z)
+    expected = room_vaes.effects(model, meter, z)
     told = [float(t.replace("−", "-")) for t in view.overlay[0].text]
     np.testing.assert_allclose(told, expected.flatten(), atol=0.051)
     for j, k in ((0, 0), (5, 1), (3, 3)):
@@ -153,7 +155,7 @@ def test_the_table_shows_the_effects(rooms, stand_in):
 def test_z_goes_to_the_room_in_the_model_that_is_chosen(rooms, stand_in):
     fresh, _ = four_factors.sample(400, seed=1)
     for name, beta in (("β = 1", 1.0), ("β = 20", 20.0)):
-        model = stand_in(traverse.room_vae, beta=beta, steps=900)
+        model = stand_in(room_vaes.room_vae, beta=beta, steps=900)
         for button in ("again", "another"):
             told = rooms.controls[button].press({**rooms.values(), "beta": name, "another": 5})
             expected = encoded(model, fresh[5, None])[0].detach()
@@ -169,7 +171,7 @@ def test_off_the_rooms_and_off_the_prior_are_said(rooms, stand_in, monkeypatch):
     assert warning(rooms.frame({f"z{j}": 0.1 for j in range(1, 7)})).startswith("too central")
     monkeypatch.setattr(traverse, "atypical", lambda z: "")
     fresh, _ = four_factors.sample(400, seed=1)
-    own = encoded(stand_in(traverse.room_vae, beta=1.0, steps=900), fresh[:20]).detach().clamp(-3, 3)
+    own = encoded(stand_in(room_vaes.room_vae, beta=1.0, steps=900), fresh[:20]).detach().clamp(-3, 3)
     seen = set()
     for z in [*own, *(3.0 * torch.randn(20, 6, generator=torch.Generator().manual_seed(0))).clamp(-3, 3)]:
         frame = rooms.frame({f"z{j + 1}": v for j, v in enumerate(z.tolist())})

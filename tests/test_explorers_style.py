@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.neighbors import NearestNeighbors
 from stand_ins import cell, close, decoded, encoded, numbers
 
-from gdm_core import colors, explorers
+from gdm_core import colors, explorers, kept
 from gdm_core.data import strokes, three_styles
 from gdm_core.explorers import ch05_arithmetic as sums
 from gdm_core.explorers import ch05_style_board as styles
@@ -203,7 +203,7 @@ def test_the_board_says_when_z_leaves_the_crowd(board):
     d = style_vaes.pictures("strokes", fresh=True)
     assert warning((3.2, -3.2), 3.2) != ""
     inside = board.controls["take"].press({**board.values(), "given": 4})
-    crowd = Crowd.of(styles.trained(style_vaes.class_vae, dataset="strokes", steps=2000), d)
+    crowd = Crowd.of(kept.trained(style_vaes.class_vae, dataset="strokes", steps=2000), d)
     z = torch.tensor([*inside["z"], inside["z3"]])
     assert warning(inside["z"], inside["z3"]) == crowd.lost(z)
 

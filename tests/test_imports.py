@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[1] / "gdm_core"
 
 # Who may know whom.  A module that stands in no layer is a tool: it knows the foundation and other tools, no more.
 LAYERS = {
-    "foundation": {"validate", "files", "protocols", "colors"},
+    "foundation": {"validate", "files", "protocols", "colors", "devices"},
     "data": {"data"},
     "models": {"models"},
-    "training": {"train", "checkpoint", "average", "undo"},
+    "training": {"train", "checkpoint", "average", "undo", "kept"},
     "measures": {"two_sample", "metrics", "disentanglement"},
     "pictures": {"plotting", "widgets"},
     "explorers": {"explorers"},

@@ -13,6 +13,7 @@ from kernel_page import Page, levels
 from torch import nn
 
 from gdm_core import widgets as w
+from gdm_core.kept import frozen
 from gdm_core.widgets.stage import Stage
 
 
@@ -75,6 +76,23 @@ def test_checkpoints_span_the_run_and_stay_few():
     assert (gaps == gaps[0]).all()  # evenly
 
 
+def test_checkpoints_fit_into_their_room():
+    """What all of them share is counted once; that of the start and the newest stay, whatever they weigh."""
+    shared = torch.zeros(10_000)
+
+    def make():
+        for k in range(100):
+            yield {"own": torch.full((250,), float(k)), "set": shared}  # 1,000 bytes of its own
+
+    trainer = w.Trainer(make, lambda state: state and {**state, "own": state["own"].clone()}, every=0, room=60_000)
+    trainer.start().wait()
+    steps = [s.step for s in trainer.snapshots]
+    assert steps[0] == 0 and steps[-1] == 100 and 10 <= len(steps) <= 21
+    tight = w.Trainer(make, every=0, room=1)
+    tight.start().wait()
+    assert [s.step for s in tight.snapshots] == [0, 100]
+
+
 def test_snapshots_do_not_change_when_training_goes_on():
     model = nn.Linear(3, 1)
     with torch.no_grad():
@@ -87,7 +105,7 @@ def test_snapshots_do_not_change_when_training_goes_on():
             assert model.training
             yield None
 
-    trainer = w.Trainer(make, lambda _: w.frozen(model), every=0)
+    trainer = w.Trainer(make, lambda _: frozen(model), every=0)
     trainer.step(3).wait()
     twins = [s.state for s in trainer.snapshots]
     assert [t.weight[0, 0].item() for t in twins] == [0, 1, 2, 3]

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.distributions import MultivariateNormal
 
-from gdm_core import colors
+from gdm_core import colors, devices
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
-from gdm_core.explorers.trained import own_draws
+from gdm_core.kept import own_draws
 from gdm_core.models.gmm import GMM
 from gdm_core.validate import integer
 from gdm_core.widgets import Button, Ellipses, Frame, Gaussians, Lines, Points, Stage, Text, Timeline, Toggle, View
@@ -40,7 +40,7 @@ class Run:
     """EM from one start: parameters after each iteration, and the error that ended it early, if one did."""
 
     def __init__(self, x: torch.Tensor, means: np.ndarray, covs: np.ndarray):
-        model, k = GMM(len(means), 2).double(), len(means)
+        model, k = GMM(len(means), 2).to(x), len(means)
         model.set(torch.full((k,), 1 / k), torch.from_numpy(means), torch.from_numpy(covs))
         self.error, states = "", [_parameters(model)]
         try:
@@ -55,18 +55,29 @@ class Run:
         after = joint[:, 1:] - self.q[:, :-1].log().nan_to_num(neginf=0.0)
         self.bound = (self.q[:, :-1] * after).sum(-1).mean(0)  # (T - 1,): q of a state, parameters of the next
 
+    @property
+    def last(self) -> int:
+        """Number of the last state."""
+        return len(self.means) - 1
 
-def mixtures(points: int = 300, seed: int = 0) -> Stage:
+    def at(self, half: int) -> tuple[int, int]:
+        """After so many half-steps: how many M steps are done, and at which state q was last computed."""
+        return min((half + 1) // 2, self.last), min(half // 2, self.last)
+
+
+def mixtures(points: int = 300, seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of EM on three Gaussians.
 
     Args:
         points: number of examples, drawn from known blobs.
         seed: of the examples.
+        device: where EM runs; see `devices.pick`.
     """
-    truth = world()
-    with own_draws(seed):
+    device, truth = devices.pick(device, double=True), world()
+    with own_draws(integer("seed", seed, low=0)):
         x = truth.sample(integer("points", points, low=10, high=2000))
-    ceiling = truth.log_prob(x).mean().item()
+    dots, ceiling = x.numpy(), truth.log_prob(x).mean().item()
+    x, palette = x.to(device), torch.from_numpy(COLORS).to(device)
     runs: OrderedDict[bytes, Run] = OrderedDict()
 
     def run_of(start) -> Run:
@@ -79,34 +90,27 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
 
     def draw(controls) -> Frame:
         run, half = run_of(controls["start"]), controls["step"]
-        last = len(run.means) - 1
-        at = min((half + 1) // 2, last)  # how many M steps are done
-        before = min(half // 2, last)  # the state at which q was last computed
-        after_m = at != before
-        q = run.q[:, before]
+        at, before = run.at(half)
         likelihood = run.likelihood[at].item()
-        bound = run.bound[before].item() if after_m else likelihood
-        shade = (q.numpy() @ COLORS) if controls["responsibilities"] else "data"
-        marks = [Points(x.numpy(), shade, size=6, alpha=0.8)]
-        marks.append(Ellipses(run.means[at].numpy(), run.covs[at].numpy(), radii=(2.0,), width=3.5))
+        bound = run.bound[before].item() if at != before else likelihood
+        shade = run.q[:, before] @ palette if controls["responsibilities"] else "data"
+        marks = [Points(dots, shade, size=6, alpha=0.8)]
+        marks.append(Ellipses(run.means[at], run.covs[at], radii=(2.0,), width=3.5))
         if controls["truth"]:
-            turn = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)
-            circle = 2.0 * torch.stack([turn.cos(), turn.sin()], 1)  # two standard deviations, as the components
-            rings = truth.means[:, None] + circle @ torch.linalg.cholesky(truth.covariances).mT
-            marks.append(Lines(rings.detach().numpy(), "data", width=2.5, dash=True, label="truth"))
-        warning = run.error if run.error and half >= 2 * last else ""
+            marks.append(_truth(truth))
+        warning = run.error if run.error and half >= 2 * run.last else ""
         data = View(None, marks, EXTENT, "data, start, present state", warning=warning, size=3.0)
         steps = f"{at} M step{'s' * (at != 1)}, {before + 1} E step{'s' * (before != 0)}"
         text = (
             f"log-likelihood {said(likelihood, 3)}, truth {said(ceiling, 3)} nats per example · "
             f"bound {said(bound, 3)}, gap = KL(q ‖ posterior) {said(likelihood - bound, 4)} · {steps}"
         )
-        return Frame({"data": data, "road": _road(run, half), "slice": _slice(x, run, before, after_m)}, text)
+        return Frame({"data": data, "road": _road(run, half), "slice": _slice(x, run, half)}, text)
 
     def kmeans(controls) -> dict:
-        with own_draws(seed + controls["k-means++"]):
-            model = GMM(3, 2).double().start(x)
-        return {"start": (model.means.detach().numpy(), model.covariances.detach().numpy()), "step": 0}
+        with own_draws(seed + controls["k-means++"], device):
+            model = GMM(3, 2).to(x).start(x)
+        return {"start": (model.means.tolist(), model.covariances.tolist()), "step": 0}
 
     def placed(means):
         return lambda controls: {"start": (np.array(means, float), np.stack([0.5 * np.eye(2)] * 3)), "step": 0}
@@ -132,15 +136,22 @@ def mixtures(points: int = 300, seed: int = 0) -> Stage:
     )
 
 
+def _truth(truth: GMM) -> Lines:
+    """Two standard deviations of the blobs, as of the components."""
+    turn = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)
+    circle = 2.0 * torch.stack([turn.cos(), turn.sin()], 1)
+    rings = truth.means[:, None] + circle @ torch.linalg.cholesky(truth.covariances).mT
+    return Lines(rings, "data", width=2.5, dash=True, label="truth")
+
+
 def _road(run: Run, half: int) -> View:
     """Log-likelihood and bound, half-step by half-step."""
-    steps = len(run.means) - 1
-    likelihood = np.repeat(run.likelihood.numpy(), 2)[1:]  # 0 | M1 E1 | M2 E2 ...: changes at M
+    likelihood = np.repeat(run.likelihood.cpu().numpy(), 2)[1:]  # 0 | M1 E1 | M2 E2 ...: changes at M
     bound = likelihood.copy()
-    bound[1::2] = run.bound.numpy()
-    t = np.arange(2 * steps + 1)
-    half = min(half, 2 * steps)
-    low, high = bound[min(3, 2 * steps)], likelihood.max()  # from the second M step on: a far start would flatten all
+    bound[1::2] = run.bound.cpu().numpy()
+    end = 2 * run.last
+    t, half = np.arange(end + 1), min(half, end)
+    low, high = bound[min(3, end)], likelihood.max()  # from the second M step on: a far start would flatten all
     room = max(0.12 * (high - low), 0.01)
     floor = low - room
     curve = lambda values: np.stack([t, np.maximum(values, floor)], 1)
@@ -156,33 +167,40 @@ def _road(run: Run, half: int) -> View:
     return View(None, marks, extent, "the road", axes=("half-step", "nats"), size=0.8)
 
 
-def _slice(x: torch.Tensor, run: Run, before: int, after_m: bool) -> View:
-    """Log-likelihood and bound along the straight way from the parameters of the last E step to its M step."""
-    if before + 1 >= len(run.means):
-        before = max(len(run.means) - 2, 0)
-    target = min(before + 1, len(run.means) - 1)
-    t = torch.linspace(-0.5, 2.0, 41, dtype=torch.float64)
-    mix = lambda p: p[before] + t.reshape(-1, *[1] * (p.ndim - 1)) * (p[target] - p[before])
+def _slice(x: torch.Tensor, run: Run, half: int) -> View:
+    """Log-likelihood and bound along the straight way from the parameters of the last E step to its M step.
+
+    Once EM has ended there is no such way: along the last one, then, with the q of the E step at its end.
+    """
+    at, before = run.at(half)
+    ended = before == run.last
+    start = max(before - 1, 0) if ended else before
+    target, here = min(start + 1, run.last), 1.0 if ended or at != before else 0.0
+    t = torch.linspace(-0.5, 2.0, 41, dtype=x.dtype, device=x.device)
+    mix = lambda p: p[start] + t.reshape(-1, *[1] * (p.ndim - 1)) * (p[target] - p[start])
     weights, means, covs = mix(run.weights), mix(run.means), mix(run.covs)
     valid = (weights > 0).all(1) & (torch.linalg.eigvalsh(covs)[..., 0] > 1e-6).all(1)
-    t = t[valid]
     joint = _log_joint(x, weights[valid], means[valid], covs[valid])  # (N, T, K)
     q = run.q[:, before, None]
-    likelihood = joint.logsumexp(-1).mean(0).numpy()
-    bound = (q * (joint - q.log().nan_to_num(neginf=0.0))).sum(-1).mean(0).numpy()
-    here = 1.0 if after_m else 0.0
-    at = int((t - here).abs().argmin())
-    low = min(likelihood[at], bound[at], likelihood[0], likelihood[-1])
+    likelihood = joint.logsumexp(-1).mean(0).cpu().numpy()
+    bound = (q * (joint - q.log().nan_to_num(neginf=0.0))).sum(-1).mean(0).cpu().numpy()
+    t = t[valid].cpu().numpy()
+    now = np.abs(t - here).argmin()
+    low = min(likelihood[now], bound[now], likelihood[0], likelihood[-1])
     span = max(likelihood.max() - low, 1e-3)
+    letters = ["E"] if ended else ["E", "M"]
+    places = [[float(v), low - 0.22 * span] for v in ((1,) if ended else (0, 1))]
     marks = [
         Lines(np.stack([t, likelihood], 1), "exact", label="log-likelihood"),
         Lines(np.stack([t, bound], 1), "noise", width=2, label="bound with q held"),
-        Points([[t[at], likelihood[at]]], "exact", size=10),
-        Points([[t[at], bound[at]]], "noise", size=10),
-        Text([[0.0, low - 0.22 * span], [1.0, low - 0.22 * span]], ["E", "M"], size=16),
+        Points([[t[now], likelihood[now]]], "exact", size=10),
+        Points([[t[now], bound[now]]], "noise", size=10),
+        Text(places, letters, size=16),
     ]
     extent = (-0.5, 2.0, low - 0.35 * span, likelihood.max() + 0.15 * span)
-    return View(None, marks, extent, "along this step, nats", axes=("0: after E, 1: after M", ""))
+    ends = "0: before it, 1: now, after E" if ended else "0: after E, 1: after M"
+    label = "along the last step, nats" if ended else "along this step, nats"
+    return View(None, marks, extent, label, axes=(ends, ""))
 
 
 def _parameters(model: GMM) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -10,10 +10,9 @@ import functools
 import numpy as np
 import torch
 
-from gdm_core import data
+from gdm_core import data, devices
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import place, said
-from gdm_core.explorers.trained import own_draws
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import (
     Button,
@@ -38,32 +37,38 @@ SHOWN = (4, 4)  # rows and columns of the gallery
 LIMIT = 3.6
 
 
-def ppca(seed: int = 0) -> Stage:
+def ppca(seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of PPCA on the 8x8 digits, in gray levels 0 to 16 made continuous by uniform noise.
 
     Args:
         seed: of that noise, and of the digits in the gallery.
+        device: where it is solved and decoded; see `devices.pick`.
     """
-    with own_draws(seed):
-        digits = data.load("digits")
-        x = (digits.flat() * 16).double()
-        x = x + torch.rand_like(x)
-        gallery = torch.randperm(len(x))[: SHOWN[0] * SHOWN[1]].sort().values
-    noise = Noise(seed)
+    device = devices.pick(device, double=True)
+    noise = Noise(seed, device)
+    digits = data.load("digits")
+    levels = (digits.flat() * 16).double()
+    private = torch.Generator().manual_seed(seed)
+    x = (levels + torch.rand(levels.shape, generator=private, dtype=levels.dtype)).to(device)
+    gallery = torch.randperm(len(x), generator=private)[: SHOWN[0] * SHOWN[1]].sort().values.tolist()
+    picture = lambda v: (v / 16).clamp(0, 1).unflatten(-1, (8, 8)).neg().add(1)
+    choices = tile(picture(x[gallery]), SHOWN[1])
+    turn = np.linspace(0, 2 * np.pi, 90)
+    circle = shell(2)[2] * np.stack([np.cos(turn), np.sin(turn)], 1)
 
     @functools.cache
     def solved(latents: int) -> PPCA:
-        return PPCA(64, latents).double().solve(x)
+        return PPCA(64, latents).to(x).solve(x)
 
     @functools.lru_cache(maxsize=256)
     def model_of(latents: int, scale: float, angle: float) -> tuple[PPCA, np.ndarray]:
         """The fit with its noise variance scaled and its first two latents turned, and where all digits lie in it."""
         best = solved(latents)
-        turn = torch.eye(latents, dtype=torch.float64)
+        turn = torch.eye(latents, dtype=x.dtype, device=device)
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-        turn[:2, :2] = torch.tensor([[c, -s], [s, c]])
-        model = PPCA(64, latents).double().set(best.W @ turn, best.b, best.var * scale)
-        return model, model.encode(x).mean[:, :2].detach().numpy()
+        turn[:2, :2] = x.new_tensor([[c, -s], [s, c]])
+        model = PPCA(64, latents).to(x).set(best.W @ turn, best.b, best.var * scale)
+        return model, model.encode(x).mean[:, :2].detach().cpu().numpy()
 
     @torch.no_grad()
     def draw(controls) -> Frame:
@@ -72,40 +77,33 @@ def ppca(seed: int = 0) -> Stage:
         posterior = model.encode(chosen)
         z = posterior.mean[0].clone()
         rebuilt = model.decode(z).mean
-        z[:2] = torch.tensor(controls["z"])
+        z[:2] = z.new_tensor(controls["z"])
         decoded = model.decode(z).mean
         if controls["draw"]:
-            decoded = decoded + model.var.sqrt() * noise(controls["new noise"], 64).double()
+            decoded = decoded + model.var.sqrt() * noise(controls["new noise"], 64).to(x)
         label = int(digits.labels[gallery[controls["digit"]]])
         same = (digits.labels == label).numpy()
-        covariance = posterior.covariance_matrix[0, :2, :2].numpy()
-        circle = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 90)), np.sin(a)], 1)
+        covariance = posterior.covariance_matrix[0, :2, :2]
         marks = [
-            Lines(circle * shell(2)[2], "noise", width=1.2, dash=True, label="95 % of the prior"),
+            Lines(circle, "noise", width=1.2, dash=True, label="95 % of the prior"),
             Points(cloud[~same], "noise", size=4, alpha=0.35),
             Points(cloud[same], "data", size=5, alpha=0.8, label=f"all {label}s"),
             Ellipses(
-                posterior.mean[0, None, :2].numpy(),
+                posterior.mean[0, None, :2],
                 covariance[None],
                 radii=(1, 2),
                 color="exact",
                 label="posterior, 1 and 2 std",
             ),
         ]
-        picture = lambda v: (v / 16).clamp(0, 1).reshape(8, 8).neg().add(1).numpy()
         views = {
             "latents": View(
                 None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=2.0
             ),
-            "pictures": View(
-                tile(np.stack([picture(decoded), picture(rebuilt)]), 2), label="decoded · the digit, rebuilt"
-            ),
-            "digits": View(
-                tile(torch.stack([torch.from_numpy(picture(v)) for v in x[gallery]]), SHOWN[1]),
-                label="choose a digit",
-            ),
+            "pictures": View(tile(picture(torch.stack([decoded, rebuilt])), 2), label="decoded · the digit, rebuilt"),
+            "digits": View(choices, label="choose a digit"),
         }
-        std = np.sqrt(np.diag(covariance))
+        std = covariance.diagonal().sqrt().tolist()
         text = (
             f"posterior std {std[0]:.2f}, {std[1]:.2f} · log p(x) = {said(model.log_prob(chosen).item(), 1)} nats · "
             f"noise std {model.var.sqrt().item():.2f} gray levels · {place(controls['z'], atypical(controls['z']))}"

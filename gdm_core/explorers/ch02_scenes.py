@@ -5,6 +5,7 @@ What does each factor of a room change?  Six factors on six sliders, one rendere
 
 import torch
 
+from gdm_core import devices
 from gdm_core.data import scenes as rooms
 from gdm_core.explorers import headers
 from gdm_core.widgets import Choice, Frame, Slider, Stage, View
@@ -12,18 +13,20 @@ from gdm_core.widgets import Choice, Frame, Slider, Stage, View
 NAMES = list(rooms.SHAPES)
 
 
-def scenes(size: int = 160) -> Stage:
+def scenes(size: int = 160, device: str = "auto") -> Stage:
     """Explorer of the rendered rooms: what each of the six factors does.
 
     Args:
         size: pixels on a side of the large picture; the data set's 64 are shown beside it.
+        device: where they are rendered; see `devices.pick`.
     """
+    device = devices.pick(device)
     low, high = rooms.SCALES
 
     def draw(controls) -> Frame:
         hues = [controls[name] / 360 % 1.0 for name in ("floor", "wall", "object")]
         factors = torch.tensor([[*hues, controls["scale"], NAMES.index(controls["shape"]), controls["orientation"]]])
-        large, small = (rooms.render(factors, size=s)[0].permute(1, 2, 0) for s in (size, 64))
+        large, small = (rooms.render(factors, s, device)[0].permute(1, 2, 0) for s in (size, 64))
         views = {
             "scene": View(large, label=f"the room, {size} × {size}", smooth=True, size=1.6),
             "picture": View(small, label="what a model sees, 64 × 64"),

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdm_core import colors, data, likelihoods, networks, train
-from gdm_core.data import Dataset, strokes
+from gdm_core import colors, devices, likelihoods, networks, train
+from gdm_core.data import Dataset, digits, idx, strokes
 from gdm_core.explorers import headers
+from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place, said
-from gdm_core.explorers.trained import learner, trained, watched
 from gdm_core.models.vae import VAE
-from gdm_core.validate import choice, integer
+from gdm_core.validate import choice
 from gdm_core.widgets import (
     BrowserDecoder,
     Button,
@@ -32,7 +32,6 @@ from gdm_core.widgets import (
     Points,
     Stage,
     Text,
-    Timeline,
     Toggle,
     View,
     atypical,
@@ -45,27 +44,29 @@ BOARD = 15  # decoded pictures a side
 CODES = 1500  # pictures whose codes are shown
 GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
 SIGNS = "purple: more codes than the prior expects · brown: fewer; within the circles, holes"
+REAL = {"digits": digits.load, "mnist": idx.mnist, "fashion": idx.fashion}
+DATASETS = ("strokes", *REAL)
 STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
 
 
 @functools.lru_cache(maxsize=4)
-def pictures(dataset: str) -> Dataset:
+def pictures(dataset: str, device: str | torch.device = "cpu") -> Dataset:
     """What is learned: drawn digits of one hand's slant and thickness, or the first training pictures of a real set."""
     if dataset == "strokes":
-        return strokes.sample(2500, **STEADY)
-    return data.load(dataset, n=None if dataset == "digits" else 5000)
+        return strokes.sample(2500, device=device, **STEADY)
+    return REAL[dataset](n=None if dataset == "digits" else 5000, device=device)
 
 
-def picture_vae(dataset: str, steps: int = 1500) -> tuple[VAE, Iterable]:
+def picture_vae(dataset: str, steps: int = 1500, device="cpu") -> tuple[VAE, Iterable]:
     """Recipe: two latents, smooth networks, Gaussian pixels around a mean in [0, 1]."""
-    x = pictures(dataset).x
+    x = pictures(dataset, device).x
     pixels = x[0].numel()
     decoder = nn.Sequential(
         networks.mlp(2, (64, 128), pixels, nn.SiLU), nn.Sigmoid(), nn.Unflatten(1, (1, *x.shape[1:]))
     )
     encoder = networks.MLPEncoder(x.shape[1:], 4, (128, 64), activation=nn.SiLU)
     noise = likelihoods.Gaussian(0.2 if pixels < 100 else 0.4, learn=None)  # so that all codes fill about the prior
-    model = VAE(x.shape[1:], 2, likelihood=noise, encoder=encoder, decoder=decoder)
+    model = VAE(x.shape[1:], 2, likelihood=noise, encoder=encoder, decoder=decoder).to(device)
     return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
 
 
@@ -87,63 +88,59 @@ class Map:
     def thin(self) -> float:
         """log q(z) that only one code in a hundred falls below."""
         generator = torch.Generator().manual_seed(0)
-        z = self.mean + self.std * torch.randn(self.mean.shape, generator=generator)
+        z = self.mean + self.std * torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.log_marginal(z).quantile(0.01).item()
 
     @functools.cached_property
-    def board(self) -> np.ndarray:
+    def board(self) -> Tensor:
         """Decoded pictures on a grid of the plane, dark on light, one image."""
-        z = torch.from_numpy(plane(LIMIT, BOARD)).float()
+        z = self.mean.new_tensor(plane(LIMIT, BOARD))
         x = nn.functional.pad(self.model.decode(z).mean[:, :, 0], (0, 1, 0, 1))  # (rows, columns, H + 1, W + 1)
-        return 1 - x.permute(0, 2, 1, 3).reshape(BOARD * x.shape[2], -1).numpy()
+        return 1 - x.permute(0, 2, 1, 3).reshape(BOARD * x.shape[2], -1)
 
     @functools.cached_property
-    def surplus(self) -> np.ndarray:
+    def surplus(self) -> Tensor:
         """log q(z) - log p(z) over the plane: below zero the prior expects more codes than there are."""
-        z = torch.from_numpy(plane(LIMIT, 80)).float()
+        z = self.mean.new_tensor(plane(LIMIT, 80))
         prior = -0.5 * z.square().sum(-1) - math.log(2 * math.pi)
-        return torch.stack([self.log_marginal(row) for row in z]).sub(prior).clamp(-4, 4).numpy()
+        return torch.stack([self.log_marginal(row) for row in z]).sub(prior).clamp(-4, 4)
 
 
-def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
+def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of a VAE with two latents.
 
     Args:
         dataset: "strokes" (drawn 28x28 digits, slant and thickness held), "digits" (real, 8x8), "mnist", "fashion".
         seed: of the training and of the noise of p(x | z).
+        device: where it is trained and decoded; see `devices.pick`.
     """
-    choice("dataset", dataset, ("strokes", "digits", "mnist", "fashion"))
-    shown = pictures(dataset)[:CODES]
-    side, noise = shown.x.shape[-1], Noise(integer("seed", seed, low=0))
+    choice("dataset", dataset, DATASETS)
+    device = devices.pick(device)
+    shown, noise = pictures(dataset, device)[:CODES], Noise(seed, device)
+    side, labels = shown.x.shape[-1], shown.labels.tolist()
 
     @torch.no_grad()
     def charted(model: VAE) -> Map:
         q = model.encode(shown.x)
         return Map(model, q.mean, q.stddev)
 
-    options = {"dataset": dataset, "steps": 1500}
-    finished = charted(trained(picture_vae, seed=seed, **options))
-    trainer = learner(picture_vae, charted, seed=seed, **options)
-
-    def map_of(index: int) -> tuple[Map, str]:
-        """The map at a checkpoint of the training that one watches; before it starts, the one that was kept."""
-        return watched(trainer, finished, index)
+    learned = Learned(picture_vae, charted, seed=seed, device=device, dataset=dataset, steps=1500)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
-        chart, when = map_of(controls["checkpoint"])
-        z = torch.tensor(controls["z"])
+        chart, when = learned.at(controls["checkpoint"])
+        z = chart.mean.new_tensor(controls["z"])
         made = chart.model.decode(z)
         x = made.mean
         if controls["draw"]:
             x = x + made.base_dist.scale * noise(controls["new noise"], *x.shape)
-        distance, nearest = (chart.mean - z).norm(dim=1).min(0)
+        distance, nearest = (v.item() for v in (chart.mean - z).norm(dim=1).min(0))
         crowd = chart.log_marginal(z).item()
         warning = atypical(z)
         if not warning and crowd < chart.thin:
             warning = "a hole: 99 of 100 codes lie where codes are denser"
         ink = lambda v: (1 - v.clamp(0, 1)).reshape(side, side)
-        name = f"a {shown.labels[nearest]}" if dataset != "fashion" else f"of class {shown.labels[nearest]}"
+        name = f"of class {labels[nearest]}" if dataset == "fashion" else f"a {labels[nearest]}"
         views = {
             "codes": _codes(chart, shown.labels, controls["ground"]),
             "picture": View(
@@ -159,10 +156,10 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
         return Frame(views, text)
 
     def to_code(controls) -> dict:
-        chart, _ = map_of(controls["checkpoint"])
+        chart, _ = learned.at(controls["checkpoint"])
         return {"z": chart.mean[controls["real"] % len(shown)].tolist()}
 
-    decoder = BrowserDecoder.of(finished.model.decoder, ["z"], (side, side), view="picture", latent="z")
+    decoder = BrowserDecoder.of(learned.finished.model.decoder, ["z"], (side, side), view="picture", latent="z")
     weight, bias, _ = decoder.layers[-1]
     decoder.layers[-1] = (-weight, -bias, "sigmoid")  # 1 - sigmoid(a) = sigmoid(-a): ink is dark
     return Stage(
@@ -174,12 +171,12 @@ def latent_pad(dataset: str = "strokes", seed: int = 0) -> Stage:
             Button("new noise"),
             Toggle("nearest", False, label="the picture with the nearest code"),
             Button("real", to_code, label="z to the code of a picture"),
-            Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
+            learned.timeline(),
         ],
         title=headers.title(__doc__),
         caption="Drag z. Then press Train: the model learns anew, from nothing, and the pad keeps answering.",
         exported="Drag z, and watch the class change from region to region.",
-        trainer=trainer,
+        trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
         decoder=decoder,
         sampled={"z": 13},
@@ -203,8 +200,8 @@ def _codes(chart: Map, labels: Tensor, ground: str) -> View:
         look = {"colormap": colors.DIVERGING, "limits": (-4, 4), "smooth": True, "scale": "nats, log q(z) − log p(z)"}
     else:
         inside = (chart.mean.abs() < LIMIT).all(1)
-        marks.append(Points(chart.mean[inside].numpy(), colors.CLASSES[labels[inside].numpy() % 10], size=5, alpha=0.8))
+        marks.append(Points(chart.mean[inside], colors.CLASSES[labels[inside].cpu().numpy() % 10], size=5, alpha=0.8))
         kinds = labels.unique()
         middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
-        marks.append(Text(middle.numpy(), [str(int(k)) for k in kinds], size=19))
+        marks.append(Text(middle, [str(k) for k in kinds.tolist()], size=19))
     return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), label, axes=("z1", "z2"), aspect=1.0, size=1.2, **look)

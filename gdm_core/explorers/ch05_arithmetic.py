@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core import latent
+from gdm_core import devices, kept, latent
 from gdm_core.data import three_styles
 from gdm_core.explorers import headers, ink
 from gdm_core.explorers.crowd import Crowd
 from gdm_core.explorers.read_outs import place
 from gdm_core.explorers.style_vaes import DATASETS, class_vae, pictures, plain_vae
-from gdm_core.explorers.trained import trained
-from gdm_core.validate import choice, integer
+from gdm_core.validate import choice
 from gdm_core.widgets import Choice, Frame, Slider, Stage, Tiles, View, tile
 
 SHOWN = (2, 3, 4, 5, 7)  # classes to choose from
@@ -57,16 +56,16 @@ class Offer:
         style = self.style[c] + amount * (self.style[a] - self.style[b])
         if style[three_styles.STYLES.index("thickness")] < THINNEST:
             return label, None, "no right answer: no line is as thin as this"
-        return label, three_styles.draw(torch.tensor([label]), style[None])[0], ""
+        return label, three_styles.draw(self.labels.new_tensor([label]), style[None])[0], ""
 
 
-def offer(dataset: str) -> Offer:
+def offer(dataset: str, device: str | torch.device = "cpu") -> Offer:
     """Four rows of five classes: of strokes each row is one style, so that differences mean something."""
-    labels = torch.tensor(SHOWN).repeat(len(WRITERS))
+    labels = torch.tensor(SHOWN, device=device).repeat(len(WRITERS))
     if dataset == "strokes":
-        style = torch.tensor(WRITERS).repeat_interleave(len(SHOWN), 0)
+        style = torch.tensor(WRITERS, device=device).repeat_interleave(len(SHOWN), 0)
         return Offer(three_styles.draw(labels, style), labels, style)
-    d = pictures(dataset, fresh=True)
+    d = pictures(dataset, True, device)
     rows = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(len(WRITERS)) for k in SHOWN])
     return Offer(d.x[rows], labels, None)
 
@@ -77,18 +76,19 @@ def nothing(side: int) -> np.ndarray:
     return np.where((down + across) % 16 < 2, 0.75, 0.96)
 
 
-def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
+def arithmetic(dataset: str = "strokes", seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of c + amount (a - b) on codes and on pixels, beside the truth where there is one.
 
     Args:
         dataset: "strokes" (drawn digits, four styles to choose from), "digits", "mnist", "fashion".
         seed: of the training.
+        device: where the models are trained and decoded; see `devices.pick`.
     """
     choice("dataset", dataset, DATASETS)
-    integer("seed", seed, low=0)
-    d, offered = pictures(dataset), offer(dataset)
+    device = devices.pick(device)
+    d, offered, options = pictures(dataset, device=device), offer(dataset, device), {"seed": seed, "device": device}
     crowds = {
-        name: Crowd.of(trained(recipe, seed=seed, dataset=dataset, steps=steps), d)
+        name: Crowd.of(kept.trained(recipe, dataset=dataset, steps=steps, **options), d)
         for name, (recipe, steps) in SPACES.items()
     }
     gallery = tile(1 - offered.x, len(SHOWN))
@@ -98,10 +98,10 @@ def arithmetic(dataset: str = "strokes", seed: int = 0) -> Stage:
         crowd, amount, told = crowds[controls["model"]], controls["amount"], controls["model"] == TOLD
         picks = [controls[name] for name in "abc"]
         label, truth, reason = offered.answer(*picks, amount)
-        x = offered.x[picks]
-        za, zb, zc = crowd.model.encode(x, offered.labels[picks] if told else None).mean
+        x, y = offered.x[picks], offered.labels[picks] if told else None
+        za, zb, zc = crowd.model.encode(x, y).mean
         z = latent.arithmetic(amount * za, amount * zb, zc)
-        made = crowd.model.decode(z[None], torch.tensor([label]) if told else None).mean[0]
+        made = crowd.model.decode(z[None], y.new_tensor([label]) if told else None).mean[0]
         pixels = (amount * (x[0] - x[1]) + x[2]).clamp(0, 1)
         near = crowd.only(label) if told else crowd  # where the class is told, each class has codes everywhere
         i, away = near.nearest(z)

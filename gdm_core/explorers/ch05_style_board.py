@@ -3,18 +3,20 @@
 Does one code mean the same style in every class?  Ten classes at one z, beside the truth.
 """
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core import colors
+from gdm_core import colors, devices
 from gdm_core.data import three_styles
 from gdm_core.explorers import headers
 from gdm_core.explorers.crowd import Crowd
+from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place, said
 from gdm_core.explorers.style_vaes import DATASETS, class_vae, pictures
-from gdm_core.explorers.trained import learner, trained, watched
-from gdm_core.validate import choice, integer
+from gdm_core.validate import choice
 from gdm_core.widgets import (
     Button,
     Choice,
@@ -25,7 +27,6 @@ from gdm_core.widgets import (
     Slider,
     Stage,
     Tiles,
-    Timeline,
     View,
     shell,
     tile,
@@ -33,45 +34,43 @@ from gdm_core.widgets import (
 
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
-EVERY = torch.arange(10)
 REACH = 0.3  # std of the weights of the codes that have a say in the style at z: on the codes themselves it errs least
 PEN, CODES = "the pen, in the mean style of the codes around z", "in each class the picture with the nearest code"
 
 
-def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
+def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of a conditional VAE: rows hold z and vary the class, columns hold the class and vary z.
 
     Args:
         dataset: "strokes" (drawn digits, three styles), "digits", "mnist", "fashion".
         seed: of the training.
+        device: where it is trained, decoded and drawn; see `devices.pick`.
     """
     choice("dataset", dataset, DATASETS)
-    d, drawn = pictures(dataset, fresh=True), dataset == "strokes"
-    options = {"dataset": dataset, "steps": 2000}
-    finished = Crowd.of(trained(class_vae, seed=integer("seed", seed, low=0), **options), d)
-    trainer = learner(class_vae, lambda model: Crowd.of(model, d), seed=seed, **options)
-    given = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(2) for k in EVERY])
+    device = devices.pick(device)
+    known, d, drawn = pictures(dataset, device=device), pictures(dataset, True, device), dataset == "strokes"
+    look = functools.partial(Crowd.of, pictures=d)
+    learned = Learned(class_vae, look, seed=seed, device=device, dataset=dataset, steps=2000)
+    every = torch.arange(10, device=device)
+    given = torch.stack([(d.labels == k).nonzero()[i, 0] for i in range(2) for k in every])
     gallery = tile(1 - d.x[given], 10)
-    average = torch.stack([pictures(dataset)[pictures(dataset).labels == k].x.mean(0) for k in EVERY])
-
-    def crowd_of(index: int) -> tuple[Crowd, str]:
-        return watched(trainer, finished, index)
+    average = torch.stack([known.x[known.labels == k].mean(0) for k in every])
 
     def truth_of(crowd: Crowd, z: Tensor, i: int) -> Tensor:
         """Ten pictures in the style at z: drawn, or class by class the nearest to code i, the one nearest to z."""
         if drawn:
-            return three_styles.draw(EVERY, style_at(crowd, z).expand(10, 3))
+            return three_styles.draw(every, style_at(crowd, z).expand(10, 3))
         away = (crowd.mean - crowd.mean[i]).norm(dim=1)
-        return d.x[torch.stack([torch.where(d.labels == k, away, torch.inf).argmin() for k in EVERY])]
+        return d.x[torch.stack([torch.where(d.labels == k, away, torch.inf).argmin() for k in every])]
 
     @torch.no_grad()
     def draw(controls) -> Frame:
-        crowd, when = crowd_of(controls["checkpoint"])
-        z = torch.tensor([*controls["z"], controls["z3"]])
+        crowd, when = learned.at(controls["checkpoint"])
+        z = crowd.mean.new_tensor([*controls["z"], controls["z3"]])
         moved = int(controls["rows"][1]) - 1
         places = z.repeat(len(ROWS), 1)
-        places[:, moved] += torch.tensor(ROWS)
-        made = crowd.model.decode(places.repeat_interleave(10, 0), EVERY.repeat(len(ROWS))).mean
+        places[:, moved] += z.new_tensor(ROWS)
+        made = crowd.model.decode(places.repeat_interleave(10, 0), every.repeat(len(ROWS))).mean
         row = made[20:30]  # the middle one, at z itself
         i, away = crowd.nearest(z)
         truth, warning = truth_of(crowd, z, i), crowd.lost(z)
@@ -93,7 +92,7 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
         return Frame(views, text)
 
     def take(controls) -> dict:
-        crowd, _ = crowd_of(controls["checkpoint"])
+        crowd, _ = learned.at(controls["checkpoint"])
         *z, z3 = crowd.mean[given[controls["given"]]].clamp(-LIMIT, LIMIT).tolist()
         return {"z": [round(v, 2) for v in z], "z3": round(20 * z3) / 20}
 
@@ -105,11 +104,11 @@ def style_board(dataset: str = "strokes", seed: int = 0) -> Stage:
             Choice("rows", ["z1", "z2", "z3"], label="down a column"),
             Tiles("given", on="gallery", rows=2, columns=10),
             Button("take", take, label="z to the chosen picture"),
-            Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
+            learned.timeline(),
         ],
         title=headers.title(__doc__),
         caption="Drag z: ten classes in one hand. Which keep to the common style, and which go their own way?",
-        trainer=trainer,
+        trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.style_board({dataset!r}, seed={seed})",
         sampled={"z": 7, "rows": 3},
         name="style_board",
@@ -141,8 +140,8 @@ def _codes(crowd: Crowd, z3: Tensor) -> View:
     near = (-(crowd.mean[:, 2] - z3).square()).exp()
     order = near.argsort()  # the strongest on top
     order = order[((crowd.mean[:, :2].abs() < LIMIT).all(1) & (near > 0.02))[order]]
-    shade = colors.CLASSES[crowd.pictures.labels[order].numpy() % 10]
-    marks = [Points(crowd.mean[order, :2].numpy(), 1 - near[order, None].numpy() * (1 - shade), size=6)]
+    shade = near.new_tensor(colors.CLASSES)[crowd.pictures.labels[order] % 10]
+    marks = [Points(crowd.mean[order, :2], 1 - near[order, None] * (1 - shade), size=6)]
     if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
         circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
         marks.append(Lines(circle, "noise", width=2, dash=True, label="95 % of the prior, at this z3"))

@@ -6,23 +6,17 @@ Six latents of a room on six sliders, beside the true factors that they move.
 """
 
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.distributions import Normal, kl_divergence
+from torch import Tensor
 
-from gdm_core import colors, likelihoods, train
+from gdm_core import colors, devices, kept
 from gdm_core.data import four_factors
 from gdm_core.explorers import headers
-from gdm_core.explorers.ink import InkDecoder
+from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place
-from gdm_core.explorers.trained import learner, trained, watched
-from gdm_core.meter import Meter
-from gdm_core.models.vae import VAE
-from gdm_core.validate import integer
+from gdm_core.explorers.room_vaes import LATENTS, SIDE, Trip, apart, effects, one_each, room_meter, room_vae, rooms
 from gdm_core.widgets import (
     Button,
     Choice,
@@ -30,7 +24,6 @@ from gdm_core.widgets import (
     Slider,
     Stage,
     Text,
-    Timeline,
     View,
     atypical,
     tile,
@@ -38,7 +31,7 @@ from gdm_core.widgets import (
 
 WORDS = ("floor", "wall", "scale", "turn")  # the factors, short
 RULERS = (*WORDS, "–")  # number -1 is none
-LATENTS, SIDE, LIMIT = 6, 24, 3.0
+LIMIT = 3.0
 NAMES = [f"z{j + 1}" for j in range(LATENTS)]
 BETAS = {"β = 1": 1.0, "β = 6": 6.0, "β = 20": 20.0}
 SMALL, LIVE, _ = BETAS
@@ -49,100 +42,25 @@ MARGIN, FOOT = 0.6, 0.4  # room for the names beside and below a board, in cells
 BROAD = 1.5  # width of a cell of the table, in its heights
 
 
-@functools.cache
-def known() -> tuple[Tensor, Tensor]:
-    """Pictures to learn from, (N, 3, side, side), and their factors (N, 4)."""
-    x, factors = four_factors.sample(2500, seed=0)
-    return x, torch.stack(list(factors.values()), 1)
-
-
-def room_vae(beta: float, steps: int = 900) -> tuple[VAE, Iterable]:
-    """Recipe: six latents, Gaussian pixels of a fixed std of 0.3, the price of z times beta."""
-    x, _ = known()
-    noise, decoder = likelihoods.Gaussian(0.3, learn=None), InkDecoder(LATENTS, x.shape[1:])
-    model = VAE(x.shape[1:], LATENTS, hidden=(256,), likelihood=noise, decoder=decoder, beta=beta)
-    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
-
-
-def room_meter(steps: int = 900) -> tuple[Meter, Iterable]:
-    """Recipe: the measuring device, from rendered rooms whose factors are known."""
-    x, factors = known()
-    model = Meter(x.shape[1:], torch.zeros(len(WORDS)), torch.ones(len(WORDS)), hidden=(128, 64))
-    return model, train.steps(model, (x, factors), steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine)
-
-
-@dataclass(frozen=True, eq=False)
-class Trip:
-    """A model, what its latents tell, and how well rooms come back from it.
-
-    Attributes:
-        told: (latents,) nats, the mean KL of q(z_j | x) from the prior over new rooms.
-        usual: rms of decoded minus rendered that 99 of 100 new rooms stay below.
-    """
-
-    model: VAE
-    told: Tensor
-    usual: float
-
-
-def effects(model: VAE, meter: nn.Module, z: Tensor, step: float = 0.5) -> Tensor:
-    """What one unit of each latent does to the measured factors around z: (latents, 4), in standard deviations.
-
-    Central differences of the measured factors of decoded pictures; a uniform factor has std 1 / sqrt(12).
-    """
-    moves = step * torch.eye(len(z), dtype=z.dtype)
-    ahead, behind = (meter(model.decode(z + sign * moves).mean) for sign in (1, -1))
-    return (ahead - behind) / (2 * step) * 12**0.5
-
-
-def apart(x: Tensor, u: Tensor) -> Tensor:
-    """Root mean squared difference between pictures and the rooms rendered from factors, (N, ...), (N, 4) -> (N,)."""
-    return (x - four_factors.draw(u.clamp(0, 1))).square().mean((1, 2, 3)).sqrt()
-
-
-def one_each(u: Tensor, found: Tensor, least: float = 0.1) -> tuple[Tensor, list[int]]:
-    """What each row would be, if only the factor that moves most along it did.
-
-    Args:
-        u: (4,), factors where all rows meet.
-        found: (rows, V, 4), measured along the rows.
-        least: a factor that moves less, end to end, does not count.
-
-    Returns:
-        (rows, V, 4) in [0, 1], and which factor moves in each row, -1 for none.
-    """
-    spread, main = (found.amax(1) - found.amin(1)).max(1)
-    alone = u.expand_as(found).clone()
-    for row in (spread >= least).nonzero()[:, 0].tolist():
-        alone[row, :, main[row]] = found[row, :, main[row]]
-    return alone.clamp(0, 1), main.where(spread >= least, -1).tolist()
-
-
-def traversal(seed: int = 0) -> Stage:
+def traversal(seed: int = 0, device: str = "auto") -> Stage:
     """Explorer of VAEs of rooms with four known factors, the price of z from low to high.
 
     Args:
         seed: of the training.
+        device: where the models are trained, decoded and rendered; see `devices.pick`.
     """
-    integer("seed", seed, low=0)
-    meter = trained(room_meter, seed=seed, steps=900)
-    fresh, factors = four_factors.sample(400, seed=1)  # none that was learned from
-    error = (meter(fresh) - torch.stack(list(factors.values()), 1)).square().mean(0).sqrt().max().item() * 12**0.5
-
-    @torch.no_grad()
-    def trip(model: VAE) -> Trip:
-        q = model.encode(fresh)
-        told = kl_divergence(Normal(q.mean, q.stddev), Normal(0.0, 1.0)).mean(0)
-        back = model.decode(q.mean).mean
-        return Trip(model, told, apart(back, meter(back)).quantile(0.99).item())
-
-    finished = {name: trip(trained(room_vae, seed=seed, beta=b, steps=900)) for name, b in BETAS.items()}
-    trainer = learner(room_vae, trip, seed=seed, beta=BETAS[LIVE], steps=900)
+    device = devices.pick(device)
+    options = {"seed": seed, "device": device, "steps": 900}
+    meter = kept.trained(room_meter, **options)
+    fresh, factors = rooms(True, device)  # none that was learned from
+    error = (meter(fresh) - factors).square().mean(0).sqrt().max().item() / four_factors.STD
+    look = functools.partial(Trip.of, meter=meter, fresh=fresh)
+    finished = {name: look(kept.trained(room_vae, beta=b, **options)) for name, b in BETAS.items() if name != LIVE}
+    learned = Learned(room_vae, look, beta=BETAS[LIVE], **options)
+    trainer, steps = learned.trainer, torch.tensor(STEPS, device=device)
 
     def trip_of(beta: str, index: int) -> tuple[Trip, str]:
-        if beta != LIVE:
-            return finished[beta], f"trained {trainer.total:,} steps"
-        return watched(trainer, finished[LIVE], index)
+        return learned.at(index) if beta == LIVE else (finished[beta], f"trained {trainer.total:,} steps")
 
     shown_training = False
 
@@ -156,12 +74,12 @@ def traversal(seed: int = 0) -> Stage:
     def draw(controls) -> Frame:
         beta = beta_of(controls)
         now, when = trip_of(beta, controls["checkpoint"])
-        z = torch.tensor([controls[name] for name in NAMES])
+        z = steps.new_tensor([controls[name] for name in NAMES])
         x = now.model.decode(z[None]).mean
         u, given = meter(x), controls["another"] % len(fresh)
         moved = effects(now.model, meter, z)
         rows = z.expand(LATENTS, len(STEPS), -1).clone()  # one latent a row
-        rows[range(LATENTS), :, range(LATENTS)] = torch.tensor(STEPS)
+        rows.diagonal(dim1=0, dim2=2).copy_(steps[:, None])
         board = now.model.decode(rows.flatten(0, 1)).mean
         alone, main = one_each(u[0], meter(board).unflatten(0, (LATENTS, -1)))
         difference, idle = apart(x, u).item(), [name for name, told in zip(NAMES, now.told) if told < IDLE]
@@ -194,7 +112,7 @@ def traversal(seed: int = 0) -> Stage:
             Choice("beta", list(BETAS), label="model with σ = 0.3"),
             Button("again", code, label="z to the room"),
             Button("another", code, label="another room"),
-            Timeline("checkpoint", trainer.count, value=-1, follow=True, label=f"training of {LIVE}"),
+            learned.timeline(f"training of {LIVE}"),
         ],
         title=headers.title(__doc__),
         caption="Move one slider at a time: one factor, several, or none? Then raise β and move z to the room again.",
@@ -234,7 +152,9 @@ def _table(moved: Tensor, strange: bool) -> View:
     n, k = moved.shape
     shade = (0.0 if strange else 1.0) * moved  # the meter never saw such pictures
     wide = round(20 * BROAD)
-    image = np.pad(shade.repeat_interleave(20, 0).repeat_interleave(wide, 1).numpy(), [(0, 0), (round(20 * MARGIN), 0)])
+    image = np.pad(
+        shade.repeat_interleave(20, 0).repeat_interleave(wide, 1).cpu().numpy(), [(0, 0), (round(20 * MARGIN), 0)]
+    )
     column = lambda j: MARGIN + BROAD * (j + 0.5)
     cells = [[column(j), i + 0.5] for i in range(n) for j in range(k)]
     marks = [

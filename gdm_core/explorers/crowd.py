@@ -42,7 +42,7 @@ class Crowd:
     def nearest(self, z: Tensor) -> tuple[int, float]:
         """The picture whose code is nearest to z (latents,), and how far it is."""
         away, i = (self.mean - z).norm(dim=1).min(0)
-        return int(i), float(away)
+        return i.item(), away.item()
 
     def lost(self, z: Tensor) -> str:
         """A warning when z is further from all codes than codes are from one another, or where the prior hardly is."""

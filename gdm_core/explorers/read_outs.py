@@ -13,6 +13,16 @@ def said(value: float, digits: int = 2) -> str:
     return minus(f"{round(value, digits) + 0.0:.{digits}f}")
 
 
+def parted(whole: float, part: float, digits: int = 2) -> tuple[str, str, str]:
+    """A whole, a part of it and the rest, rounded so that they add up as they are printed.
+
+    >>> parted(5.076, 0.084)
+    ('5.08', '0.08', '5.00')
+    """
+    whole, part = round(whole, digits), round(part, digits)
+    return said(whole, digits), said(part, digits), said(whole - part, digits)
+
+
 def place(z, warning: str = "") -> str:
     """Density and radius of z; where the prior lies too, once there is a warning to understand.
 

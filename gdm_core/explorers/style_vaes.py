@@ -5,12 +5,13 @@ from collections.abc import Iterable
 
 import torch
 
-from gdm_core import data, likelihoods, train
-from gdm_core.data import Dataset, three_styles
+from gdm_core import likelihoods, train
+from gdm_core.data import Dataset, digits, idx, three_styles
 from gdm_core.explorers.ink import InkDecoder
 from gdm_core.models.vae import VAE
 
-DATASETS = ("strokes", "digits", "mnist", "fashion")
+REAL = {"digits": digits.load, "mnist": idx.mnist, "fashion": idx.fashion}
+DATASETS = ("strokes", *REAL)
 
 
 @functools.lru_cache(maxsize=8)
@@ -19,7 +20,7 @@ def pictures(dataset: str, fresh: bool = False, device: str | torch.device = "cp
     if dataset == "strokes":
         return three_styles.sample(600 if fresh else 3000, seed=int(fresh), device=device)
     n = None if dataset == "digits" else 600 if fresh else 5000
-    return data.load(dataset, "test" if fresh else "train", n=n, device=device)
+    return REAL[dataset]("test" if fresh else "train", n=n, device=device)
 
 
 def class_vae(dataset: str, steps: int = 2000, device="cpu") -> tuple[VAE, Iterable]:

@@ -8,7 +8,7 @@ Duvenaud, 2017): the term left out is zero on average, and its absence leaves no
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +73,14 @@ class PerDatapoint(nn.Module):
             return Independent(Normal(mean, log_std.exp()), 1)
         return MultivariateNormal(mean, scale_tril=lower.tril(-1) + torch.diag_embed(log_std.exp()))
 
+    def draw(self, samples: int, epsilon: Tensor | None = None) -> Tensor:
+        """z = mean + L epsilon, (samples, n, latents); epsilon, of that shape, is drawn unless given."""
+        if epsilon is None:
+            return self.q().rsample((samples,))
+        if self.lower is None:
+            return self.mean + self.log_std.exp() * epsilon
+        return self.mean + (self.q().scale_tril @ epsilon[..., None])[..., 0]
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -101,6 +109,7 @@ def fit_per_datapoint(
     samples: int = 8,
     lr: float = 0.1,
     y: Tensor | None = None,
+    noise: Callable[..., Tensor] | None = None,
 ) -> Iterator[State]:
     """Maximize the bound over nu, the model fixed; yields the start and every step, `steps + 1` states.
 
@@ -115,13 +124,15 @@ def fit_per_datapoint(
         samples: draws of z for each x and step.
         lr: first step size of Adam.
         y: (B,) labels of a conditional model.
+        noise: `noise(step, samples, B, latents)`, the standard normal epsilon of a step (`widgets.Noise` is one); None
+            draws from torch's own stream.
 
     All draws of a step are decoded at once: memory is that of `samples` batches.
 
     Raises:
         ValueError: at the call, where x, y or nu do not fit the model and each other.
     """
-    return _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=None, plan=("nu",), anneal=True)
+    return _climb(model, x, steps, nu, full, samples, y, noise, nu_lr=lr, theta_lr=None, plan=("nu",), anneal=True)
 
 
 def fit_jointly(
@@ -153,10 +164,10 @@ def fit_jointly(
     else:
         a, b = (integer("alternate", n) for n in alternate)
         plan = ("nu",) * a + ("theta",) * b
-    return _climb(model, x, steps, nu, full, samples, y, nu_lr=lr, theta_lr=decoder_lr, plan=plan, anneal=False)
+    return _climb(model, x, steps, nu, full, samples, y, None, nu_lr=lr, theta_lr=decoder_lr, plan=plan, anneal=False)
 
 
-def _climb(model, x, steps, nu, full, samples, y, *, nu_lr, theta_lr, plan, anneal) -> Iterator[State]:
+def _climb(model, x, steps, nu, full, samples, y, noise, *, nu_lr, theta_lr, plan, anneal) -> Iterator[State]:
     x = checked(model, x, y)
     integer("steps", steps), integer("samples", samples), positive("lr", nu_lr, 0.1)
     latents = model.prior().event_shape[0]
@@ -172,15 +183,15 @@ def _climb(model, x, steps, nu, full, samples, y, *, nu_lr, theta_lr, plan, anne
     optimizers = {"nu": torch.optim.Adam(own, lr=nu_lr)}
     if shared:
         optimizers["theta"] = torch.optim.Adam(shared, lr=positive("decoder_lr", theta_lr, 1e-3))
-    return _steps(model, x, y, steps, nu, samples, shared, optimizers, plan, nu_lr if anneal else None)
+    return _steps(model, x, y, steps, nu, samples, noise, shared, optimizers, plan, nu_lr if anneal else None)
 
 
-def _steps(model, x, y, steps, nu, samples, shared, optimizers, plan, falling) -> Iterator[State]:
+def _steps(model, x, y, steps, nu, samples, noise, shared, optimizers, plan, falling) -> Iterator[State]:
     own, moved = list(nu.parameters()), ""
     for step in range(steps + 1):
         turn = plan[step % len(plan)]
         with torch.set_grad_enabled(step < steps):
-            z = nu.q().rsample((samples,))
+            z = nu.draw(samples, None if noise is None else noise(step, samples, *nu.mean.shape))
             snapshot = nu.q(detach=True)
             bound = log_weights(model, x, z, snapshot, y).mean(0)
             loss = -bound.sum()

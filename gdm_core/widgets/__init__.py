@@ -28,7 +28,7 @@ global random numbers: `Noise(seed)(controls["new noise"], *shape)` stays the sa
 **On a view.** `Pad(on=...)`, `Handles`, `Gaussians`, `Tiles`, `Brush(on=...)` lie over the view of that name, in its
 coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new value}` (one EM step).
 
-**Training.** `trainer = Trainer(lambda: steps(model, x), lambda _: frozen(model))`; in `draw` use
+**Training.** `trainer = Trainer(lambda: steps(model, x), lambda _: kept.frozen(model))`; in `draw` use
 `trainer.latest.state`, or with `Timeline("checkpoint", trainer.count, value=-1, follow=True)` the state
 `trainer.at(index).state`; `Stage(trainer=...)` shows its buttons and redraws as it goes.
 
@@ -45,7 +45,7 @@ from gdm_core.widgets.handles import Brush, Gaussians, Handles, Moments, Tiles
 from gdm_core.widgets.honest import Noise, atypical, log_normal, shell, where_is
 from gdm_core.widgets.overlay import Arrows, Bars, Ellipses, Lines, Points, Text
 from gdm_core.widgets.stage import Stage
-from gdm_core.widgets.trainer import Snapshot, Trainer, frozen
+from gdm_core.widgets.trainer import Snapshot, Trainer
 from gdm_core.widgets.view import Frame, View, plane, tile
 
 __all__ = [
@@ -74,7 +74,6 @@ __all__ = [
     "Trainer",
     "View",
     "atypical",
-    "frozen",
     "log_normal",
     "plane",
     "shell",

@@ -25,14 +25,15 @@ class Noise:
 
     Args:
         seed: of the whole series.
+        device: where the draws are given; their numbers are the same everywhere.
 
     >>> noise = Noise(0)
     >>> bool((noise(0, 3) == noise(0, 3)).all()), bool((noise(0, 3) == noise(1, 3)).any())
     (True, False)
     """
 
-    def __init__(self, seed: int = 0):
-        self.seed = integer("seed", seed, low=0)
+    def __init__(self, seed: int = 0, device: str | torch.device = "cpu"):
+        self.seed, self.device = integer("seed", seed, low=0), device
         self._kept: OrderedDict = OrderedDict()
         self._lock = threading.Lock()
 
@@ -45,7 +46,7 @@ class Noise:
                 seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
                 private = torch.Generator().manual_seed(seed)
                 draw = torch.rand if uniform else torch.randn
-                self._kept[key] = draw(*shape, generator=private, dtype=dtype)
+                self._kept[key] = draw(*shape, generator=private, dtype=dtype).to(self.device)
                 if len(self._kept) > 32:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)

@@ -12,11 +12,11 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import nn
 
 from gdm_core.validate import bad, integer
 
@@ -41,11 +41,34 @@ def drawing():
             _drawing.notify_all()
 
 
-def frozen(model: nn.Module) -> nn.Module:
-    """A copy of `model` in evaluation mode that never changes: what a `snapshot` usually returns."""
-    with torch.no_grad():
-        twin = copy.deepcopy(model)
-    return twin.eval().requires_grad_(False)
+def sizes(state) -> dict[int, int]:
+    """Bytes of the tensors and arrays in a state, by their identity: what two states share has the same one.
+
+    >>> shared, own = np.zeros(100, np.uint8), torch.zeros(10)
+    >>> first, second = sizes({"a": own, "b": [shared, shared]}), sizes((shared,))
+    >>> sum(first.values()), sum((first | second).values())
+    (140, 140)
+    """
+    return {id(part): int(part.nbytes) for part in _parts(state)}
+
+
+def _parts(state) -> list:
+    """All tensors and arrays that one gets to from a state, through containers, models and attributes."""
+    found, seen, waiting = [], set(), [state]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, str | bytes | type):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Tensor | np.ndarray):
+            found.append(thing)
+        elif isinstance(thing, Mapping):
+            waiting += thing.values()
+        elif isinstance(thing, list | tuple | set):
+            waiting += thing
+        elif hasattr(thing, "__dict__") and not callable(thing) or isinstance(thing, torch.nn.Module):
+            waiting += vars(thing).values()
+    return found
 
 
 @dataclass(frozen=True)
@@ -63,11 +86,13 @@ class Trainer:
         make: `make() -> iterator`, called in the background thread at the start and after each reset; it builds the
             model and returns, say, `train.steps(model, data)` or `model.em(x, 100)`.  One `next` is one step.
         snapshot: `snapshot(value) -> copy`, called in that thread between two steps with what the generator yielded
-            (None before the first step); `lambda _: frozen(model)` for a model.  A deep copy of the value unless given.
+            (None before the first step); `lambda _: kept.frozen(model)` for a model.  A deep copy unless given.
         total: number of steps, for the progress bar, if it is known.
         every: seconds between two snapshots at least; 0 takes one after every step.
-        keep: how many checkpoints to hold at most.  When there are more, every second one goes, so that they always
-            span the whole run and memory is bounded.
+        keep: how many checkpoints a timeline should have at most.  When there are more, every second one goes, so that
+            they always span the whole run.
+        room: bytes that the tensors and arrays of all checkpoints may take together, what they share counted once; the
+            same happens when there are more.  At least the first and the last stay.
 
     `start`, `pause`, `step`, `reset` and `stop` return at once.  An error in the thread ends the run, is kept in
     `error` and shown in the stage; `start` then begins anew.
@@ -85,12 +110,14 @@ class Trainer:
         total: int | None = None,
         every: float = 0.05,
         keep: int = 60,
+        room: int = 2**28,
     ):
         if not callable(make):
             raise bad("a function that returns a generator", type(make).__name__, "Trainer(lambda: steps(model, x))")
         self.make, self.snapshot = make, snapshot or copy.deepcopy
         self.total = None if total is None else integer("total", total)
         self.every, self.keep = float(every), integer("keep", keep, low=3)
+        self.room = integer("room", room)
         self.error: BaseException | None = None
         self.done, self.steps = False, 0
         self._wake = threading.Condition()  # guards all that follows
@@ -98,6 +125,7 @@ class Trainer:
         self._go, self._owed, self._wish, self._resting = False, 0, "", True
         self._snapshots: tuple[Snapshot, ...] = ()
         self._kept: list[Snapshot] = []
+        self._sizes: list[dict[int, int]] = []  # of each
         self._stride, self._offered, self._pace = 1, 0, 0.0
         self._listeners: list[weakref.WeakMethod] = []
 
@@ -200,7 +228,7 @@ class Trainer:
         """One generator from its making to its end; True when a reset asks for another."""
         with self._wake:
             self.error, self.done, self.steps, self._pace = None, False, 0, 0.0
-            self._kept, self._stride, self._offered, self._wish = [], 1, 0, ""
+            self._kept, self._sizes, self._stride, self._offered, self._wish = [], [], 1, 0, ""
         generator, value, seen = None, None, 0
         try:
             generator = iter(self.make())
@@ -264,8 +292,9 @@ class Trainer:
         new = Snapshot(self.steps, self.snapshot(value))
         if self._offered % self._stride == 0:
             self._kept.append(new)
-            if len(self._kept) >= self.keep:
-                self._kept = self._kept[::2]
+            self._sizes.append(sizes(new.state))
+            while len(self._kept) > 1 and (len(self._kept) >= self.keep or self._held() > self.room):
+                self._kept, self._sizes = self._kept[::2], self._sizes[::2]
                 self._stride *= 2
         self._offered += 1
         fresh = () if self._kept and self._kept[-1] is new else (new,)
@@ -273,6 +302,10 @@ class Trainer:
             self._snapshots = (*self._kept, *fresh)
             self._wake.notify_all()
         self._tell()
+
+    def _held(self) -> int:
+        """Bytes of all checkpoints that stay."""
+        return sum({part: count for each in self._sizes for part, count in each.items()}.values())
 
     def _tell(self) -> None:
         for listener in list(self._listeners):

@@ -2,22 +2,59 @@
 
 from mutants.plant import Mutant
 
-TESTS = "tests/test_explorers.py"
+TESTS, CONTRACT = "tests/test_explorers.py", "tests/test_explorers_contract.py"
 EM = "gdm_core/explorers/ch01_mixtures.py"
 LINEAR = "gdm_core/explorers/ch02_ppca.py"
 ROOMS = "gdm_core/explorers/ch02_scenes.py"
 POSTERIORS = "gdm_core/explorers/ch04_posterior.py"
 PAD = "gdm_core/explorers/ch04_latent_pad.py"
-KEPT = "gdm_core/explorers/trained.py"
-KEEPING = "tests/test_trained.py"
+OWN = "gdm_core/explorers/own_q.py"
+KEPT, LEARNING = "gdm_core/kept.py", "gdm_core/explorers/learning.py"
+KEEPING = "tests/test_kept.py"
 
 MUTANTS = [
     Mutant(
-        "recipe-known-without-what-it-calls",
+        "recipe-known-without-its-constants",
+        "gdm_core/reachable.py",
+        "case ast.Assign() | ast.AnnAssign() | ast.AugAssign():",
+        "case ast.AugAssign():",
+        f"{KEEPING}::test_the_key_knows_all_that_a_recipe_reaches",
+    ),
+    Mutant(
+        "recipe-known-without-what-it-imports",
+        "gdm_core/reachable.py",
+        "    return _place(chain, _definitions(module), module) if chain else None",
+        "    return None",
+        f"{KEEPING}::test_the_key_knows_all_that_a_recipe_reaches",
+    ),
+    Mutant(
+        "recipe-known-without-submodules",
+        "gdm_core/reachable.py",
+        'while chain and _file(f"{module}.{chain[0]}"):',
+        "while False:",
+        f"{KEEPING}::test_the_key_of_a_real_recipe",
+    ),
+    Mutant(
+        "recipe-known-by-its-comments",
+        "gdm_core/reachable.py",
+        "return (body[1:] or [ast.Pass()]) if spoken else body",
+        "return body",
+        f"{KEEPING}::test_words_are_no_code",
+    ),
+    Mutant(
+        "kept-on-the-device-it-came-from",
         KEPT,
-        "                follow(called)",
-        "                continue",
-        f"{KEEPING}::test_the_key_knows_the_functions_that_a_recipe_calls",
+        "    if (path, device) in _kept:  # nobody",
+        "    if found := next((m for (p, _), m in _kept.items() if p == path), None):\n        return found\n"
+        "    if (path, device) in _kept:  # nobody",
+        f"{KEEPING}::test_a_model_serves_on_another_device_than_it_was_trained_on",
+    ),
+    Mutant(
+        "recipe-known-without-what-it-calls",
+        "gdm_core/reachable.py",
+        "waiting += [there for s in statements for there in _used(s, place[0])]",
+        "pass",
+        f"{KEEPING}::test_the_key_knows_all_that_a_recipe_reaches",
     ),
     Mutant(
         "explorer-bound-with-the-next-q",
@@ -36,14 +73,14 @@ MUTANTS = [
     Mutant(
         "explorer-e-step-with-the-m-step",
         EM,
-        "before = min(half // 2, last)",
-        "before = min((half + 1) // 2, last)",
+        "min(half // 2, self.last)",
+        "min((half + 1) // 2, self.last)",
         f"{TESTS}::test_the_text_tells_half_steps_apart",
     ),
     Mutant(
         "explorer-road-flattened-by-the-start",
         EM,
-        "low, high = bound[min(3, 2 * steps)], likelihood.max()",
+        "low, high = bound[min(3, end)], likelihood.max()",
         "low, high = bound.min(), likelihood.max()",
         f"{TESTS}::test_a_far_start_does_not_flatten_the_road",
     ),
@@ -78,8 +115,8 @@ MUTANTS = [
     Mutant(
         "explorer-latents-cut-off",
         LINEAR,
-        'z[:2] = torch.tensor(controls["z"])',
-        'z = torch.zeros_like(z); z[:2] = torch.tensor(controls["z"])',
+        'z[:2] = z.new_tensor(controls["z"])',
+        'z = torch.zeros_like(z); z[:2] = z.new_tensor(controls["z"])',
         f"{TESTS}::test_the_plane_decodes_as_ppca_does",
     ),
     Mutant(
@@ -91,21 +128,21 @@ MUTANTS = [
     ),
     Mutant(
         "posterior-entropy-with-the-wrong-sign",
-        POSTERIORS,
+        OWN,
         "log_px - energy - entropy",
         "log_px - energy + entropy",
         f"{TESTS}::test_quadrature_gives_the_kl_of_two_gaussians",
     ),
     Mutant(
         "posterior-variance-for-std-in-the-quadrature",
-        POSTERIORS,
+        OWN,
         "u @ factors.mT",
         "u @ (factors @ factors.mT)",
         f"{TESTS}::test_quadrature_gives_the_kl_of_two_gaussians",
     ),
     Mutant(
         "posterior-prior-left-out",
-        POSTERIORS,
+        OWN,
         "model.decode(z).log_prob(x) + model.prior().log_prob(z)",
         "model.decode(z).log_prob(x)",
         f"{TESTS}::test_quadrature_gives_the_kl_of_two_gaussians",
@@ -113,29 +150,29 @@ MUTANTS = [
     Mutant(
         "posterior-encoder-decides-what-the-family-can",
         POSTERIORS,
-        "best = least(i, full=False)",
+        "best = case.least(full=False)",
         "best = encoder",
         f"{TESTS}::test_the_gap_of_the_encoder_is_its_kl_and_splits",
     ),
     Mutant(
         "posterior-family-of-own-q-in-the-encoders-split",
         POSTERIORS,
-        "best = least(i, full=False)",
-        "best = least(i, full=full)",
+        "best = case.least(full=False)",
+        "best = case.least(full=full)",
         f"{TESTS}::test_the_split_is_that_of_the_encoders_family_whatever_own_q_is",
     ),
     Mutant(
         "posterior-way-of-another-picture",
-        POSTERIORS,
+        OWN,
         "torch.stack([q.mean[i] for q in found]), torch",
         "torch.stack([q.mean[0] for q in found]), torch",
         f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
     ),
     Mutant(
         "posterior-one-search-a-digit",
-        POSTERIORS,
-        "    @functools.cache\n    def searches",
-        "    def searches",
+        OWN,
+        "self.states = functools.cache(self._states)",
+        "self.states = self._states",
         f"{TESTS}::test_all_digits_are_searched_at_once",
     ),
     Mutant(
@@ -147,7 +184,7 @@ MUTANTS = [
     ),
     Mutant(
         "posterior-search-starts-at-the-other-end",
-        POSTERIORS,
+        OWN,
         'STARTS = {"the prior": False, "the encoder\'s answer": True}',
         'STARTS = {"the prior": True, "the encoder\'s answer": False}',
         f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
@@ -155,8 +192,8 @@ MUTANTS = [
     Mutant(
         "posterior-map-upside-down",
         POSTERIORS,
-        "return extent, 1 - share * (1 - GREEN)",
-        "return extent, (1 - share * (1 - GREEN))[::-1].copy()",
+        "image = 1 - share[..., None]",
+        "image = 1 - share.flip(0)[..., None]",
         f"{TESTS}::test_the_green_map_is_the_posterior",
     ),
     Mutant(
@@ -224,7 +261,7 @@ MUTANTS = [
     ),
     Mutant(
         "pad-deaf-while-training",
-        KEPT,
+        LEARNING,
         "if trainer.steps == 0 and not trainer.running:",
         "if True:",
         f"{TESTS}::test_the_pad_answers_while_the_model_trains_anew",
@@ -237,11 +274,25 @@ MUTANTS = [
         f"{TESTS}::test_the_pad_decodes_what_lies_under_it_here_and_in_the_page",
     ),
     Mutant(
-        "explorer-hidden-by-its-file",
+        "explorer-of-another-chapter",
         "gdm_core/explorers/__init__.py",
-        '"pad", "latent_pad", 4',
-        '"pad", "pad", 4',
-        f"{TESTS}::test_the_listing_is_in_the_order_of_the_chapters",
+        "chapter=int(chapter[2:])",
+        "chapter=int(chapter[2:]) + 1",
+        f"{CONTRACT}::test_it_is_found_by_its_file_and_says_what_it_is[scenes]",
+    ),
+    Mutant(
+        "explorer-mute",
+        "gdm_core/explorers/headers.py",
+        "if not title(doc) or not question(doc):",
+        "if not title(doc):",
+        f"{CONTRACT}::test_a_file_that_says_nothing_of_itself_is_refused_in_words",
+    ),
+    Mutant(
+        "explorer-with-a-dead-control",
+        ROOMS,
+        'controls["orientation"]]])',
+        "10.0]])",
+        f"{CONTRACT}::test_every_control_can_be_moved_to_its_ends_and_is_seen_to_move[scenes]",
     ),
     Mutant(
         "trained-options-forgotten",
@@ -253,22 +304,22 @@ MUTANTS = [
     Mutant(
         "trained-code-forgotten",
         KEPT,
-        "        code.update(_text(file))",
-        "        _text(file)",
+        "code = _hash(json.dumps(reachable(recipe), sort_keys=True))",
+        "code = _hash('')",
         f"{KEEPING}::test_other_options_other_code_other_sizes_train_anew",
     ),
     Mutant(
         "trained-seed-forgotten",
         KEPT,
-        "        torch.manual_seed(seed)\n        yield",
+        "        set_seed(seed, torch.device(device))\n        yield",
         "        yield",
         f"{KEEPING}::test_the_seed_alone_decides_and_the_callers_random_numbers_stay",
     ),
     Mutant(
         "trained-random-numbers-spilled",
         KEPT,
-        "    with _one_at_a_time, torch.random.fork_rng(_cuda()):\n        torch.manual_seed(seed)",
-        "    with _one_at_a_time:\n        torch.manual_seed(seed)",
+        "            set_rng_state(before, device)",
+        "            pass",
         f"{KEEPING}::test_the_seed_alone_decides_and_the_callers_random_numbers_stay",
     ),
     Mutant(
@@ -295,36 +346,36 @@ MUTANTS = [
     Mutant(
         "learner-seeded-by-chance",
         KEPT,
-        "        with own_draws(seed):\n            now",
-        "        with torch.random.fork_rng(_cuda()):\n            now",
+        "    with own_draws(seed, device):\n        steps, ahead",
+        "    with _borrowed(device):\n        steps, ahead",
         f"{KEEPING}::test_trained_while_one_watches_it_ends_at_the_kept_model",
     ),
     Mutant(
         "learner-noise-from-everybodys-stream",
         KEPT,
-        "                torch.set_rng_state(ahead)\n",
+        "                set_rng_state(ahead, device)\n",
         "",
         f"{KEEPING}::test_trained_while_one_watches_it_ends_at_the_kept_model",
     ),
     Mutant(
         "learner-same-noise-in-each-step",
         KEPT,
-        "                ahead = torch.get_rng_state()\n",
+        "                ahead = rng_state(device)\n",
         "",
         f"{KEEPING}::test_trained_while_one_watches_it_ends_at_the_kept_model",
     ),
     Mutant(
         "learner-random-numbers-spilled",
         KEPT,
-        "            with _one_at_a_time, torch.random.fork_rng(_cuda()):\n                torch.set",
-        "            with _one_at_a_time:\n                torch.set",
+        "            with _borrowed(device):\n                set",
+        "            with _one_at_a_time:\n                set",
         f"{KEEPING}::test_the_learner_leaves_everybodys_random_numbers_alone",
     ),
     Mutant(
         "trained-two-in-one-stream",
         KEPT,
-        "    with _one_at_a_time, torch.random.fork_rng(_cuda()):\n        torch.manual_seed(seed)",
-        "    with torch.random.fork_rng(_cuda()):\n        torch.manual_seed(seed)",
+        "    with _one_at_a_time:\n        before",
+        "    with contextlib.nullcontext():\n        before",
         f"{KEEPING}::test_own_draws_and_a_training_take_turns",
     ),
     Mutant(
@@ -336,8 +387,8 @@ MUTANTS = [
     ),
     Mutant(
         "trained-look-at-the-moving-model",
-        KEPT,
-        'look(frozen(now["model"]))',
+        LEARNING,
+        'look(kept.frozen(now["model"]))',
         'look(now["model"])',
         f"{KEEPING}::test_the_learner_starts_from_zero_and_keeps_frozen_looks",
     ),

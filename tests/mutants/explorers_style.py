@@ -7,8 +7,9 @@ CROWD, VAES, BOARD, SUMS, TRAVERSE = (
     f"gdm_core/explorers/{name}.py"
     for name in ("crowd", "style_vaes", "ch05_style_board", "ch05_arithmetic", "ch05_traversal")
 )
+ROOM_VAES = "gdm_core/explorers/room_vaes.py"
 STYLES, FACTORS = "gdm_core/data/three_styles.py", "gdm_core/data/four_factors.py"
-KEPT = "gdm_core/explorers/trained.py"
+LEARNING = "gdm_core/explorers/learning.py"
 
 MUTANTS = [
     Mutant(
@@ -91,15 +92,15 @@ MUTANTS = [
     Mutant(
         "board-rows-and-columns-swapped",
         BOARD,
-        "places.repeat_interleave(10, 0), EVERY.repeat(len(ROWS))",
-        "places.repeat(10, 1), EVERY.repeat_interleave(len(ROWS))",
+        "places.repeat_interleave(10, 0), every.repeat(len(ROWS))",
+        "places.repeat(10, 1), every.repeat_interleave(len(ROWS))",
         f"{STYLE}::test_a_column_is_a_class_and_down_it_one_latent_moves",
     ),
     Mutant(
         "board-one-class-for-all",
         BOARD,
-        "places.repeat_interleave(10, 0), EVERY.repeat(len(ROWS))",
-        "places.repeat_interleave(10, 0), 0 * EVERY.repeat(len(ROWS))",
+        "places.repeat_interleave(10, 0), every.repeat(len(ROWS))",
+        "places.repeat_interleave(10, 0), 0 * every.repeat(len(ROWS))",
         f"{STYLE}::test_a_column_is_a_class_and_down_it_one_latent_moves",
     ),
     Mutant(
@@ -119,8 +120,8 @@ MUTANTS = [
     Mutant(
         "board-style-of-the-nearest-code-alone",
         BOARD,
-        "    return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ styles",
-        "    return styles[crowd.nearest(z)[0]]",
+        "return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ three_styles.styles(crowd.pictures)",
+        "return three_styles.styles(crowd.pictures)[crowd.nearest(z)[0]]",
         f"{STYLE}::test_the_style_does_not_jump_and_is_not_judged_where_no_code_is",
     ),
     Mutant(
@@ -202,14 +203,14 @@ MUTANTS = [
     ),
     Mutant(
         "board-timeline-ignored",
-        KEPT,
+        LEARNING,
         "trainer.at(index)",
         "trainer.latest",
         f"{STYLE}::test_the_board_answers_while_the_model_trains_anew",
     ),
     Mutant(
         "board-deaf-while-training",
-        KEPT,
+        LEARNING,
         "if trainer.steps == 0 and not trainer.running:",
         "if True:",
         f"{STYLE}::test_the_board_answers_while_the_model_trains_anew",
@@ -231,7 +232,7 @@ MUTANTS = [
     Mutant(
         "sums-decoder-told-the-class-of-c",
         SUMS,
-        "torch.tensor([label]) if told",
+        "y.new_tensor([label]) if told",
         "offered.labels[picks[2:]] if told",
         f"{STYLE}::test_a_step_between_classes_tells_the_decoder_the_new_one",
     ),
@@ -279,42 +280,42 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-half-a-difference",
-        TRAVERSE,
+        ROOM_VAES,
         "/ (2 * step) * 12**0.5",
         "/ step * 12**0.5",
         f"{ROOMS}::test_effects_are_the_jacobian_in_standard_deviations",
     ),
     Mutant(
         "traverse-backward-difference",
-        TRAVERSE,
+        ROOM_VAES,
         "for sign in (1, -1)",
         "for sign in (-1, 1)",
         f"{ROOMS}::test_effects_are_the_jacobian_in_standard_deviations",
     ),
     Mutant(
         "traverse-multiplied-by-the-std",
-        TRAVERSE,
+        ROOM_VAES,
         "/ (2 * step) * 12**0.5",
         "/ (2 * step) / 12**0.5",
         f"{ROOMS}::test_effects_are_the_jacobian_in_standard_deviations",
     ),
     Mutant(
         "traverse-all-factors-follow",
-        TRAVERSE,
+        ROOM_VAES,
         "alone[row, :, main[row]] = found[row, :, main[row]]",
         "alone[row] = found[row]",
         f"{ROOMS}::test_each_row_keeps_one_factor",
     ),
     Mutant(
         "traverse-largest-factor-for-the-one-that-moves",
-        TRAVERSE,
+        ROOM_VAES,
         "(found.amax(1) - found.amin(1)).max(1)",
         "found.amax(1).max(1)",
         f"{ROOMS}::test_each_row_keeps_one_factor",
     ),
     Mutant(
         "traverse-idle-rows-move",
-        TRAVERSE,
+        ROOM_VAES,
         "(spread >= least).nonzero()",
         "(spread >= 0).nonzero()",
         f"{ROOMS}::test_each_row_keeps_one_factor",
@@ -322,8 +323,8 @@ MUTANTS = [
     Mutant(
         "traverse-one-latent-in-all-rows",
         TRAVERSE,
-        "rows[range(LATENTS), :, range(LATENTS)] =",
-        "rows[:, :, 0] =",
+        "rows.diagonal(dim1=0, dim2=2).copy_(steps[:, None])",
+        "rows[:, :, 0] = steps",
         f"{ROOMS}::test_a_row_of_the_board_is_a_latent_beside_its_main_factor",
     ),
     Mutant(
@@ -349,7 +350,7 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-usual-is-the-best-room",
-        TRAVERSE,
+        ROOM_VAES,
         ".quantile(0.99)",
         ".quantile(0.01)",
         f"{ROOMS}::test_a_room_its_twin_and_what_is_left_between_them",
@@ -391,9 +392,9 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-kl-the-other-way-round",
-        TRAVERSE,
-        "kl_divergence(Normal(q.mean, q.stddev), Normal(0.0, 1.0))",
-        "kl_divergence(Normal(0.0, 1.0), Normal(q.mean, q.stddev / 2))",
+        ROOM_VAES,
+        "kl_divergence(Normal(q.mean, q.stddev), Normal(torch.zeros_like(q.mean), 1.0))",
+        "kl_divergence(Normal(torch.zeros_like(q.mean), 1.0), Normal(q.mean, q.stddev / 2))",
         f"{ROOMS}::test_a_latent_that_tells_next_to_nothing_is_called_idle",
     ),
     Mutant(
@@ -412,7 +413,7 @@ MUTANTS = [
     ),
     Mutant(
         "traverse-timeline-ignored",
-        KEPT,
+        LEARNING,
         "trainer.at(index)",
         "trainer.latest",
         f"{ROOMS}::test_who_presses_train_sees_the_model_that_trains",

@@ -1,7 +1,8 @@
-"""Models that explorers train: once, for what they are, and never at the cost of the page."""
+"""Models that are trained once and kept: for what they are, and never at the cost of the page."""
 
-import functools
+import importlib
 import os
+import textwrap
 import threading
 import time
 
@@ -10,16 +11,20 @@ import torch
 from torch import nn
 
 from gdm_core import data, train
-from gdm_core.explorers import trained as module
-from gdm_core.explorers.trained import learner, own_draws, place, trained
+from gdm_core import kept as module
+from gdm_core import reachable as code
+from gdm_core.explorers import style_vaes
+from gdm_core.explorers.learning import learner
+from gdm_core.kept import own_draws, place, trained
 from gdm_core.models.vae import VAE
+from gdm_core.reachable import reachable
 
 counted = []  # one entry a training step
 
 
-def line(width: int = 2, steps: int = 3):
+def line(width: int = 2, steps: int = 3, device="cpu"):
     """Recipe: weights move by chance, so that a training leaves its mark."""
-    model = nn.Linear(width, 1)
+    model = nn.Linear(width, 1).to(device)
 
     def run():
         for _ in range(steps):
@@ -38,6 +43,10 @@ def home(tmp_path, monkeypatch):
     counted.clear()
     yield tmp_path
     forget()
+
+
+def itself(model):
+    return model
 
 
 def forget():
@@ -72,7 +81,7 @@ def test_the_seed_alone_decides_and_the_callers_random_numbers_stay(home):
 def test_gradients_are_recorded_while_training_whatever_the_caller_does():
     seen = []
 
-    def recipe():
+    def recipe(device):
         model = nn.Linear(1, 1)
         return model, (seen.append(model(torch.ones(1)).requires_grad) for _ in range(1))
 
@@ -86,38 +95,113 @@ def test_other_options_other_code_other_sizes_train_anew(home, monkeypatch):
     trained(line, steps=3, width=4)
     assert len(counted) == 6 and len(list(home.iterdir())) == 2
     forget()
-    monkeypatch.setattr(module, "_text", lambda file: b"another loop")
+    monkeypatch.setattr(module, "reachable", lambda recipe: {"line": "another loop"})
     trained(line, steps=3)
     assert len(counted) == 9
     assert len(list(home.iterdir())) == 2, "the file of the older code goes, that of other options stays"
 
 
-@functools.cache
-def examples():
-    return drawn(2)
+def test_the_key_knows_all_that_a_recipe_reaches(tmp_path, monkeypatch):
+    """Functions, classes, constants, in its own file and through imports; any change of one changes the key."""
+    monkeypatch.syspath_prepend(tmp_path)
+    files = {
+        "key_of_recipes": """
+            import functools
+            import key_of_helpers
+            from key_of_helpers import Net as Network, helper as renamed
+            SIZE = 3
+            TABLE = {"a": 1}
+            TABLE["b"] = 2
+            UNUSED = 0
+            def unused(): return UNUSED
+            @functools.cache
+            def examples(): return SIZE * renamed()
+            def recipe(device="cpu"):
+                from key_of_helpers import late
+                lr: float = TABLE["a"]
+                return Network(examples()), [key_of_helpers.other.method(lr), late()]
+            """,
+        "key_of_helpers": """
+            WIDTH, DEPTH = 4, 5
+            class Base:
+                shape = DEPTH
+            class Net(Base):
+                def __init__(self, n): self.n = n + WIDTH
+            class other:
+                @staticmethod
+                def method(lr): return lr
+            def helper(): return wrapped(2)
+            wrapped = (lambda f: f)(lambda x: hidden(x))
+            def hidden(x): return x
+            def late(): return 1
+            def idle(): return 2
+            """,
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+    key = lambda: (forget_code(), place(importlib.import_module("key_of_recipes").recipe, 0, {}))[1]
+    first = key()
+    for file, old, new, matters in (
+        ("key_of_recipes", "SIZE = 3", "SIZE = 4", True),
+        ("key_of_recipes", '"a": 1', '"a": 9', True),
+        ("key_of_recipes", 'TABLE["b"] = 2', 'TABLE["b"] = 3', True),
+        ("key_of_recipes", "UNUSED = 0", "UNUSED = 1", False),
+        ("key_of_recipes", "return UNUSED", "return None", False),
+        ("key_of_helpers", "WIDTH, DEPTH = 4, 5", "WIDTH, DEPTH = 4, 6", True),
+        ("key_of_helpers", "n + WIDTH", "n - WIDTH", True),
+        ("key_of_helpers", "shape = DEPTH", "shape = -DEPTH", True),
+        ("key_of_helpers", "def method(lr): return lr", "def method(lr): return -lr", True),
+        ("key_of_helpers", "def hidden(x): return x", "def hidden(x): return -x", True),
+        ("key_of_helpers", "def late(): return 1", "def late(): return 3", True),
+        ("key_of_helpers", "def idle(): return 2", "def idle(): return 4", False),
+    ):
+        path, text = tmp_path / f"{file}.py", (tmp_path / f"{file}.py").read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+        assert (key() != first) == matters, f"{old} -> {new}"
+        path.write_text(text)
+    assert key() == first
 
 
-def drawn(n):
-    return torch.ones(n) if n else examples()
+def forget_code():
+    for cached in (code._reachable, code._definitions, code._file):
+        cached.cache_clear()
 
 
-def from_examples():
-    """Recipe: its data are made by other functions of this file."""
-    return nn.Linear(2, 1), [examples()]
+def test_the_key_of_a_real_recipe():
+    """What shapes a VAE is there, as far down as the KL; what it has nothing to do with is not."""
+    found = reachable(style_vaes.plain_vae)
+    shapes = ("models.vae.VAE", "inference.bounds.kl", "likelihoods.Gaussian", "networks.MLPEncoder", "train.steps")
+    shapes += ("data.three_styles.HELD", "data.strokes.paths.PATHS", "explorers.ink.InkDecoder", "checkpoint.Batches")
+    assert {f"gdm_core.{name}" for name in shapes} <= found.keys()
+    alone = ("models.gmm", "models.vqvae", "data.scenes", "inference.grid", "inference.per_datapoint", "widgets")
+    assert not [name for name in found if name.startswith(tuple(f"gdm_core.{part}" for part in alone))]
+    assert all(name.startswith("gdm_core.") for name in found)
+    assert "gdm_core.explorers.style_vaes.class_vae" not in found
 
 
-def test_the_key_knows_the_functions_that_a_recipe_calls():
-    told = module._told(from_examples)
-    assert all(words in told for words in ("def from_examples", "return drawn(2)", "return torch.ones(n)"))
-    assert told.count("return drawn(2)") == 1 and "def counted" not in told and "class Linear" not in told
+def documented(x: int) -> int:
+    """Words."""
+    return x  # more words
 
 
-def test_the_key_knows_the_code_that_shapes_a_model():
-    files = {f.name for f in module._sources(VAE(2, 1, hidden=(4,)))}
-    assert {"train.py", "networks.py", "likelihoods.py", "vae.py", "digits.py", "checkpoint.py"} <= files
-    assert "gmm.py" not in files
-    narrow, wide = (place(line, VAE(2, 1, hidden=(h,)), 0, {}) for h in (4, 5))
-    assert narrow != wide
+def test_words_are_no_code():
+    assert reachable(documented) == {f"{__name__}.documented": "def documented(x):\n    return x"}
+
+
+def test_a_recipe_without_a_file_is_refused_in_words():
+    with pytest.raises(ValueError, match="needed a function that is defined in a file, got int"):
+        reachable(int)
+
+
+@pytest.mark.filterwarnings("ignore:.*meta parameter.*")
+def test_a_model_serves_on_another_device_than_it_was_trained_on(home):
+    """`meta` has no numbers, but it is another device: what was kept is not trained again there."""
+    here = trained(line, steps=3)
+    there = trained(line, steps=3, device="meta")
+    assert len(counted) == 3 and len(list(home.iterdir())) == 1
+    assert there.weight.device.type == "meta" and here.weight.device.type == "cpu"
+    assert trained(line, steps=3) is here and trained(line, steps=3, device="meta") is there
 
 
 @pytest.mark.parametrize("payload", [b"", b"not a model", None])
@@ -147,7 +231,7 @@ def test_a_home_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 
 
 def test_an_error_in_training_leaves_nothing_behind(home):
-    def recipe():
+    def recipe(device):
         def run():
             yield
             raise FloatingPointError("needed a finite loss")
@@ -160,7 +244,7 @@ def test_an_error_in_training_leaves_nothing_behind(home):
 
 
 def test_the_learner_starts_from_zero_and_keeps_frozen_looks():
-    trainer = learner(line, lambda model: (model, model.weight.sum().item()), steps=4)
+    trainer = learner(line, lambda model: (model, model.weight.sum().item()), seed=0, device="cpu", steps=4)
     try:
         trainer.step(4).wait()
         assert trainer.status()["total"] == 4 and trainer.status()["steps"] == 4
@@ -171,7 +255,7 @@ def test_the_learner_starts_from_zero_and_keeps_frozen_looks():
         trainer.stop().wait()  # or its last step would take the next test's random numbers
 
 
-def digits(steps: int = 30):
+def digits(steps: int = 30, device="cpu"):
     """Recipe: chance in the weights, in the order of the examples and in the noise of z."""
     x = data.load("digits").x[:200]
     model = VAE((1, 8, 8), 2, hidden=(16,))
@@ -182,7 +266,7 @@ def test_trained_while_one_watches_it_ends_at_the_kept_model():
     """Whatever else draws random numbers between its steps; and a restart repeats the run."""
     kept, other = (trained(digits, seed=seed, steps=30).state_dict() for seed in (3, 4))
     assert not torch.equal(kept["encoder.net.0.weight"], other["encoder.net.0.weight"])
-    trainer = learner(digits, seed=3, steps=30)
+    trainer = learner(digits, itself, seed=3, device="cpu", steps=30)
     try:
         for _ in range(30):
             torch.randn(3)
@@ -201,7 +285,7 @@ def test_trained_while_one_watches_it_ends_at_the_kept_model():
 def test_the_learner_leaves_everybodys_random_numbers_alone():
     torch.manual_seed(8)
     before = torch.get_rng_state()
-    trainer = learner(line, seed=1, steps=5)
+    trainer = learner(line, itself, seed=1, device="cpu", steps=5)
     try:
         for _ in range(5):
             trainer.step().wait()
@@ -227,7 +311,7 @@ def test_a_run_that_is_stopped_cleans_up_in_its_own_thread():
         def close(self):
             seen.append(threading.current_thread().name)
 
-    trainer = learner(lambda: (nn.Linear(1, 1), Endless()))
+    trainer = learner(lambda **_: (nn.Linear(1, 1), Endless()), itself, seed=0, device="cpu", steps=9)
     trainer.step(2).wait().stop().wait()
     assert seen == ["trainer"]
 
@@ -236,7 +320,7 @@ def test_own_draws_and_a_training_take_turns():
     """Both would take from the same stream."""
     expected, inside = torch.Generator().manual_seed(9), threading.Event()
 
-    def recipe():
+    def recipe(device):
         def run():
             while True:
                 torch.randn(1)
@@ -247,7 +331,7 @@ def test_own_draws_and_a_training_take_turns():
 
         return nn.Linear(1, 1), run()
 
-    trainer = learner(recipe)
+    trainer = learner(lambda steps, device: recipe(device), itself, seed=0, device="cpu", steps=9)
     try:
         trainer.start()
         inside.wait(10)

@@ -1,0 +1,33 @@
+"""Where a model computes: the first of CUDA, MPS and the CPU, unless somebody says another."""
+
+import os
+
+import torch
+
+from gdm_core.validate import bad
+from gdm_core.validate import device as existing
+
+
+def pick(name: str | torch.device = "auto", *, double: bool = False) -> torch.device:
+    """A device that this machine has, with its number.
+
+    Args:
+        name: "cpu", "cuda", "cuda:1", "mps"; or "auto": what the environment's `GDM_DEVICE` says, else the first of
+            CUDA, MPS and the CPU.
+        double: float64 is needed, which MPS lacks: "auto" then passes it by.
+
+    Raises:
+        ValueError: a device that is not here, or MPS for float64.
+
+    >>> pick("cpu")
+    device(type='cpu')
+    """
+    asked = os.environ.get("GDM_DEVICE") or "auto" if name == "auto" else name
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        if double and asked == "mps":
+            asked = "cpu"
+    found = torch.empty(0, device=existing(asked)).device
+    if double and found.type == "mps":
+        raise bad("a device with float64", repr(name), "device='cpu'")
+    return found

@@ -1,0 +1,87 @@
+"""What holds for every explorer, also for one that is written tomorrow: all that the folder holds are walked."""
+
+import inspect
+import re
+
+import pytest
+from walk_explorers import ends, far, moved, shown, stage_of
+
+from gdm_core import explorers
+from gdm_core.explorers import EXPLORERS, found
+
+pytestmark = pytest.mark.xdist_group("explorers that train")
+every = pytest.mark.parametrize("name", EXPLORERS)
+
+
+@every
+def test_it_is_found_by_its_file_and_says_what_it_is(name):
+    explorer, stage = EXPLORERS[name], stage_of(name)
+    assert explorer.module.endswith(f".ch{explorer.chapter:02}_{name}") and explorer.question.endswith("?")
+    assert explorer.title == stage.title and stage.key == name and stage.caption
+    assert getattr(explorers, name) is explorer.function and explorer.function.__name__ == name
+    assert name in dir(explorers)
+
+
+@every
+def test_every_control_can_be_moved_to_its_ends_and_is_seen_to_move(name):
+    stage = stage_of(name)
+    bases = stage.clean({}), far(stage)
+    for control in stage.controls.values():
+        looks = [[shown(stage, moved(stage, control, end, base)) for end in ends(control)] for base in bases]
+        for _, text in looks[0] + looks[1]:
+            assert text and not re.search(r"\b(nan|inf)\b", text, re.I), (control.name, text)
+        alone = getattr(control, "trainer", None) is not None  # before a training there is one checkpoint
+        seen = any(len({shown(stage, base), *look}) > 1 for base, look in zip(bases, looks))
+        assert seen or alone, f"nothing shows that {control.name} was moved"
+
+
+@every
+def test_the_same_state_shows_the_same_from_a_new_stage_its_code_cell_and_its_words(name):
+    first, again = stage_of(name), EXPLORERS[name].function()
+    state = far(first)
+    again.set(state)
+    assert again.state == state and first.png(1.0) != again.png(1.0)
+    names = {}
+    *lines, last = again.code().splitlines()
+    exec("\n".join(lines), names)
+    rebuilt = eval(last, names)
+    assert rebuilt.words() == again.words() and rebuilt.png(1.0) == again.png(1.0)
+    assert again.words().startswith(first.title) and first.frame().encode()["text"] in first.words()
+    bundle, other = (s._repr_mimebundle_()[0] for s in (first, EXPLORERS[name].function()))
+    assert bundle["image/png"] == other["image/png"] and bundle["text/plain"] == other["text/plain"]
+
+
+@every
+def test_its_page_without_a_kernel_moves(name):
+    stage = EXPLORERS[name].function()
+    assert set(stage.sampled) <= set(stage.controls) and stage.sampled
+    stage.sampled = dict.fromkeys(stage.sampled, 2)
+    page = stage.to_html()
+    assert ("decoded in this page" if stage.decoder else "sampled pictures") in page and stage.exported in page
+
+
+@every
+def test_its_seed_is_in_its_code_and_a_bad_one_is_refused(name):
+    function = EXPLORERS[name].function
+    arguments = inspect.signature(function).parameters
+    assert all(p.default is not p.empty for p in arguments.values())
+    if "seed" in arguments:
+        assert "seed=0" in stage_of(name).source
+        with pytest.raises(ValueError, match="seed"):
+            function(seed=-1)
+
+
+def test_a_file_that_says_nothing_of_itself_is_refused_in_words(tmp_path):
+    (tmp_path / "ch07_game.py").write_text(
+        '"""Two players.\n\nEach moves; who wins?"""\nraise SystemExit("not imported")'
+    )
+    (tmp_path / "notes.py").write_text("")
+    (tmp_path / "ch01_coin.py").write_text('"""Heads.\n\nOr tails: how often?  A coin."""')
+    listed = found(tmp_path)
+    assert [(e.name, e.title, e.chapter, e.question) for e in listed.values()] == [
+        ("coin", "Heads", 1, "Or tails: how often?"),
+        ("game", "Two players", 7, "Each moves; who wins?"),
+    ]
+    (tmp_path / "ch08_mute.py").write_text('"""A title, and no more."""')
+    with pytest.raises(ValueError, match="question in the docstring of ch08_mute.py"):
+        found(tmp_path)
