@@ -11,6 +11,7 @@ from collections import defaultdict
 
 # Before torch is imported: it reads them once.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg", "GDM_QUIET": "1"}
+os.environ["GDM_DEVICE"] = "cpu"  # explorers would take a graphics card where there is one
 
 # A script's background commands and some runners start with Ctrl-C ignored, and children inherit that; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

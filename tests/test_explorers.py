@@ -247,7 +247,7 @@ def test_the_search_starts_where_it_says_and_ends_above_the_encoder(guessing, in
     q = model.encode(x[2, None])
     warm = own(step=0, start="the encoder's answer")
     np.testing.assert_allclose(warm.means, q.mean.detach(), atol=1e-5)
-    np.testing.assert_allclose(np.sqrt(warm.covs[0].diagonal()), q.stddev[0].detach(), rtol=1e-5)
+    np.testing.assert_allclose(warm.covs[0].diagonal().sqrt(), q.stddev[0].detach(), rtol=1e-5)
     for i in (1, 2, 3):  # the best q of the family, found from either start, is better than the encoder's
         assert numbers(stage.frame({"digit": i}).text, "amortization")[0] > 0.05
 
@@ -298,7 +298,7 @@ def test_the_green_map_is_the_posterior(guessing, inferred):
     _, _, grid = inferred
     for whole in (True, False):
         view = guessing.frame({"digit": 1, "whole": whole}).views["posterior"]
-        share = (1 - view.image[..., 0]) / (1 - posteriors.GREEN[0])
+        share = (1 - np.asarray(view.image)[..., 0]) / (1 - posteriors.GREEN[0])
         mass = share**2 / (share**2).sum()
         places = plane(view.extent, 120)
         mean = (mass[..., None] * places).sum((0, 1))

@@ -1,10 +1,13 @@
 """What holds for every explorer, also for one that is written tomorrow: all that the folder holds are walked."""
 
+import contextlib
 import inspect
 import re
 
 import pytest
-from walk_explorers import ends, far, moved, shown, stage_of
+import second_device
+import torch
+from walk_explorers import alike, ends, far, moved, shown, stage_of
 
 from gdm_core import explorers
 from gdm_core.explorers import EXPLORERS, found
@@ -65,10 +68,43 @@ def test_its_seed_is_in_its_code_and_a_bad_one_is_refused(name):
     function = EXPLORERS[name].function
     arguments = inspect.signature(function).parameters
     assert all(p.default is not p.empty for p in arguments.values())
+    assert arguments["device"].default == "auto"
     if "seed" in arguments:
         assert "seed=0" in stage_of(name).source
         with pytest.raises(ValueError, match="seed"):
             function(seed=-1)
+
+
+@every
+def test_on_another_device_nothing_is_left_behind_and_all_looks_the_same(name):
+    """It computes there what the CPU would have; a tensor of the CPU among its own is an error."""
+    here, there = stage_of(name), EXPLORERS[name].function(device=second_device.install())
+    states = [here.clean({}), far(here)]
+    for control in here.controls.values():
+        if control.kind in ("choice", "button"):
+            states += [moved(here, control, end, states[0]) for end in ends(control)]
+            assert states[-1] == moved(there, control, ends(control)[-1], states[0])
+    for state in states:
+        assert alike(here.frame(state).encode(), there.frame(state).encode()), state
+    if there.trainer is not None:
+        assert alike(young(there), young(EXPLORERS[name].function(device="cpu")))
+
+
+def young(stage) -> dict:
+    """The frame after two steps of training."""
+    try:
+        stage.trainer.step(2).wait()
+        return stage.frame().encode()
+    finally:
+        stage.trainer.stop().wait()
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_tensor_that_was_made_without_a_device_is_noticed(planted):
+    device = second_device.install()
+    x, more = torch.ones(3, device=device), torch.zeros(3) if planted else torch.zeros(3, device=device)
+    with pytest.raises(RuntimeError, match="on second and one on the CPU") if planted else contextlib.nullcontext():
+        assert ((x + more) * torch.tensor(2.0)).tolist() == [2.0, 2.0, 2.0]
 
 
 def test_a_file_that_says_nothing_of_itself_is_refused_in_words(tmp_path):

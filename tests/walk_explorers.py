@@ -61,6 +61,18 @@ def far(stage) -> dict:
     return state
 
 
+def alike(first, second) -> bool:
+    """Whether two frames show the same but for rounding: in words to the letter, in pictures to a level of gray."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(alike(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(alike, first, second))
+    if isinstance(first, np.ndarray):
+        step = 1 if first.dtype == np.uint8 else 1e-4
+        return first.shape == second.shape and np.allclose(first.astype(float), second, rtol=1e-4, atol=step)
+    return abs(first - second) < 1e-4 if isinstance(first, float) else first == second
+
+
 def shown(stage, state) -> tuple:
     """Everything that a frame shows, in a form that can be compared."""
 

@@ -110,7 +110,7 @@ def mixtures(points: int = 300, seed: int = 0, device: str = "auto") -> Stage:
     def kmeans(controls) -> dict:
         with own_draws(seed + controls["k-means++"], device):
             model = GMM(3, 2).to(x).start(x)
-        return {"start": (model.means.tolist(), model.covariances.tolist()), "step": 0}
+        return {"start": tuple(p.detach().cpu().numpy() for p in (model.means, model.covariances)), "step": 0}
 
     def placed(means):
         return lambda controls: {"start": (np.array(means, float), np.stack([0.5 * np.eye(2)] * 3)), "step": 0}
@@ -141,7 +141,7 @@ def _truth(truth: GMM) -> Lines:
     turn = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)
     circle = 2.0 * torch.stack([turn.cos(), turn.sin()], 1)
     rings = truth.means[:, None] + circle @ torch.linalg.cholesky(truth.covariances).mT
-    return Lines(rings, "data", width=2.5, dash=True, label="truth")
+    return Lines(rings.detach().numpy(), "data", width=2.5, dash=True, label="truth")
 
 
 def _road(run: Run, half: int) -> View:

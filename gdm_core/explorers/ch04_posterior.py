@@ -57,7 +57,8 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
     noise = Noise(seed, device)
     model = kept.trained(digits_vae, seed=seed, device=device, steps=1500)
     new = digits.load("test", device=device).x
-    shown = new[torch.randperm(len(new), generator=torch.Generator().manual_seed(seed))[: SHOWN[0] * SHOWN[1]]]
+    order = torch.randperm(len(new), generator=torch.Generator().manual_seed(seed))
+    shown = new[order[: SHOWN[0] * SHOWN[1]].to(device)]
     gallery, searches = tile(1 - shown, SHOWN[1]), Searches(model, shown, noise)
     case_of = functools.lru_cache(maxsize=64)(lambda i: Case(searches, i))
 

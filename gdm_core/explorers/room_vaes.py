@@ -67,7 +67,7 @@ def effects(model: VAE, meter: nn.Module, z: Tensor, step: float = 0.5) -> Tenso
 
     Central differences of the measured factors of decoded pictures; a uniform factor has std 1 / sqrt(12).
     """
-    moves = step * torch.eye(len(z), dtype=z.dtype)
+    moves = step * torch.eye(len(z), dtype=z.dtype, device=z.device)
     ahead, behind = (meter(model.decode(z + sign * moves).mean) for sign in (1, -1))
     return (ahead - behind) / (2 * step) * 12**0.5
 

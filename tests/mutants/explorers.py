@@ -14,6 +14,41 @@ KEEPING = "tests/test_kept.py"
 
 MUTANTS = [
     Mutant(
+        "device-forgotten-by-a-table",
+        LINEAR,
+        "device=device)\n        c, s",
+        "device=None)\n        c, s",
+        f"{CONTRACT}::test_on_another_device_nothing_is_left_behind_and_all_looks_the_same[ppca]",
+    ),
+    Mutant(
+        "device-forgotten-by-the-runs",
+        EM,
+        "torch.from_numpy(COLORS).to(device)",
+        "torch.from_numpy(COLORS)",
+        f"{CONTRACT}::test_on_another_device_nothing_is_left_behind_and_all_looks_the_same[mixtures]",
+    ),
+    Mutant(
+        "device-forgotten-by-the-noise",
+        PAD,
+        "Noise(seed, device)",
+        "Noise(seed)",
+        f"{CONTRACT}::test_on_another_device_nothing_is_left_behind_and_all_looks_the_same[latent_pad]",
+    ),
+    Mutant(
+        "device-of-the-training-forgotten",
+        LEARNING,
+        "steps = recipe(**options, device=device)",
+        "steps = recipe(**options)",
+        f"{CONTRACT}::test_on_another_device_nothing_is_left_behind_and_all_looks_the_same[latent_pad]",
+    ),
+    Mutant(
+        "device-ignored",
+        ROOMS,
+        "rooms.render(factors, s, device)",
+        "rooms.render(factors, s)",
+        f"{CONTRACT}::test_on_another_device_nothing_is_left_behind_and_all_looks_the_same[scenes]",
+    ),
+    Mutant(
         "recipe-known-without-its-constants",
         "gdm_core/reachable.py",
         "case ast.Assign() | ast.AnnAssign() | ast.AugAssign():",

@@ -1,0 +1,105 @@
+"""A second device for a machine that has none: it computes on the CPU, and refuses to mix with it.
+
+torch takes a backend written in Python.  A tensor on "second" is a shell around one of the CPU; every operation sees
+the shells first and lets the CPU do the work, but tensors of both devices in one operation are an error, as on a
+graphics card, numbers alone (0-d) and copies aside.  So what was made without a device is found where it first meets
+the rest.  Its random numbers are those of the CPU, and its results are the CPU's to the last bit.
+"""
+
+import functools
+import threading
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+CPU, NAME = torch.device("cpu"), "second"
+aten = torch.ops.aten
+MAY_MIX = {aten.copy_.default, aten._to_copy.default}
+RESIZING = ("arange", "eye", "linspace", "logspace", "randperm")  # fill a tensor that was empty: a shell cannot grow
+
+
+class Second(Tensor):
+    """A tensor on the second device."""
+
+    @staticmethod
+    def __new__(cls, inner: Tensor):
+        form = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
+        shell = Tensor._make_wrapper_subclass(cls, inner.size(), device=torch.device(NAME, 0), **form)
+        shell.inner = inner
+        return shell
+
+    @classmethod
+    def __torch_dispatch__(cls, op, types, args=(), kwargs=None):
+        return _run(op, *args, **(kwargs or {}))
+
+    def __repr__(self, **_):
+        return f"{NAME}({self.inner})"
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if self.ndim == 0 else repr(self)
+
+    def tolist(self):  # torch refuses it for shells alone
+        return self.cpu().tolist()
+
+    def __getitem__(self, index):
+        return super().__getitem__(_there(index))
+
+    def __setitem__(self, index, value):
+        super().__setitem__(_there(index), value)
+
+    def new_tensor(self, data, **options):
+        return torch.tensor(data, **{"dtype": self.dtype, **options}).to(self.device)
+
+
+def _there(index):
+    """Lists as index tensors of this device: torch makes them behind the shells' back, and sends them to the data's."""
+    if isinstance(index, tuple):
+        return tuple(map(_there, index))
+    return torch.tensor(index).to(NAME) if isinstance(index, list | range) else index
+
+
+def _run(op, *args, **kwargs):
+    flat, _ = tree_flatten((args, kwargs))
+    shells = {id(t.inner): t for t in flat if isinstance(t, Second)}
+    others = [t for t in flat if isinstance(t, Tensor) and not isinstance(t, Second) and t.ndim]
+    if shells and others and op not in MAY_MIX:
+        raise RuntimeError(f"{op}: a tensor on {NAME} and one on the CPU, of shape {tuple(others[0].shape)}")
+    there = bool(shells) if op is not aten.copy_.default else isinstance(args[0], Second)
+    if (device := kwargs.get("device")) is not None:
+        there, kwargs["device"] = torch.device(device).type == NAME, CPU
+    plain = lambda t: t.inner if isinstance(t, Second) else t
+    out = op(*tree_map(plain, args), **tree_map(plain, kwargs))
+    wrap = lambda t: shells.get(id(t)) if id(t) in shells else Second(t) if there else t
+    return tree_map(lambda t: wrap(t) if isinstance(t, Tensor) and not isinstance(t, Second) else t, out)
+
+
+def _sent(make):
+    """`torch.tensor` and its like fill their memory directly, which a shell has not."""
+
+    def made(data, *, device=None, **options):
+        if device is None or torch.device(device).type != NAME:
+            return make(data, device=device, **options)
+        return make(data, **options).to(device)
+
+    return made
+
+
+_once, _library = threading.Lock(), []
+
+
+def install() -> str:
+    """Register the device for this process; its name."""
+    with _once:
+        if not _library:
+            _setup_privateuseone_for_python_backend(NAME)
+            _library.extend([torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")])
+            _library[0].fallback(_run, "PrivateUse1")
+            for name in RESIZING:
+                for overload in getattr(aten, name).overloads():
+                    if not overload.endswith("out"):
+                        op = getattr(getattr(aten, name), overload)
+                        _library[1].impl(op, functools.partial(_run, op), "PrivateUse1")
+            torch.tensor, torch.as_tensor = _sent(torch.tensor), _sent(torch.as_tensor)
+    return NAME
