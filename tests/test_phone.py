@@ -10,9 +10,11 @@ import stand_ins
 from browser import Trouble, needed, on_stage
 from PIL import Image
 
+from gdm_core import kept
 from gdm_core import widgets as w
-from gdm_core.explorers import EXPLORERS, pad, posteriors
-from gdm_core.explorers.trained import trained
+from gdm_core.explorers import EXPLORERS
+from gdm_core.explorers.ch04_posterior import digits_vae
+from gdm_core.kept import trained
 
 pytest_plugins = ("browser",)
 pytestmark = needed
@@ -36,10 +38,12 @@ KEPT = {  # what one looks at while a thumb is elsewhere
 @pytest.fixture(scope="module")
 def explorer(stand_in):
     """Explorers by name, around models that nobody trained, or hardly: a posterior on a grid has to be smooth."""
-    little = lambda recipe, **options: trained(recipe, **options | {"steps": 100})
+
+    def little(recipe, **options):
+        return (trained if recipe is digits_vae else stand_in)(recipe, **options | {"steps": 100})
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pad, "trained", stand_in)
-        patch.setattr(posteriors, "trained", little)
+        patch.setattr(kept, "trained", little)
         yield functools.cache(lambda name: EXPLORERS[name].function())
 
 
