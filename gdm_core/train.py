@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,11 @@ from tqdm.auto import tqdm
 
 from gdm_core import checkpoint as checkpoints
 from gdm_core.average import Average
-from gdm_core.protocols import HasPlayers
+from gdm_core.turns import Diverged, Player, adam, finite, look, players
 from gdm_core.undo import Whole
-from gdm_core.validate import bad, choice, integer, positive
+from gdm_core.validate import bad, integer, positive
+
+__all__ = ["Diverged", "History", "evaluate", "falling", "fit", "steps"]
 
 
 @dataclass
@@ -44,19 +45,6 @@ class History:
 
     def __len__(self) -> int:
         return len(next(iter(self.losses.values())))
-
-
-class Diverged(FloatingPointError):
-    """A loss or its gradient is no longer finite; the model is the one before the step."""
-
-
-class Player(NamedTuple):
-    """Who moves in a step: which parameters (None: all that the loss reaches), down which loss, how often."""
-
-    name: str
-    loss: Callable[..., Tensor]
-    parameters: list[nn.Parameter] | None
-    moves: int
 
 
 def falling(progress: float) -> float:
@@ -138,16 +126,16 @@ def steps(
         validation = _tensors(validation, "validation", device)
         if not hasattr(model, "loss"):
             raise bad("a model with a loss to validate", type(model).__name__, "validation=None")
-    players = _players(model, moves or {})
-    turns = [player for player in players for _ in range(player.moves)]
-    optimizer = _adam(players, parameters, lr) if optimizer is None else optimizer
+    game = players(model, moves or {})
+    turns = [player for player in game for _ in range(player.moves)]
+    optimizer = adam(game, parameters, lr) if optimizer is None else optimizer
     learning = [p for group in optimizer.param_groups for p in group["params"]]
-    for player in players:
+    for player in game:
         if not {id(p) for p in learning} & {id(p) for p in player.parameters or parameters}:
             whose = "this model's" if player.parameters is None else f"the {player.name}'s"
             raise bad(f"an optimizer of {whose} parameters", "one of others", "making it after the model")
     order = checkpoints.Batches(data, integer("batch_size", batch_size), seed, device)
-    mean, history = Average(model, average), History({player.name: [] for player in players})
+    mean, history = Average(model, average), History({player.name: [] for player in game})
     state, draws = checkpoints.Run(model, optimizer, order, mean, history, device), None
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
@@ -165,7 +153,7 @@ def steps(
                 with cast:
                     loss = player.loss(*order.next())
             except Exception:
-                _look(told, len(history), optimizer, rates)  # an earlier move that broke the weights is the cause
+                look(told, len(history), optimizer, rates)  # an earlier move that broke the weights is the cause
                 raise
             if getattr(loss, "shape", None) != ():
                 got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
@@ -179,7 +167,7 @@ def steps(
             step, last = len(history), history.validation[-1][0] if history.validation else 0
             if validation is not None and step > last and (step % validate_every == 0 or step == steps):
                 held_out = evaluate(model, validation)
-                _finite("validation loss", held_out, held_out, step - 1, optimizer, rates)
+                finite("validation loss", held_out, held_out, step - 1, optimizer, rates)
                 history.validation.append((step, held_out))
 
         if draws is not None:
@@ -199,7 +187,7 @@ def steps(
                         told.append((player, loss, norm))
                         last = len(told) == len(turns)
                         if last:  # the one time that a step waits for the device
-                            losses = _look(told, step, optimizer, rates)
+                            losses = look(told, step, optimizer, rates)
                         if clip < math.inf:
                             nn.utils.clip_grads_with_norm_(learning, clip, norm)
                         whole.moving = last
@@ -271,28 +259,6 @@ def evaluate(model: nn.Module, data: Tensor | tuple[Tensor, ...], batch_size: in
     return total / len(data[0])
 
 
-def _players(model: nn.Module, moves: dict[str, int]) -> list[Player]:
-    if not isinstance(model, HasPlayers):
-        if moves:
-            raise bad("a model with players() for moves", type(model).__name__, "moves=None")
-        return [Player("loss", model.loss, None, 1)]
-    theirs = {name: [p for p in own if p.requires_grad] for name, own in model.players().items()}
-    for name in moves:
-        choice("player", name, theirs)
-    times = {name: integer(f"moves of the {name}", moves.get(name, 1)) for name in theirs}
-    return [Player(name, getattr(model, f"{name}_loss"), own, times[name]) for name, own in theirs.items()]
-
-
-def _adam(players: list[Player], parameters: list[nn.Parameter], lr: float | dict[str, float]) -> torch.optim.Adam:
-    """One group for each player."""
-    rates = lr if isinstance(lr, dict) else {player.name: lr for player in players}
-    if rates.keys() != {player.name for player in players}:
-        raise bad("one lr for each player", list(rates), f"{{{', '.join(f'{p.name!r}: 1e-3' for p in players)}}}")
-    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-    groups = [{"params": p.parameters or parameters, "lr": positive("lr", rates[p.name], 1e-3)} for p in players]
-    return torch.optim.Adam(groups, fused=fused)
-
-
 def _set_rates(optimizer: torch.optim.Optimizer, rates: list[float], factor: float | None) -> None:
     for group, rate in zip(optimizer.param_groups, rates if factor is not None else []):
         group["lr"] = rate * factor
@@ -304,28 +270,3 @@ def _tensors(data, name: str, device: torch.device | None = None) -> tuple[Tenso
         if d.is_floating_point() and not torch.isfinite(d.sum()) and not torch.isfinite(d).all():
             raise bad(f"finite {name}", "NaN or infinite entries", "dropping those examples")
     return data
-
-
-def _look(told: list[tuple[Player, Tensor, Tensor]], step: int, optimizer, rates: list[float]) -> dict[str, float]:
-    """The last loss of each player, once all losses and gradients are known to be finite: one transfer for all."""
-    like = told[0][1] if told else None
-    numbers = iter(torch.stack([n.to(like) for _, *pair in told for n in pair]).tolist() if told else [])
-    losses = {}
-    for player, value, norm in zip([player for player, *_ in told], numbers, numbers):
-        name = "" if player.parameters is None else f"{player.name} "
-        for what, number in (("loss", value), ("gradient norm", norm)):
-            _finite(f"{name}{what}", number, value, step, optimizer, rates, player.parameters)
-        losses[player.name] = value
-    return losses
-
-
-def _finite(what: str, number: float, loss: float, step: int, optimizer, rates: list[float], whose=None) -> None:
-    if not math.isfinite(number):
-        mine = {id(p) for p in whose or ()}
-        groups = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
-        i = next((i for i, group in enumerate(groups) if group & mine), 0)
-        raise Diverged(
-            f"needed a finite {what}, got {number} at step {step} "
-            f"(loss {loss:.6g}, learning rate {optimizer.param_groups[i]['lr']:.3g}); "
-            f"try lr={rates[i] / 10:.1g}, clip=1.0, or look for log(0) and division by 0 in the loss"
-        )

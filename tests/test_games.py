@@ -286,3 +286,11 @@ def test_a_step_waits_for_the_device_once(model, monkeypatch):
     with Count() as count:
         list(run)
     assert (len(lists), count.waits) == (5, 0)
+
+
+def test_a_frozen_player_rests():
+    model = Duel()
+    model.critic.requires_grad_(False)
+    history = train.fit(model, DATA, steps=3)
+    assert list(history.losses) == ["generator"] and set(model.calls) == {"generator"}
+    assert all(p.grad is None for p in model.critic.parameters())

@@ -127,3 +127,21 @@ def test_known_parameters_become_float64():
     ):
         with says(words):
             validate.known("b", wrong, (2,), LIKE)
+
+
+def test_labels_are_one_integer_for_each():
+    y = torch.tensor([0, 2, 1], dtype=torch.uint8)
+    assert torch.equal(validate.labels(y, 3, 3), y.long())
+    for wrong in (None, 1, y[:2], y[:, None], y.float(), y > 0, y.long() - 1, y.long() + 1):
+        with says("labels", "; try"):
+            validate.labels(wrong, 3, 3)
+
+
+def test_symbols_are_among_their_values():
+    x, values = torch.tensor([[0, 2], [5, 2]]), torch.tensor([0, 2, 5])
+    assert validate.batch(x, (2,), values=values) is x
+    assert validate.batch(x.float(), (2,), values=values.float()).dtype == torch.float32
+    with says("x among 0, 2, 5, got other values"):
+        validate.batch(x + 1, (2,), values=values)
+    with says("in the model's dtype torch.int64, got torch.float32"):
+        validate.batch(x.float(), (2,), values=values)

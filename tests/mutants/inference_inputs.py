@@ -224,7 +224,7 @@ MUTANTS = [
     Mutant(
         "validation-may-be-anything",
         "gdm_core/train.py",
-        '                _finite("validation loss", held_out, held_out, step - 1, optimizer, rates)\n',
+        '                finite("validation loss", held_out, held_out, step - 1, optimizer, rates)\n',
         "",
         _tests("train", "a_validation_loss_that_is_not_finite_ends_the_run"),
     ),

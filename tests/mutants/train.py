@@ -3,7 +3,7 @@
 from mutants.plant import Mutant
 
 TRAIN, CHECKPOINT = "gdm_core/train.py", "gdm_core/checkpoint.py"
-AVERAGE, UNDO = "gdm_core/average.py", "gdm_core/undo.py"
+AVERAGE, TURNS, UNDO = "gdm_core/average.py", "gdm_core/turns.py", "gdm_core/undo.py"
 FILES, VALIDATE = "gdm_core/files.py", "gdm_core/validate.py"
 
 
@@ -155,14 +155,14 @@ MUTANTS = [
     # Divergence
     Mutant(
         "nan-loss-goes-on",
-        TRAIN,
+        TURNS,
         "if not math.isfinite(number):",
         "if number == math.inf:",
         train("a_loss_that_is_not_finite_stops_with_step_loss_and_rate"),
     ),
     Mutant(
         "nan-gradient-goes-on",
-        TRAIN,
+        TURNS,
         'for what, number in (("loss", value), ("gradient norm", norm)):',
         'for what, number in (("loss", value),):',
         train("a_gradient_that_is_not_finite_stops_before_the_step"),
@@ -333,7 +333,7 @@ MUTANTS = [
     ),
     Mutant(
         "one-rate-for-all-players",
-        TRAIN,
+        TURNS,
         '"lr": positive("lr", rates[p.name], 1e-3)',
         '"lr": positive("lr", max(rates.values()), 1e-3)',
         games("a_game_is_that_of_a_loop_by_hand"),
@@ -341,7 +341,7 @@ MUTANTS = [
     Mutant(
         "another-player-is-blamed",
         TRAIN,
-        "_look(told, len(history), optimizer, rates)  # an",
+        "look(told, len(history), optimizer, rates)  # an",
         "pass  # an",
         games("what_an_earlier_move_broke_is_not_blamed_on_a_later_one"),
     ),
