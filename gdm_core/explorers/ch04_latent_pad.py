@@ -67,7 +67,7 @@ def picture_vae(dataset: str, steps: int = 1500, device="cpu") -> tuple[VAE, Ite
     encoder = networks.MLPEncoder(x.shape[1:], 4, (128, 64), activation=nn.SiLU)
     noise = likelihoods.Gaussian(0.2 if pixels < 100 else 0.4, learn=None)  # so that all codes fill about the prior
     model = VAE(x.shape[1:], 2, likelihood=noise, encoder=encoder, decoder=decoder).to(device)
-    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
+    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, rate=train.falling)
 
 
 @dataclass(frozen=True, eq=False)

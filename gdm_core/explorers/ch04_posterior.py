@@ -43,7 +43,7 @@ STUCK = 0.1  # nats above the other search that are worth a word
 def digits_vae(steps: int = 1500, device="cpu") -> tuple[VAE, Iterable]:
     """Recipe: two latents, 8x8 digits, the probability of 17 gray levels."""
     model = VAE((1, 8, 8), 2, hidden=(128,), likelihood="discretized", levels=17).to(device)
-    return model, train.steps(model, digits.load(device=device).x, steps=steps, lr=3e-3, schedule=train.cosine)
+    return model, train.steps(model, digits.load(device=device).x, steps=steps, lr=3e-3, rate=train.falling)
 
 
 def posterior(seed: int = 0, device: str = "auto") -> Stage:

@@ -30,14 +30,14 @@ def room_vae(beta: float, steps: int = 900, device="cpu") -> tuple[VAE, Iterable
     noise, decoder = likelihoods.Gaussian(0.3, learn=None), InkDecoder(LATENTS, x.shape[1:])
     model = VAE(x.shape[1:], LATENTS, hidden=(256,), likelihood=noise, decoder=decoder, beta=beta)
     model.to(device)
-    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
+    return model, train.steps(model, x, steps=steps, batch_size=64, lr=3e-3, rate=train.falling)
 
 
 def room_meter(steps: int = 900, device="cpu") -> tuple[Meter, Iterable]:
     """Recipe: the measuring device, from rendered rooms whose factors are known."""
     x, factors = rooms(device=device)
     model = Meter(x.shape[1:], torch.zeros(4), torch.ones(4), hidden=(128, 64)).to(device)
-    return model, train.steps(model, (x, factors), steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine)
+    return model, train.steps(model, (x, factors), steps=steps, batch_size=64, lr=2e-3, rate=train.falling)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ def class_vae(dataset: str, steps: int = 2000, device="cpu") -> tuple[VAE, Itera
     noise = likelihoods.Gaussian(0.2 if d.x[0].numel() < 100 else 0.6, learn=None)  # wide and narrow: classes share
     decoder = InkDecoder(3, d.event_shape, hidden=(128, 128), labels=10)
     model = VAE(d.event_shape, 3, hidden=(128, 128), likelihood=noise, labels=10, decoder=decoder).to(device)
-    return model, train.steps(model, (d.x, d.labels), steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
+    return model, train.steps(model, (d.x, d.labels), steps=steps, batch_size=64, lr=3e-3, rate=train.falling)
 
 
 def plain_vae(dataset: str, steps: int = 1200, device="cpu") -> tuple[VAE, Iterable]:
@@ -38,4 +38,4 @@ def plain_vae(dataset: str, steps: int = 1200, device="cpu") -> tuple[VAE, Itera
     noise = likelihoods.Gaussian(0.2 if d.x[0].numel() < 100 else 0.3, learn=None)
     decoder = InkDecoder(8, d.event_shape, hidden=(128, 256))
     model = VAE(d.event_shape, 8, hidden=(256, 128), likelihood=noise, decoder=decoder).to(device)
-    return model, train.steps(model, d.x, steps=steps, batch_size=64, lr=3e-3, schedule=train.cosine)
+    return model, train.steps(model, d.x, steps=steps, batch_size=64, lr=3e-3, rate=train.falling)
