@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gdm_core import widgets as w
+from gdm_core.widgets.controls import extent4, nearest, spread
 
 
 def test_slider_clamps_rounds_and_refuses():
@@ -93,3 +94,51 @@ def test_handles_tiles_and_brush():
     for wrong in ("", "????", base64.b64encode(bytes(14)).decode(), "A" * 10**6):
         with pytest.raises(ValueError, match="15 painted pixels"):
             brush.clean(wrong)
+    assert brush.value_of(brush.clean(np.full((3, 5), 1.7))).max() == 1.0
+    assert brush.value_of(brush.clean(np.full((3, 5), -0.3))).min() == 0.0
+    assert w.Tiles("x", on="all", rows=2, columns=3).clean(9) == 5 and handles.labels == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "control, state, said",
+    [
+        (w.Slider("rate", 0.0, 1.0, unit="nats"), 0.25, "rate 0.25 nats"),
+        (w.Slider("count", 0, 9, step=1, label="how many"), 3, "how many 3"),
+        (w.Pad("z"), [1.0, -2.345], "z = (1.00, -2.35)"),
+        (w.Toggle("exact"), True, "exact on"),
+        (w.Toggle("exact"), False, "exact off"),
+        (w.Choice("kind", ["a", "b"]), "b", "kind b"),
+        (w.Button("go"), 0, ""),
+        (w.Button("go"), 1, "go pressed"),
+        (w.Button("go"), 2, "go pressed 2 times"),
+        (w.Timeline("step", 5), 3, "step 3"),
+        (w.Timeline("step", 5, follow=True), -1, "step latest"),
+        (w.Handles("h", [(0, 1), (2, 3)], on="m"), [[0, 1], [2, 3]], "h (0.00, 1.00), (2.00, 3.00)"),
+        (w.Gaussians("g", [(0, 1)], [np.diag([4.0, 1.0])], on="m"), [[0, 1, 2, 1, 0]], "g (0.00, 1.00) ± (2.00, 1.00)"),
+        (w.Tiles("t", on="m", rows=1, columns=3), 2, "t 2"),
+        (w.Brush("b", 1, 4), base64.b64encode(bytes([0, 0, 0, 255])).decode(), "b 25 % painted"),
+    ],
+)
+def test_each_control_says_its_state(control, state, said):
+    assert control.words(state) == said
+
+
+def test_extents_steps_and_lengths():
+    assert extent4("limit", 2) == (-2, 2, -2, 2) and extent4("limit", (0, 1, 5, 2)) == (0, 1, 5, 2)
+    assert w.Pad("z", limit=(0, 12, 0, 1)).step == pytest.approx(0.1)  # of the width
+    assert w.Timeline("t", lambda: 0).now() == 1 and w.Timeline("t", lambda: 0).value == 0
+
+
+@pytest.mark.parametrize("states", [[0, 10, 30], [5], list(range(7)), [0, 1, 100]])
+def test_the_nearest_state_is_that_of_least_distance_and_the_later_of_two(states):
+    for wanted in np.arange(-3, 105, 0.5):
+        found = nearest(states, wanted)
+        least = min(abs(s - wanted) for s in states)
+        assert found == max(i for i, s in enumerate(states) if abs(s - wanted) == least)
+
+
+@pytest.mark.parametrize("total, count", [(1, 5), (5, 5), (400, 120), (11, 3), (7, 100)])
+def test_samples_over_states_have_both_ends_and_even_steps(total, count):
+    found = spread(total, count)
+    assert found[0] == 0 and found[-1] == total - 1 and len(found) == min(total, count)
+    assert len(found) < 2 or max(np.diff(found)) - min(np.diff(found)) <= 1

@@ -7,7 +7,7 @@ from kernel_page import levels, staged
 from torch import nn
 
 from gdm_core import widgets as w
-from gdm_core.widgets import still
+from gdm_core.widgets.decoder import ACTIVATIONS, MODULES
 from gdm_core.widgets.stage import Stage
 
 
@@ -26,6 +26,36 @@ def test_decoder_computes_what_torch_computes():
     assert len(decoder.weights()) == 2 * sum(p.numel() for p in net.parameters())
 
 
+KINDS = [nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.ELU, nn.GELU]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_activation_is_torchs(kind):
+    """Between two layers that take the range to [0, 1], in steps much finer than a gray level's."""
+    v = torch.linspace(-6, 6, 97)
+    net = nn.Sequential(nn.Linear(1, 97, bias=False), kind(), nn.Linear(97, 97))
+    with torch.no_grad():
+        net[0].weight.copy_(v[:, None])
+        net[2].weight.copy_(torch.eye(97) / 8), net[2].bias.fill_(0.2)
+    decoder = w.BrowserDecoder.of(net, ["z"], (1, 97))
+    wanted = 255 * (kind()(v) / 8 + 0.2).clamp(0, 1)
+    np.testing.assert_allclose(decoder([1.0])[0], wanted, atol=0.501)
+    np.testing.assert_allclose(ACTIVATIONS[decoder.layers[0][2]](v.numpy()), kind()(v), atol=1e-6)
+    assert set(ACTIVATIONS) == {k for k, _ in MODULES.values()} | {"identity"} and set(MODULES) == set(KINDS)
+
+
+@pytest.mark.parametrize("half, kind", [(True, "<f2"), (False, "<f4")])
+def test_weights_are_written_row_by_row_each_with_its_biases_after_it(half, kind):
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Sigmoid(), nn.Linear(3, 4, bias=False))
+    decoder = w.BrowserDecoder.of(net, ["z"], (2, 2), half=half)
+    assert [a for _, _, a in decoder.layers] == ["relu", "sigmoid", "identity"]  # two in a row: the second on a layer
+    written = np.frombuffer(decoder.weights(), kind)
+    parts = [net[0].weight, net[0].bias, torch.eye(3), torch.zeros(3), net[3].weight, torch.zeros(4)]
+    np.testing.assert_allclose(written, torch.cat([p.detach().flatten() for p in parts]), rtol=1e-3, atol=1e-4)
+    x = torch.tensor([0.3, -0.8])
+    np.testing.assert_allclose(decoder(x).ravel(), 255 * net(x).detach().clamp(0, 1), atol=0.501)
+
+
 @pytest.mark.parametrize("part", [nn.BatchNorm1d(16), nn.LeakyReLU(0.3), nn.Conv1d(1, 1, 1)])
 def test_decoder_refuses_what_the_page_cannot_run(part):
     with pytest.raises(ValueError, match=type(part).__name__):
@@ -35,6 +65,8 @@ def test_decoder_refuses_what_the_page_cannot_run(part):
 def test_decoder_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match="6 outputs|16 outputs"):
         w.BrowserDecoder.of(nn.Linear(2, 6), ["z"], (4, 4))
+    with pytest.raises(ValueError, match="layers that fit, got 3 outputs into 2 inputs"):
+        w.BrowserDecoder([(np.ones((3, 2)), np.ones(3), "relu"), (np.ones((4, 2)), np.ones(4), "relu")], ["z"], (2, 2))
     decoder = w.BrowserDecoder.of(nn.Linear(3, 4), ["z"], (2, 2))
     stage = Stage(lambda c: np.zeros((2, 2)), [w.Pad("z")], decoder=decoder)
     with pytest.raises(ValueError, match="3 inputs of the decoder, got 2 from z"):
@@ -58,18 +90,3 @@ def test_html_is_one_piece_and_small_enough():
     handles = Stage(lambda c: np.zeros((2, 2)), [w.Handles("h", [(0, 0)], on="picture")], sampled={"h": 3})
     with pytest.raises(ValueError, match="can be sampled"):
         handles.to_html()
-
-
-@pytest.mark.parametrize(
-    "sizes, lengths",
-    [
-        ([1], [1]),
-        ([1, 1, 1], [3]),
-        ([1] * 4, [2, 2]),
-        ([3, 1, 1], [1, 2]),
-        ([1.2, 0.7, 0.7, 2.6], [3, 1]),
-        ([1, 9], [1, 1]),
-    ],
-)
-def test_static_rows_squeeze_no_view(sizes, lengths):
-    assert [len(row) for row in still.rows([{"size": s} for s in sizes])] == lengths

@@ -264,6 +264,7 @@ def test_what_the_drawing_moved_is_where_the_handle_is():
         ([2, 1], [2]),
         ([1, 1, 3, 1], [2, 1, 1]),
         ([4, 1, 1, 1, 1], [1, 3, 1]),
+        ([1.2, 0.7, 0.7, 2.6], [3, 1]),
     ],
 )
 def test_rows_hold_three_views_and_none_is_squeezed(sizes, expected):

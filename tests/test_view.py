@@ -114,5 +114,10 @@ def test_pack_sends_each_array_once():
     told = header["arrays"][header["views"][0]["image"]["array"]]
     sent = np.frombuffer(buffers[told["buffer"]], np.uint8).reshape(told["shape"])
     np.testing.assert_array_equal(sent, picture(field, "cividis")[0])
+    numbers = np.array([[1 / 3, 1e-7], [12345.678, -2.5]])
+    header, (buffer,), _ = pack({"xy": numbers})
+    (told,) = header["arrays"].values()
+    assert told["type"] == "f4" and told["shape"] == [2, 2]  # the page knows u1 and f4
+    np.testing.assert_array_equal(np.frombuffer(buffer, "<f4").reshape(2, 2), numbers.astype("f4"))
     same_bytes = {"x": np.zeros((2, 3), np.uint8), "y": np.zeros((3, 2), np.uint8)}
     assert len(pack(same_bytes)[1]) == 2  # another shape is another array
