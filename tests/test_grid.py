@@ -56,3 +56,16 @@ def test_grid_watches_its_edges_not_only_its_corners(z):
         model.W.copy_(torch.eye(2))
     with pytest.raises(ValueError, match="border"):
         grid_posterior(model, model.b.detach() + torch.tensor([[0.0, 0.0], list(z)]).double(), side=200)
+
+
+def test_mass_along_a_whole_edge_counts_together():
+    """A posterior that is long beside the edge: no cell has a ten-thousandth of it, the edge has ten."""
+    model = Linear(features=2, std=0.3)
+    with torch.no_grad():
+        model.W.copy_(torch.diag(torch.tensor([1.0, 0.1])))
+    at = lambda z: (model.b + z * model.W[:, 0]).detach()[None]
+    with pytest.raises(ValueError, match="mass 0.00.* on its border"):
+        grid_posterior(model, at(5.6), side=200)
+    torch.testing.assert_close(
+        grid_posterior(model, at(5.0), side=200).log_px, model.log_prob(at(5.0)), atol=1e-5, rtol=0
+    )

@@ -87,6 +87,12 @@ def test_a_page_holds_the_frame_of_every_sampled_state(sampled, expected):
         assert found["set"] == ({"level": state["level"]} if "more" in sampled and "level" not in sampled else {})
 
 
+def test_what_a_frame_moved_by_itself_is_told_with_it():
+    draw = lambda c: w.Frame(np.zeros((2, 2)), controls={"z": (c["s"], 1.0)})
+    made = Stage(draw, [w.Slider("s", 0.0, 2.0), w.Pad("z", 3.0)], sampled={"s": 3})
+    assert [f["set"] for f in apart(made.to_html())[1]["frames"]] == [{"z": [s, 1.0]} for s in (0.0, 1.0, 2.0)]
+
+
 def test_samples_of_a_logarithmic_slider_are_equal_ratios():
     slider = w.Slider("rate", 1e-3, 10.0, log=True, value=0.02)
     made = Stage(lambda c: np.zeros((2, 2)), [slider], sampled={"rate": 5})

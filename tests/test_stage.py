@@ -234,3 +234,21 @@ def test_requests_from_many_threads_get_their_own_pictures_one_at_a_time():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert answers == {n: n for n in range(80)} and most[0] == 1
+
+
+def test_a_description_is_read_out_where_the_frame_says_nothing():
+    said = {"": "level 7", "own words": "own words"}
+    for text, expected in said.items():
+        draw = lambda c, text=text: w.Frame(gray(c), text)
+        stage = Stage(draw, [w.Slider("level", 0, 255, value=7, step=1)], describe=lambda c: f"level {c['level']}")
+        assert stage.frame().text == expected and stage.words().endswith(expected)
+
+
+def test_a_press_counts_as_often_as_it_is_made():
+    seen = []
+    stage = Stage(lambda c: np.zeros((2, 2)), [w.Button("go", press=lambda c: seen.append(c["go"])), w.Button("new")])
+    assert stage.press("go", 3).press("new").state == {"go": 3, "new": 1} and len(seen) == 3
+    page = Page(stage)
+    seen.clear()
+    page.draw({"go": 5}, presses={"go": 2})
+    assert len(seen) == 2

@@ -121,3 +121,49 @@ def test_pack_sends_each_array_once():
     np.testing.assert_array_equal(np.frombuffer(buffer, "<f4").reshape(2, 2), numbers.astype("f4"))
     same_bytes = {"x": np.zeros((2, 3), np.uint8), "y": np.zeros((3, 2), np.uint8)}
     assert len(pack(same_bytes)[1]) == 2  # another shape is another array
+
+
+def test_a_view_says_the_ends_of_its_colors_in_order():
+    field = np.array([[-10.44, -3.0], [-0.0002, -5.0]])
+    view = w.View(field, colormap="cividis", scale="nats").encode("v")
+    assert view["scale"] == {"low": "−10.4", "high": "0", "label": "nats"}
+    assert view["image"].tolist() == [[0, 182], [255, 133]]
+    above = w.View(field + 20, colormap="cividis", scale="").encode("v")  # nor does zero belong to the scale
+    assert above["scale"]["low"] == "9.6" and above["image"].tolist() == view["image"].tolist()
+    given = w.View(field, colormap="PuOr", scale="a", limits=(-20, 20)).encode("v")
+    assert (given["scale"]["low"], given["scale"]["high"]) == ("−20", "20") and given["image"][0, 0] == 61
+    assert "scale" not in w.View(field, colormap="cividis").encode("v")
+    assert picture(np.zeros((2, 2), np.uint8))[1] == (0, 255)
+
+
+def test_a_view_has_the_extent_and_shape_of_its_picture_unless_told():
+    image = np.zeros((2, 6))
+    plain, drawn = w.View(image).encode("v"), w.View(image, extent=(0, 1, 0, 4)).encode("v")
+    assert plain["extent"] == [0, 6, 2, 0] and plain["aspect"] == 3  # pixels, row 0 at the top
+    assert drawn["extent"] == [0, 1, 0, 4] and drawn["aspect"] == 0.25
+    assert w.View(image, extent=(0, 1, 0, 4), axes=("a", "b")).encode("v")["aspect"] == 3  # a plot is no map
+    assert w.View(None, extent=(0, 1, 0, 4)).encode("v")["aspect"] == 1.5
+    assert w.View(image, aspect=2).encode("v")["aspect"] == 2
+
+
+def test_lost_pixels_are_counted_once_and_painted_as_the_low_end():
+    field = np.array([[0.2, np.nan], [np.inf, 0.8]])
+    view = w.View(field, colormap="cividis").encode("v")
+    assert view["warning"] == "2 of 4 pixels are NaN or infinite" and view["image"].tolist() == [[0, 0], [0, 255]]
+    color = np.full((2, 2, 3), 0.5)
+    color[0, 0] = np.nan
+    assert picture(color)[2] == 1  # a pixel, not its three channels
+    told = w.View(field, colormap="cividis", warning="far out").encode("v")
+    assert told["warning"] == "far out" and told["warns"]
+    for warning, warns in ((None, False), ("", True)):
+        assert w.View(np.zeros((2, 2)), warning=warning).encode("v")["warns"] == warns
+
+
+def test_tiles_are_about_square_and_keep_rows_and_channels():
+    wide = np.zeros((12, 2, 6), np.uint8)
+    assert w.tile(wide, gap=0).shape == (12, 12)  # six rows of two, each 2 x 6
+    color = torch.rand(2, 3, 4, 5)
+    out = w.tile(color, columns=2, gap=0)
+    np.testing.assert_array_equal(out[:, :5], picture(color[0].permute(1, 2, 0))[0])
+    assert (w.tile(np.zeros((3, 2, 2)), columns=2, gap=0)[2:, 2:] == 255).all()  # an empty place is paper
+    assert overlay.Points([[0, 0]], [[0.999, 0, 1]]).encode()["rgb"].tolist() == [[255, 0, 255]]
