@@ -1,0 +1,111 @@
+"""Faults of what a page carries away from the kernel: samples, starts, weights, words; and of what controls say."""
+
+from mutants.plant import Mutant
+
+_EXPORT, _DECODER = "gdm_core/widgets/export.py", "gdm_core/widgets/decoder.py"
+_CONTROLS, _HONEST, _VIEW = (f"gdm_core/widgets/{name}.py" for name in ("controls", "honest", "view"))
+_FRAMES = "tests/test_sampled.py::test_a_page_holds_the_frame_of_every_sampled_state"
+_START = "tests/test_sampled.py::test_a_page_opens_at_the_nearest_samples_unless_it_mixes"
+_SAID = "tests/test_controls.py::test_each_control_says_its_state"
+_ACTIVATIONS = "tests/test_decoder.py::test_each_activation_is_torchs"
+
+MUTANTS = [
+    Mutant(
+        "opens-between-samples", _EXPORT, "else _sampled_start(stage.state, axes)", "else dict(stage.state)", _START
+    ),
+    Mutant("opens-at-the-first", _EXPORT, "min(values, key=lambda v: abs(v - now))", "values[0]", _START),
+    Mutant("newest-forgotten", _EXPORT, 'values[-1] if axis["last"] and now == -1 else ', "", _START),
+    Mutant("pressed-once", _EXPORT, "for _ in range(times):", "for _ in range(min(times, 1)):", _FRAMES),
+    Mutant("arrays-at-odd-places", _EXPORT, "bytes(-len(data) % 4)", "b''", _FRAMES),
+    Mutant("chosen-option-left-out", _EXPORT, "[*values[:-1], stage.state[control.name]]", "values", _FRAMES),
+    Mutant(
+        "pad-sampled-the-other-way",
+        _EXPORT,
+        "(left, right, nx), (bottom, top, ny)",
+        "(left, right, ny), (bottom, top, nx)",
+        _FRAMES,
+    ),
+    Mutant(
+        "ratios-for-steps",
+        _EXPORT,
+        "np.geomspace if control.log",
+        "np.linspace if control.log",
+        "tests/test_sampled.py::test_samples_of_a_logarithmic_slider_are_equal_ratios",
+    ),
+    Mutant(
+        "moved-by-the-frame-and-not-told",
+        _EXPORT,
+        "states.append(stage.clean(frame.controls, state))",
+        "states.append(state)",
+        "tests/test_sampled.py::test_what_a_frame_moved_by_itself_is_told_with_it",
+    ),
+    Mutant(
+        "title-that-ends-the-script",
+        _EXPORT,
+        'data.replace("</", "<" + chr(92) + "/")',
+        "data",
+        "tests/test_sampled.py::test_words_of_a_stage_cannot_break_out_of_the_page",
+    ),
+    Mutant(
+        "biases-before-weights",
+        _DECODER,
+        "for part in (weight, bias)",
+        "for part in (bias, weight)",
+        "tests/test_decoder.py::test_weights_are_written_row_by_row_each_with_its_biases_after_it",
+    ),
+    Mutant("another-leak", _DECODER, "0.01 * v)", "0.1 * v)", _ACTIVATIONS),
+    Mutant("gelu-by-tanh", _DECODER, "erf(v / np.sqrt(2))", "np.tanh(0.8 * v)", _ACTIVATIONS),
+    Mutant("softplus-of-the-positive", _DECODER, "np.logaddexp(0, v)", "np.log1p(np.exp(v.clip(0)))", _ACTIVATIONS),
+    # What is said
+    Mutant("on-for-off", _CONTROLS, "'on' if state else 'off'", "'off' if state else 'on'", _SAID),
+    Mutant("unit-unsaid", _CONTROLS, "{self.unit and ' ' + self.unit}", "", _SAID),
+    Mutant(
+        "nearest-from-above",
+        _CONTROLS,
+        "return at - 1 if at and states[at] - wanted > wanted - states[at - 1] else at",
+        "return at",
+        "tests/test_controls.py::test_the_nearest_state_is_that_of_least_distance_and_the_later_of_two",
+    ),
+    Mutant(
+        "last-sample-left-out",
+        _CONTROLS,
+        "min(total, count))})",
+        "min(total, count), endpoint=False)})",
+        "tests/test_controls.py::test_samples_over_states_have_both_ends_and_even_steps",
+    ),
+    Mutant(
+        "both-tails-for-one",
+        _HONEST,
+        "{50 * (1 - mass):.2g} % of the prior's draws lie beyond",
+        "{100 * (1 - mass):.2g} % of the prior's draws lie beyond",
+        "tests/test_honest.py::test_leaving_the_data_is_said",
+    ),
+    Mutant(
+        "same-noise-for-uniform",
+        _HONEST,
+        "[self.seed, press, int(uniform), *shape]",
+        "[self.seed, press, *shape]",
+        "tests/test_honest.py::test_noise_stays_until_it_is_pressed",
+    ),
+    Mutant(
+        "low-end-said-high",
+        _VIEW,
+        '"low": end(limits[0], limits)',
+        '"low": end(limits[1], limits)',
+        "tests/test_view.py::test_a_view_says_the_ends_of_its_colors_in_order",
+    ),
+    Mutant(
+        "zero-in-every-scale",
+        _VIEW,
+        "(float(image[fine].min()),",
+        "(min(0.0, float(image[fine].min())),",
+        "tests/test_view.py::test_a_view_says_the_ends_of_its_colors_in_order",
+    ),
+    Mutant(
+        "channels-counted-for-pixels",
+        _VIEW,
+        "(fine if image.ndim == 2 else fine.all(-1))",
+        "fine",
+        "tests/test_view.py::test_lost_pixels_are_counted_once_and_painted_as_the_low_end",
+    ),
+]
