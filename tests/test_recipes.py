@@ -1,0 +1,61 @@
+"""The recipes of CONTRIBUTING.md, to the letter: their files written into a copy of the course, their commands run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PARTS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+RECIPES = {title: text for title, text in PARTS.items() if "```sh" in text}
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The course as one clones it, without its notebooks."""
+    leave = shutil.ignore_patterns("__pycache__", "*.ipynb", ".ipynb_checkpoints", "*.egg-info")
+    for name in ("gdm_core", "tests", "lectures", "pyproject.toml"):
+        there, here = tmp_path / name, ROOT / name
+        shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_works_as_written(copy, title):
+    (code,) = blocks(RECIPES[title], "python")
+    first, _, body = code.partition("\n")
+    new = copy / first.removeprefix("# ")
+    assert new.parent.is_dir() and not new.exists(), f"needed a new file in a folder of the course, got {first}"
+    new.write_text(body, encoding="utf-8")
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(copy)}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    for line in "".join(blocks(RECIPES[title], "sh")).splitlines():
+        done = subprocess.run(line, shell=True, cwd=copy, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}{done.stderr[-2000:]}"
+    assert " passed" in done.stdout, done.stdout[
+        -500:
+    ]  # the last command is pytest, which fails where it finds nothing
+    ruff = subprocess.run(["ruff", "check", "-q", new], cwd=copy, env=environment, capture_output=True, text=True)
+    assert ruff.returncode == 0, ruff.stdout
+
+
+def test_the_guide_names_what_there_is():
+    """Every path in its prose exists."""
+    prose = re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)
+    own = {
+        first.removeprefix("# ") for text in RECIPES.values() for first in [blocks(text, "python")[0].split("\n")[0]]
+    }
+    for path in re.findall(r"`((?:gdm_core|tests|lectures)/[\w/.]+)`", prose):
+        assert path in own or "NN_" in path or (ROOT / path).exists(), path
+    assert set(RECIPES) == {"A model", "An explorer", "A lecture"}
