@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup install lab app build test bench doctor clean
+.PHONY: help setup install lab app build test quick bench doctor clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -37,8 +37,11 @@ app: $(READY) ## open the studio: one live page an explorer
 build: $(READY) ## run the sources of the lectures and write their notebooks
 	@$(BIN)/gdm build
 
-test: $(READY) ## run the whole test suite
+test: $(READY) ## run the whole test suite; of the planted faults those that a change may have touched
 	@$(BIN)/gdm test
+
+quick: $(READY) ## run the quick tests alone: no planted faults, no replays, no browser
+	@$(BIN)/gdm test --quick
 
 bench: $(READY) ## measure speed and quality beside peers; ROW=name for one row
 	@$(BIN)/python -m tests.benchmarks $(ROW)

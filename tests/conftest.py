@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import defaultdict
+import time
 
 # Before torch is imported: it reads them once.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg", "GDM_QUIET": "1"}
@@ -17,15 +17,21 @@ os.environ["GDM_DEVICE"] = "cpu"  # explorers would take a graphics card where t
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import budget  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from gdm_core.course.chapters import chapters  # noqa: E402
 from gdm_core.course.doctor import GET_CHROMIUM, chromium  # noqa: E402
 from gdm_core.files import stand_in_home  # noqa: E402
 
 collect_ignore_glob = ["benchmarks/*", "mutants/*"]
-# Longest first, so that no worker is left with one of them at the end.
-PARTS = {"notebooks": "test_notebooks.py", "mutants": "test_mutants.py", "browser": "test_browser", "tests": "tests/"}
+
+
+def pytest_addoption(parser) -> None:
+    told = "plant the faults as well that nothing has touched since they were last noticed (always done with CI=true)"
+    parser.addoption("--quick", action="store_true", help="no faults, no replays, no browser, nothing slow")
+    parser.addoption("--all-faults", action="store_true", default=bool(os.environ.get("CI")), help=told)
 
 
 def pytest_configure(config) -> None:
@@ -33,6 +39,7 @@ def pytest_configure(config) -> None:
         pytest.exit(f"needed UTF-8, got {locale.getencoding()}; try gdm test, or PYTHONUTF8=1", 2)
     stand_in_home()
     config.addinivalue_line("markers", "xdist_group(name): tests that share a worker")
+    config.stash[STARTED] = time.monotonic()
     if "PYTEST_XDIST_WORKER" not in os.environ:
         # Models that explorers train are trained once a run, and never taken from an earlier one.
         config.stash[MODELS] = os.environ["GDM_MODELS"] = tempfile.mkdtemp(prefix="gdm-test-models-")
@@ -44,12 +51,19 @@ def pytest_unconfigure(config) -> None:
         shutil.rmtree(config.stash[MODELS], ignore_errors=True)
 
 
-MODELS = pytest.StashKey[str]()
+MODELS, STARTED = pytest.StashKey[str](), pytest.StashKey[float]()
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    order = list(PARTS) if config.getoption("dist", "no") != "no" else []
-    items.sort(key=lambda item: order.index(part(item.nodeid)) if part(item.nodeid) in order else len(order))
+    if config.getoption("quick"):
+        left_out = [item for item in items if not _quick(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _quick(item)]
+    if (
+        config.getoption("dist", "no") != "no"
+    ):  # the longest first, so that no worker is left with one of them at the end
+        order = list(budget.SHARES)
+        items.sort(key=lambda item: order.index(budget.part(item.nodeid, item.keywords)))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(re.sub(r"[@\[\]]", "", item.nodeid.split("::")[0])))
@@ -57,23 +71,29 @@ def pytest_collection_modifyitems(config, items) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needed Chromium, got none; try {GET_CHROMIUM}"))
 
 
-def part(nodeid: str) -> str:
-    """Which part of the suite a test belongs to."""
-    return next((name for name, piece in PARTS.items() if piece in nodeid), "doctests")
+def _quick(item) -> bool:
+    return budget.part(item.nodeid, item.keywords) == "tests" and "slow" not in item.keywords
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
-    """How long each part took, added up over the workers."""
-    seconds, counts = defaultdict(float), defaultdict(int)
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if hasattr(report, "duration") and hasattr(report, "nodeid"):
-                seconds[part(report.nodeid)] += report.duration
-                counts[part(report.nodeid)] += report.when == "call"
-    if len(seconds) > 1:
-        terminalreporter.section("seconds of each part, added up over the workers")
-        for name in sorted(seconds, key=seconds.get, reverse=True):
-            terminalreporter.write_line(f"{name:<10} {seconds[name]:7.1f} s  {counts[name]:5d} tests")
+def pytest_collection_finish() -> None:
+    budget.computed()  # the time of collecting belongs to no test
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    report.cpu = budget.computed()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    reports = [
+        r for kind in terminalreporter.stats.values() for r in kind if hasattr(r, "duration") and hasattr(r, "when")
+    ]
+    if len({r.nodeid.split("::")[0] for r in reports}) > 3:
+        terminalreporter.section("time by part")
+        for line in budget.summary(reports, time.monotonic() - config.stash[STARTED], len(chapters())):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

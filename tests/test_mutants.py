@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from mutants.plant import Mutant, Planter, collect, judge
+from mutants.plant import ROOT, Mutant, Planter, collect, judge
+from mutants.stamps import Stamps
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needed os.fork to plant faults, got Windows; try WSL")
 
@@ -15,18 +16,29 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def planter():
     with Planter() as planter:
         yield planter
 
 
+@pytest.fixture(scope="module")
+def stamps():
+    return Stamps(ROOT)
+
+
 @pytest.mark.parametrize("area, i", CASES)
-def test_fault_is_noticed(planter, area, i):
-    verdict = planter.run(AREAS[area][i], AREAS[area][i:])
+def test_fault_is_noticed(request, planter, stamps, area, i):
+    everything = request.config.getoption("all_faults")
+    to_plant = [m for m in AREAS[area][i:] if everything or not stamps.noticed(m)]
+    mutant = AREAS[area][i]
+    if mutant not in to_plant:
+        pytest.skip("unchanged since it was last noticed; --all-faults plants it all the same")
+    verdict = planter.run(mutant, to_plant)
     if verdict.outcome == "skipped":
         pytest.skip(verdict.detail)
-    assert verdict.outcome == "killed", f"{AREAS[area][i]}\n{verdict.detail}"
+    assert verdict.outcome == "killed", f"{mutant}\n{verdict.detail}"
+    stamps.keep(mutant)
 
 
 ANSWER = {

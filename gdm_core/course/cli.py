@@ -122,7 +122,7 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the whole test suite; what follows is passed on to pytest (such as -k claims)."""
+    """Run the whole test suite; what follows is passed on to pytest (--quick, --all-faults, -k claims ...)."""
     from gdm_core.course import chapters, doctor
 
     if importlib.util.find_spec("pytest") is None:

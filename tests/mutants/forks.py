@@ -152,7 +152,7 @@ class Nursery:
     """A process that knows all modules of the course but those that need `file`, and forks children from there."""
 
     def __init__(self, root: str, file: str | None):
-        self.file = file
+        self.place = root, file
         (theirs, ours), (back, forth) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -239,10 +239,11 @@ def main() -> None:
     nursery = None
     for line in sys.stdin:
         request = json.loads(line)
-        if nursery is None or nursery.file != request.get("file"):
+        place = request["root"], request.get("file")
+        if nursery is None or nursery.place != place:
             if nursery is not None:
                 nursery.close()
-            nursery = Nursery(request["root"], request.get("file"))
+            nursery = Nursery(*place)
         answers.write(nursery.ask(line))
     if nursery is not None:
         nursery.close()

@@ -1,7 +1,7 @@
 """Which files of the course a file needs: those that it imports, and those that these import in turn.
 
 Read from the sources, nothing is run.  An f-string such as f"gdm_core.models.{name}" is taken to import the whole
-package.  What is read rather than imported (scripts, style sheets) belongs to the package in whose folder it lies.
+package, and each module to need what lies in its package and is no module: scripts, style sheets, templates.
 """
 
 import ast
@@ -19,7 +19,7 @@ class Imports:
     def __init__(self, root: Path):
         self.root = root
         # A file is read once in the life of this object.
-        self.needs, self.direct = cache(self.needs), cache(self.direct)
+        self.needs, self.direct, self._around = cache(self.needs), cache(self.direct), cache(self._around)
 
     def needs(self, file: Path, lazily: bool = True) -> set[Path]:
         """`file` and all that it needs; without `lazily` only what its import imports at once."""
@@ -31,22 +31,21 @@ class Imports:
         return found
 
     def direct(self, file: Path, lazily: bool = True) -> set[Path]:
-        """What the text of `file` itself names, the packages around it, and what pytest loads before a test."""
+        """What the text of `file` itself names, what lies around it, and what pytest loads before a test."""
         if file.suffix != ".py":
             return set()
-        tree = ast.parse(file.read_bytes())
-        names = {name for node in _nodes(tree, lazily) for name in _names(node)}
+        names = {name for node in _nodes(ast.parse(file.read_bytes()), lazily) for name in _names(node)}
         found = {f for name in names for f in self._files(name)}
         found |= {p / "__init__.py" for p in file.parents if p != self.root and (p / "__init__.py").is_file()}
         if file.name.startswith("test_") and (shared := file.with_name("conftest.py")).is_file():
             found.add(shared)
-        return found
+        return found | self._around(file.parent)
 
-    def around(self, file: Path) -> set[Path]:
-        """The files of other kinds that lie in the folder of a module, and below it where that is no package."""
-        if not (file.parent / "__init__.py").is_file():
+    def _around(self, folder: Path) -> set[Path]:
+        """The files of other kinds in the folder of a package, and below it where that is no package."""
+        if not (folder / "__init__.py").is_file():
             return set()
-        found, todo = set(), [file.parent]
+        found, todo = set(), [folder]
         while todo:
             for path in todo.pop().iterdir():
                 if path.is_file() and path.suffix not in (".py", ".pyc"):

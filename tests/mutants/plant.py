@@ -9,8 +9,10 @@ does not compile or import, or tests that do not exist, are breakages of the mut
 
 import dataclasses
 import importlib
+import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -20,10 +22,11 @@ from functools import cached_property
 from pathlib import Path
 
 from mutants.imports import Imports
+from mutants.stamps import Stamps
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-SECONDS = 60.0
+SECONDS = 180.0  # a busy machine is no endless loop
 HEALTHY_SECONDS = 600.0  # all tests of an area at once
 
 
@@ -61,7 +64,7 @@ def collect(folder: Path = HERE) -> dict[str, list[Mutant]]:
         if mutants is not None:
             names = [m.name for m in mutants]
             assert len(set(names)) == len(names), f"two mutants of one name in {file.name}: {sorted(names)}"
-            areas[file.stem] = mutants
+            areas[file.stem] = sorted(mutants, key=lambda m: m.file)  # those of one file share a nursery
     return areas
 
 
@@ -160,8 +163,8 @@ class Planter:
         files = {self.root / i.partition("::")[0] for i in ids}
         faulty, tests = self.root / (file or ""), self.root / "tests"
         needed = {n for f in files if f.is_file() for n in self._imports.needs(f)} - files
-        early = [n for n in needed if tests not in n.parents and faulty not in self._imports.needs(n, lazily=False)]
-        return sorted(map(self._imports.name, early))
+        course = [n for n in needed if n.suffix == ".py" and tests not in n.parents]
+        return sorted(self._imports.name(n) for n in course if faulty not in self._imports.needs(n, lazily=False))
 
     @cached_property
     def _server(self) -> subprocess.Popen:
@@ -205,9 +208,10 @@ def _trouble(answer: dict) -> str:
 
 
 def main(words: list[str]) -> int:
-    """Run the mutants whose `area:name` contains one of `words` (all without words) and print a table."""
+    """Run the mutants whose `area:name` contains one of `words` (all without words) and print a table with the seconds
+    of computing that each took."""
     jobs = [
-        (area, mutant, mutants)
+        (area, mutant)
         for area, mutants in collect().items()
         for mutant in mutants
         if not words or any(word in f"{area}:{mutant.name}" for word in words)
@@ -216,21 +220,27 @@ def main(words: list[str]) -> int:
         print(f"needed the name of a mutant, got {' '.join(words)}; try gdm mutants without a name", file=sys.stderr)
         return 2
     count = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4, len(jobs))
-    width = max(len(f"{area}:{mutant.name}") for area, mutant, _ in jobs)
+    width = max(len(f"{area}:{mutant.name}") for area, mutant in jobs)
+    stamps = Stamps(ROOT)
+    files = iter([list(group) for _, group in itertools.groupby(jobs, lambda job: (job[0], job[1].file))])
 
-    def work(share: list) -> list[Verdict]:
+    def work(_) -> list[Verdict]:
         verdicts = []
         with Planter() as planter:
-            for i, (area, mutant, _) in enumerate(share):
-                verdicts.append(verdict := planter.run(mutant, [m for a, m, _ in share[i:] if a == area]))
-                line = f"{verdict.outcome:<9} {area + ':' + mutant.name:<{width}} {verdict.seconds:6.2f} s"
-                print(f"{line}  {verdict.detail}", flush=True)
+            for share in files:  # which all workers draw from
+                for i, (area, mutant) in enumerate(share):
+                    verdicts.append(verdict := planter.run(mutant, [m for _, m in share[i:]]))
+                    line = f"{verdict.outcome:<9} {area + ':' + mutant.name:<{width}} {verdict.cpu:6.2f} s"
+                    print(f"{line}  {verdict.detail}", flush=True)
+                    if verdict.outcome == "killed":
+                        stamps.keep(mutant)
         return verdicts
 
     with ThreadPoolExecutor(count) as pool:
-        verdicts = [v for share in pool.map(work, [jobs[i::count] for i in range(count)]) for v in share]
+        verdicts = [v for share in pool.map(work, range(count)) for v in share]
     outcomes = {o: sum(v.outcome == o for v in verdicts) for o in ("killed", "survived", "broken", "skipped")}
-    print(", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n))
+    told = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)
+    print(f"{told}; median {statistics.median(v.cpu for v in verdicts):.2f} s of computing")
     return int(outcomes["survived"] + outcomes["broken"] > 0)
 
 

@@ -42,8 +42,7 @@ class Stamps:
 
     def _texts(self, file: Path) -> str:
         """A hash of `file` and of all that it needs."""
-        needed = self.imports.needs(file)
-        needed = needed.union(*map(self.imports.around, needed), {self.root / "constraints.txt"})
+        needed = {*self.imports.needs(file), self.root / "constraints.txt"}
         return _hash(sys.version, *(f"{f}\n{self._text(f)}" for f in sorted(needed)))
 
     def _text(self, file: Path) -> str:
