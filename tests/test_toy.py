@@ -177,6 +177,14 @@ def test_moons_are_arcs_blurred_by_noise():
         assert found == pytest.approx(wanted, rel=5e-3)  # the ends of the arc are where a sum is no integral
 
 
+def test_rings_are_equally_bright_and_the_upper_moon_comes_first():
+    radii = [1.0, 2.2, 3.4]
+    log_prob = shapes.Rings(radii, 0.05).log_prob(torch.tensor([[0.0, r] for r in radii], dtype=torch.float64))
+    assert log_prob.max() - log_prob.min() < 0.01
+    x, labels = toy.target("moons").draw(500)
+    assert x[labels == 0, 1].mean() > 0.3 > -0.3 > x[labels == 1, 1].mean()
+
+
 @pytest.mark.parametrize(("name", "std"), [("moons", 0.2), ("two_spirals", 0.12)])
 def test_no_ripple_along_the_curve(name, std):
     target = toy.target(name)
