@@ -47,6 +47,23 @@ def test_states_are_snapshots_and_the_model_stays():
     assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, model.parameters()))
 
 
+def test_first_steps_are_as_long_as_they_were_told():
+    """Adam's first step is its step size in every coordinate: that of nu, and that of the decoder."""
+    model = Linear()
+    x = model.data()
+    first, second, *_ = fit_per_datapoint(model, x, 30, lr=0.07)
+    torch.testing.assert_close(
+        (second.q.mean - first.q.mean).abs(), torch.full((6, 2), 0.07).double(), rtol=1e-3, atol=0
+    )
+    W = model.W.detach().clone()
+    states = fit_jointly(model, x, 30, lr=0.05, decoder_lr=0.003)
+    first, second = next(states), next(states)
+    torch.testing.assert_close(
+        (second.q.mean - first.q.mean).abs(), torch.full((6, 2), 0.05).double(), rtol=1e-3, atol=0
+    )
+    torch.testing.assert_close((model.W - W).abs(), torch.full((3, 2), 0.003).double(), rtol=1e-3, atol=0)
+
+
 def test_warm_start_reproduces_q():
     torch.manual_seed(0)
     full = MultivariateNormal(torch.randn(5, 2), scale_tril=torch.tensor([[0.8, 0.0], [-0.5, 1.7]]).expand(5, 2, 2))
