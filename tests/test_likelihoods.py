@@ -52,6 +52,32 @@ def test_bernoulli_is_scipys_and_refuses_gray_values():
         Bernoulli()(a, 2).log_prob(0.5 * x)
 
 
+@pytest.mark.parametrize("learn", [None, "shared", "output"])
+def test_a_std_stays_within_its_limits(learn):
+    likelihood = Gaussian(2.0, learn).double()
+    for beyond, limit in ((-50.0, -7.0), (50.0, 7.0)):
+        with torch.no_grad():
+            likelihood.log_std.fill_(beyond)
+            std = likelihood(torch.zeros(1, likelihood.channels, 2, dtype=torch.float64), 1).stddev
+        torch.testing.assert_close(std.log(), torch.full((1, 2), limit).double())
+
+
+ALL = DISCRETE | {"bernoulli": Bernoulli, "gaussian, output": lambda: Gaussian(0.7, "output")}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_axes_before_the_channels_are_examples_whatever_their_number(name):
+    likelihood = ALL[name]()
+    for event in ((3,), (2, 3)):
+        numbers = raw(likelihood, (5, 4), event)
+        p, one = likelihood(numbers, len(event)), likelihood(numbers[2, 1][None], len(event))
+        assert p.batch_shape == (5, 4) and p.event_shape == event
+        torch.testing.assert_close(p.mean[2, 1], one.mean[0])
+        torch.testing.assert_close(
+            p.log_prob(torch.zeros(event).double())[2, 1], one.log_prob(torch.zeros(event).double())[0]
+        )
+
+
 @pytest.mark.parametrize("name", DISCRETE)
 def test_probabilities_of_all_levels_sum_to_one(name):
     p = DISCRETE[name]()(raw(DISCRETE[name]()), 2)

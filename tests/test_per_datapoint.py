@@ -62,6 +62,7 @@ def test_first_steps_are_as_long_as_they_were_told():
         (second.q.mean - first.q.mean).abs(), torch.full((6, 2), 0.05).double(), rtol=1e-3, atol=0
     )
     torch.testing.assert_close((model.W - W).abs(), torch.full((3, 2), 0.003).double(), rtol=1e-3, atol=0)
+    assert all(p.grad is None for p in model.parameters())  # nothing is left for who trains on
 
 
 def test_warm_start_reproduces_q():
