@@ -14,20 +14,20 @@ def phone(*names: str) -> str:
 
 
 def js(*names: str) -> str:
-    return " ".join(f"tests/test_stage_js.py::test_{name}" for name in names)
+    return " ".join("tests/test_stage_{}.py::test_{}".format(*name.split("::")) for name in names)
 
 
 def py(*names: str) -> str:
     return " ".join("tests/test_{}.py::test_{}".format(*name.split("::")) for name in names)
 
 
-HUNDRED = js("a_hundred_moves_send_one_message_and_the_reply_releases_the_newest")
-LOST = js("a_lost_answer_frees_its_slot_and_is_said_in_words")
-SAMPLED = js("in_a_sampled_page_each_control_stands_where_its_picture_is")
-LIVE = js("a_training_says_what_it_would_do_and_its_timeline_counts_steps")
-DARK = js("marks_over_a_picture_look_the_same_in_the_dark")
-WAITS = js("a_slow_answer_is_waited_for_in_sight_and_a_fast_one_is_not")
-DIGITS = js("numbers_have_the_digits_that_a_hand_can_mean")
+HUNDRED = js("flow::a_hundred_moves_send_one_message_and_the_reply_releases_the_newest")
+LOST = js("flow::a_lost_answer_frees_its_slot_and_is_said_in_words")
+SAMPLED = js("pages::in_a_sampled_page_each_control_stands_where_its_picture_is")
+LIVE = js("hands::a_training_says_what_it_would_do_and_its_timeline_counts_steps")
+DARK = js("pictures::marks_over_a_picture_look_the_same_in_the_dark")
+WAITS = js("flow::a_slow_answer_is_waited_for_in_sight_and_a_fast_one_is_not")
+DIGITS = js("pictures::numbers_have_the_digits_that_a_hand_can_mean")
 STEPS = py("trainer::a_timeline_over_checkpoints_is_numbered_by_steps")
 
 MUTANTS = [
@@ -69,7 +69,7 @@ MUTANTS = [
         MARKS_JS,
         "sized(fitting(context, mark, at));",
         "",
-        js("numbers_of_a_table_do_not_run_into_each_other"),
+        js("pictures::numbers_of_a_table_do_not_run_into_each_other"),
     ),
     # Waiting, and numbers.
     Mutant("waits-unseen", FLOW, "setTimeout(busy, SLOW, true)", "setTimeout(busy, 20 * SLOW, true)", WAITS),
@@ -96,7 +96,7 @@ MUTANTS = [
         f"{HERE}/js/keep.js",
         "if (!stays) tell",
         "tell",
-        js("a_recording_says_so_until_it_is_stopped"),
+        js("home::a_recording_says_so_until_it_is_stopped"),
     ),
     # The screen.
     Mutant(
@@ -104,14 +104,14 @@ MUTANTS = [
         STAGE_JS,
         "const hidden = () => width > NARROW && bottom() > innerHeight - above;",
         "const hidden = () => false;",
-        js("pictures_controls_and_read_out_share_the_first_screen"),
+        js("looks::pictures_controls_and_read_out_share_the_first_screen"),
     ),
     Mutant(
         "phone-gives-each-picture-a-row",
         f"{HERE}/stage.css",
         "flex: 1 1 28%; max-width: 48%;",
         "",
-        js("on_a_phone_small_pictures_stand_beside_each_other"),
+        js("looks::on_a_phone_small_pictures_stand_beside_each_other"),
     ),
     Mutant(
         "picture-scrolls-away-on-a-phone",
@@ -153,21 +153,21 @@ MUTANTS = [
         STAGE_JS,
         "tall = LONG * innerHeight;",
         "",
-        js("pictures_that_would_get_tiny_keep_their_size"),
+        js("looks::pictures_that_would_get_tiny_keep_their_size"),
     ),
     Mutant(
         "pictures-shrink-under-the-hand",
         STAGE_JS,
         "measure() === measured || stage.held",
         "measure() === measured",
-        js("nothing_moves_under_a_hand_while_more_is_said"),
+        js("looks::nothing_moves_under_a_hand_while_more_is_said"),
     ),
     Mutant(
         "page-jumps-when-a-warning-comes",
         PAGE,
         'if (content.warns) figure.classList.add("warns");',
         "",
-        js("a_warning_stands_below_its_picture_in_a_place_that_was_kept"),
+        js("looks::a_warning_stands_below_its_picture_in_a_place_that_was_kept"),
     ),
     Mutant(
         "warning-over-the-static-picture",
@@ -184,14 +184,14 @@ MUTANTS = [
         FLOW,
         "slots = ms < FAST ? 2 : 1;",
         "slots = 2;",
-        js("two_in_flight_only_when_the_kernel_is_fast"),
+        js("flow::two_in_flight_only_when_the_kernel_is_fast"),
     ),
     Mutant(
         "late-answer-wins",
         FLOW,
         "if (n > shown) {",
         "if (n) {",
-        js("an_older_answer_does_not_replace_a_newer_picture"),
+        js("flow::an_older_answer_does_not_replace_a_newer_picture"),
     ),
     Mutant("no-time-out", FLOW, "setTimeout(() => expire(n), patience)", "0", LOST),
     Mutant(
@@ -203,127 +203,127 @@ MUTANTS = [
         FLOW,
         "Math.max(PATIENCE, 3 * ms)",
         "PATIENCE",
-        js("a_slow_answer_is_not_taken_for_a_lost_one_twice"),
+        js("flow::a_slow_answer_is_not_taken_for_a_lost_one_twice"),
     ),
-    Mutant("sends-unseen", FLOW, "!wanted || !visible ||", "!wanted ||", js("silent_while_not_visible")),
+    Mutant("sends-unseen", FLOW, "!wanted || !visible ||", "!wanted ||", js("flow::silent_while_not_visible")),
     Mutant(
         "every-move-goes-to-the-model",
         STAGE_JS,
         "settle = setTimeout(commit, SETTLED);",
         "commit();",
-        js("the_state_goes_to_the_kernels_model_when_the_hand_rests"),
+        js("flow::the_state_goes_to_the_kernels_model_when_the_hand_rests"),
     ),
     Mutant(
         "error-clears-the-picture",
         STAGE_JS,
         "    alarm.textContent = text;",
         "    alarm.textContent = text;\n    views.forEach((view) => (view.picture.width = 2));",
-        js("an_error_is_an_alert_and_the_picture_stays"),
+        js("flow::an_error_is_an_alert_and_the_picture_stays"),
     ),
     Mutant(
         "old-error-stays",
         STAGE_JS,
         "    alarm.hidden = true;\n    for",
         "    for",
-        js("an_error_is_an_alert_and_the_picture_stays"),
+        js("flow::an_error_is_an_alert_and_the_picture_stays"),
     ),
     Mutant(
         "listeners-stay-after-the-page-closed",
         STAGE_JS,
         'model.off("msg:custom", receive);',
         'model.off("msg", receive);',
-        js("closing_leaves_nothing_behind"),
+        js("flow::closing_leaves_nothing_behind"),
     ),
     Mutant(
         "shift-moves-no-farther",
         f"{HERE}/js/hand.js",
         "const times = event.shiftKey ? 10 : 1;",
         "const times = 1;",
-        js("keys_move_the_pad_and_are_told_to_a_screen_reader"),
+        js("hands::keys_move_the_pad_and_are_told_to_a_screen_reader"),
     ),
     Mutant(
         "red-and-blue-swapped",
         FRAMES_JS,
         "(data[j + 2] << 16) | (data[j + 1] << 8) | data[j];",
         "(data[j] << 16) | (data[j + 1] << 8) | data[j + 2];",
-        js("colormaps_and_colors_arrive_as_they_were"),
+        js("pictures::colormaps_and_colors_arrive_as_they_were"),
     ),
     Mutant(
         "y-axis-upside-down",
         MARKS_JS,
         "y: (v) => ((v - top) / (bottom - top)) * height,",
         "y: (v) => ((v - bottom) / (top - bottom)) * height,",
-        js("marks_lie_where_their_coordinates_say"),
+        js("pictures::marks_lie_where_their_coordinates_say"),
     ),
     Mutant(
         "second-standard-deviation-dragged-without-the-radius",
         PLANE,
         "bound(Math.hypot(px - x, py - y) / radius)",
         "bound(Math.hypot(px - x, py - y))",
-        js("handles_and_gaussians_are_dragged_in_data_coordinates"),
+        js("hands::handles_and_gaussians_are_dragged_in_data_coordinates"),
     ),
     Mutant(
         "timeline-skips-states-while-pictures-are-made",
         f"{HERE}/js/controls.js",
         "if (!stage.idle()) return;",
         "",
-        js("timeline_plays_every_state_scrubs_and_follows"),
+        js("hands::timeline_plays_every_state_scrubs_and_follows"),
     ),
     Mutant(
         "decoder-without-its-bias",
         f"{HERE}/js/nokernel.js",
         "let sum = bias[j];",
         "let sum = 0;",
-        js("decoder_runs_in_the_page_as_torch_runs_it"),
+        js("pages::decoder_runs_in_the_page_as_torch_runs_it"),
     ),
     Mutant(
         "sample-below-in-place-of-the-nearest",
         f"{HERE}/js/nokernel.js",
         "share < 0.5 ? below : above",
         "share < 1 ? below : above",
-        js("blended_samples_are_the_mean_of_the_neighbors"),
+        js("pages::blended_samples_are_the_mean_of_the_neighbors"),
     ),
     Mutant(
         "gif-codes-grow-one-too-early",
         f"{HERE}/js/gif.js",
         "if (next++ === 1 << size) size++;",
         "if (++next === 1 << size) size++;",
-        js("png_gif_link_and_code"),
+        js("home::png_gif_link_and_code"),
     ),
     Mutant(
         "link-of-another-stage-taken",
         f"{HERE}/js/keep.js",
         'parts.get("stage") !== stage.spec.name',
         "!parts",
-        js("a_link_restores_the_state_and_rubbish_is_left_out"),
+        js("home::a_link_restores_the_state_and_rubbish_is_left_out"),
     ),
     Mutant(
         "axis-label-over-the-numbers-in-the-page",
         f"{HERE}/js/page.js",
         "if (needed > view.room)",
         "if (needed < 0)",
-        js("numbers_and_label_of_an_axis_stand_apart"),
+        js("pictures::numbers_and_label_of_an_axis_stand_apart"),
     ),
     Mutant(
         "frames-of-a-gif-squeezed-to-one-height",
         f"{HERE}/js/gif.js",
         "height: Math.round((full.height * width) / full.width) });",
         "height: shots[0]?.height ?? Math.round((full.height * width) / full.width) });",
-        js("a_gif_keeps_its_shapes_when_words_need_more_lines"),
+        js("home::a_gif_keeps_its_shapes_when_words_need_more_lines"),
     ),
     Mutant(
         "link-with-an-unreadable-mask",
         f"{HERE}/js/keep.js",
         'if (kind === "brush" && fromBase64(value).length !== fromBase64(first).length) continue;',
         "",
-        js("a_link_that_no_control_understands_is_left_out"),
+        js("home::a_link_that_no_control_understands_is_left_out"),
     ),
     Mutant(
         "drawn-while-off-the-page",
         f"{HERE}/js/page.js",
         "if (!box.isConnected) return;",
         "",
-        js("a_cell_that_is_taken_off_the_page_and_put_back_goes_on"),
+        js("flow::a_cell_that_is_taken_off_the_page_and_put_back_goes_on"),
     ),
     # The kernel.
     Mutant(
