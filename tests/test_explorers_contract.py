@@ -12,7 +12,7 @@ from walk_explorers import alike, ends, far, moved, shown, stage_of
 from gdm_core import explorers
 from gdm_core.explorers import EXPLORERS, found
 
-pytestmark = pytest.mark.xdist_group("explorers that train")
+pytestmark = [pytest.mark.xdist_group("explorers that train"), pytest.mark.slow]
 every = pytest.mark.parametrize("name", EXPLORERS)
 
 

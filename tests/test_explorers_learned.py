@@ -7,7 +7,7 @@ from walk_explorers import stage_of
 
 from gdm_core.explorers import ch05_traversal as traverse
 
-pytestmark = pytest.mark.xdist_group("explorers that train")
+pytestmark = [pytest.mark.xdist_group("explorers that train"), pytest.mark.slow]
 
 
 def test_trained_the_classes_share_a_style_better_than_averages_do():

@@ -15,6 +15,8 @@ from gdm_core.models.ppca import PPCA
 from gdm_core.models.vae import VAE
 from gdm_core.models.vqvae import VQVAE
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)
 
 

@@ -15,6 +15,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needed signals as on Linux and macOS")
 def test_tests_of_ctrl_c_need_no_terminal():
     names = ("a_second_ctrl_c_does_not_wait_and_takes_the_step_back", "a_real_ctrl_c_on_a_real_process")
