@@ -9,11 +9,17 @@ Intel processor with AVX-512 and AMX last digits changed under
     OPENBLAS_CORETYPE       numpy's matrix products and solutions
     two threads             means, distances, solutions, decompositions
 
-A kernel that the processor does not have ends the process: only less than what is there may be played.
+A kernel that the processor does not have ends the process: only less than what is there may be played.  What a chapter
+claims there, with another seed, say:
+
+    python tests/machines.py "no AVX" gdm run 03 --seed 1
 """
 
 import hashlib
+import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,3 +56,8 @@ def turns(sources: Iterable[Path]) -> list[str]:
     texts = [path.read_bytes() for path in sources]
     names, first = playable(), int(hashlib.sha256(b"".join(texts)).hexdigest(), 16)
     return [names[(first + i) % len(names)] for i in range(len(texts))]
+
+
+if __name__ == "__main__":
+    name, *command = sys.argv[1:]
+    sys.exit(subprocess.call(command, env={**os.environ, **MACHINES[name]}))

@@ -125,9 +125,12 @@ esac
 
 @pytest.fixture
 def clone(tmp_path):
-    """A fresh clone with a Python that only notes; `make(...)` gives the finished process and the notes."""
+    """A fresh clone, in a folder with a space in its name, with a Python that only notes; `make(...)` gives the
+    finished process and the notes."""
+    home = tmp_path / "the course"
+    home.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, home)
     tool = tmp_path / "tools" / "python3"
     tool.parent.mkdir()
     tool.write_text(PYTHON)
@@ -139,10 +142,10 @@ def clone(tmp_path):
         inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "VENV", "PYTHON")}
         environment = {**inherited, "LOG": str(log), "PYTHON": str(tool), **more}
         command = ["make", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
         return done, [line for line in log.read_text().splitlines() if "import sys" not in line]
 
-    return make, tmp_path
+    return make, home
 
 
 INSTALL = "-m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[test]"
