@@ -92,7 +92,7 @@ def test_error_fails(results):
 @pytest.mark.slow
 def test_dead_kernel_is_noticed_at_once(results):
     assert "the kernel died in this cell" in results["dies", 0] and results["dies", 1]
-    assert results["seconds"] < replay.CELL_SECONDS / 4
+    assert results["seconds"] < 300
 
 
 def test_pictures_are_compared_by_their_presence():

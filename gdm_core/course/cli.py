@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -198,6 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gdm: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # that the kernel has ended is no news
         print("\ngdm: stopped; what was finished is whole, the rest was not written.", file=sys.stderr)
         return 130
 

@@ -397,7 +397,7 @@ claim("basis pictures that keep 99% of it", int((share < 0.99).sum()) + 1, above
 # %%
 from gdm_core import explorers
 
-explorers.scenes()
+explorers.scenes(device=DEVICE)
 
 # %% [markdown]
 # Then the linear model of real digits. Drag $z$ and watch the decoded picture; choose a digit and see its posterior, an
@@ -405,7 +405,7 @@ explorers.scenes()
 # latents? Does the ellipse of a 1 differ in shape from that of an 8?
 
 # %%
-explorers.ppca(seed=SEED)
+explorers.ppca(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 2.9 What to keep, and what is not settled

@@ -538,7 +538,7 @@ claim("a new three costs more than a training three by", grid.log_px.mean() - ce
 # %%
 from gdm_core import explorers
 
-explorers.posterior()
+explorers.posterior(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 3.10 What to keep, and what is not settled

@@ -330,7 +330,7 @@ claim("what the leaning model loses in log p(x) on these pictures", (diagonal.lo
 # %%
 from gdm_core import explorers
 
-explorers.posterior()
+explorers.posterior(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 4.4 All digits, in nats
@@ -922,7 +922,7 @@ for name, values in surprise.items():
 # </details>
 
 # %%
-explorers.latent_pad()
+explorers.latent_pad("strokes" if DATASET == "digits" else DATASET, seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 4.14 What to keep, and what is not settled

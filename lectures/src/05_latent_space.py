@@ -304,7 +304,7 @@ claim("ink beyond the class's usual: given against the nine others", agreement(h
 # %%
 from gdm_core import explorers
 
-explorers.style_board()
+explorers.style_board(DATASET, seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 5.4 Between two pictures
@@ -520,7 +520,7 @@ for attribute, e in table.items():
 # of a real example, and warns when it has left the crowd. *Try to find* a sum that ends in nonsense.
 
 # %%
-explorers.arithmetic()
+explorers.arithmetic(DATASET, seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 5.6 Two latents, the class held
@@ -745,7 +745,7 @@ claim("circles", circle["known"][2:].mean(), below=known[1][2:].mean().item(), d
 # </details>
 
 # %%
-explorers.traversal()
+explorers.traversal(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 5.8 Editing one attribute when two go together

@@ -6,6 +6,7 @@ COURSE = "gdm_core/course"
 CLAIMS, READOUTS, NOTEBOOKS, LINT = (f"{COURSE}/{name}.py" for name in ("claims", "readouts", "notebooks", "lint"))
 KERNELS, REPLAY, RUNNER, DOCTOR = (f"{COURSE}/{name}.py" for name in ("kernels", "replay", "runner", "doctor"))
 CHAPTERS, CLI, ENVIRONMENT, START = (f"{COURSE}/{name}.py" for name in ("chapters", "cli", "environment", "start"))
+FILES = "gdm_core/files.py"
 PLANT = "tests/mutants/plant.py"
 
 
@@ -182,6 +183,14 @@ MUTANTS = [
            f"{COURSES}build_and_lint_say_what_happened"),
     Mutant("our-faults-hidden", CLI, "            raise  # a fault of ours", "            pass  # a fault of ours",
            f"{COURSES}faults_of_ours_are_not_hidden"),
+    Mutant("characters-of-one-terminal", CLI, 'reconfigure(errors="replace")', 'reconfigure(errors="strict")',
+           f"{COURSES}a_terminal_without_our_characters_shows_others"),
+    Mutant("home-that-nobody-may-write", FILES, 'os.environ["HOME"] = str(other)', "pass",
+           "tests/test_files.py::test_a_home_that_cannot_be_written_is_stood_in_for"),
+    Mutant("home-kept-in-vain", FILES, "and os.access(home, os.W_OK)", "",
+           "tests/test_files.py::test_a_home_that_cannot_be_written_is_stood_in_for"),
+    Mutant("home-behind-a-link", FILES, "or not stat.S_ISDIR(about.st_mode)", "",
+           "tests/test_files.py::test_nobody_elses_folder_becomes_the_home"),
     Mutant("frames-wait", CLI, "nodelay.NoDelayConnection", "nodelay.Connection",
            f"{COURSES}lab_opens_the_start_page"),
     Mutant("missing-package-overlooked", DOCTOR, "missing.append(need.name)", "pass",
