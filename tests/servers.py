@@ -20,8 +20,8 @@ SERVE = """
 import sys
 from pathlib import Path
 from gdm_core.course.studio import serve
-pages, home, ahead, host, base = sys.argv[1:]
-sys.exit(serve(Path(pages), Path(home), port=0, ahead=int(ahead), host=host, base=base))
+pages, home, ahead, host, base, most = sys.argv[1:]
+sys.exit(serve(Path(pages), Path(home), port=0, ahead=int(ahead), host=host, base=base, most=int(most)))
 """
 
 
@@ -112,9 +112,9 @@ def close(server: Server) -> float:
     return took
 
 
-def studio(pages: Path, home: Path, ahead: int = 0, host: str = "localhost", base: str = "/"):
+def studio(pages: Path, home: Path, ahead: int = 0, host: str = "localhost", base: str = "/", most: int = 30):
     """The studio for a folder of notebooks."""
-    command = [sys.executable, "-c", SERVE, str(pages), str(home), str(ahead), host, base]
+    command = [sys.executable, "-c", SERVE, str(pages), str(home), str(ahead), host, base, str(most)]
     return running(command, r"The studio: (http\S+)", home)
 
 

@@ -8,8 +8,10 @@ import re
 import signal
 import socket
 import struct
+import sys
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -21,7 +23,7 @@ from servers import until
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
-from gdm_core.course import studio
+from gdm_core.course import cli, memory, studio
 from gdm_core.course.studio import lab, pages
 from gdm_core.explorers import EXPLORERS
 
@@ -120,6 +122,55 @@ def test_what_cannot_be_listened_on_is_said_in_words(host, port, words):
         studio.listening(host, port)
 
 
+@pytest.mark.parametrize("token", ["", "  "])
+def test_beyond_localhost_the_studio_has_a_token(home, monkeypatch, token):
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(studio, "listening", lambda *_: pytest.fail("it would have been served"))
+    for host in ("0.0.0.0", "", "192.0.2.1"):
+        with pytest.raises(
+            ValueError, match=f"needed a token .*{re.escape(host)}.*runs code here, .* try leaving --token"
+        ):
+            studio.main("--host", host, "--token", token, "--no-browser")
+
+
+def test_pages_are_as_many_as_the_memory_holds(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path)
+    mb = 2**20
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=7000 * mb))
+    assert studio.room() == 20
+    (tmp_path / "memory.stat").write_text(f"file {9000 * mb}\nanon {500 * mb}\nanon_thp 0\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert studio.room() == 20
+    (tmp_path / "memory.max").write_text(f"{4000 * mb}\n")  # of which the container uses 500
+    assert studio.room() == 8
+    (tmp_path / "memory.max").write_text(f"{900 * mb}\n")
+    assert studio.room() == 1
+    for name in ("pages", "ahead"):
+        with pytest.raises(ValueError, match=f"needed an integer --{name}.*; try"):
+            studio.main(f"--{name}", "-1")
+
+
+def test_a_device_is_checked_before_anything_starts_and_told_to_the_kernels(home, monkeypatch):
+    monkeypatch.chdir(home)
+    for name in ("GDM_DEVICE", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):
+        monkeypatch.setenv(name, "nothing yet")  # put back at the end
+    became = []
+    monkeypatch.setattr(cli, "_become", lambda command: became.append(command) or 0)
+    monkeypatch.setattr(studio, "serve", lambda *_, **options: became.append(options) or 0)
+    for open_it in (cli.app, cli.lab):
+        with pytest.raises(ValueError, match="needed a device.*, got 'tpu:3'; try "):
+            open_it(["--device", "tpu:3"])
+        assert not became and os.environ["GDM_DEVICE"] == "nothing yet"
+        assert open_it(["--no-browser"]) == 0 and os.environ["GDM_DEVICE"] == "nothing yet"
+        assert open_it(["--device=cpu", "--no-browser"]) == 0 and os.environ.pop("GDM_DEVICE") == "cpu"
+        monkeypatch.setenv("GDM_DEVICE", "nothing yet")
+        told = became.pop()
+        became.clear()
+    assert told[-1] == "--no-browser" and not any(
+        word.startswith("--device") for word in told
+    )  # JupyterLab has no such option
+
+
 def test_jupyterlab_is_given_the_extension_and_the_template(home, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", "/elsewhere")
     given = lab.options(home)
@@ -216,6 +267,40 @@ def test_what_the_studio_does_not_show(server):
     request = urllib.request.Request(server.url + "studio/", headers={"Host": "evil.example:80"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request)  # a name that was made to point here
+
+
+def test_a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes(tmp_path):
+    tiny_course.make(tmp_path, _01_first=TITLED)
+    for name in ("level", "other"):
+        servers.notebook(tmp_path / "pages" / f"{name}.ipynb", PICTURE)
+    with servers.studio(tmp_path / "pages", tmp_path, ahead=1, most=2) as running:
+        until(lambda: len(running.kernels()) == 2, what="a kernel ahead for both pages")
+        visitor, kernels = Visitor(running.url), []
+        for _ in range(2):  # the second one gets the place of the kernel that waits for the other page
+            page = visitor.get("voila/render/level.ipynb")
+            kernels.append(json.loads(re.search(r'<script id="line"[^>]*>(.*?)</script>', page)[1])["kernel"])
+            until(lambda: len(running.kernels()) == 2, 20, "one kernel less")
+        with pytest.raises(urllib.error.HTTPError, match="503: The studio is full") as refused:
+            visitor.get("voila/render/other.ipynb")
+        words = refused.value.read().decode()
+        assert "2 pages are open, and each holds about 300 MB" in words and 'http-equiv="refresh"' in words
+        token = next(c.value for c in visitor.jar if c.name == "_xsrf")
+        visitor.get(f"voila/api/shutdown/{kernels[0]}", data=f"_xsrf={token}".encode())
+        assert "Starting a kernel" in visitor.get("voila/render/other.ipynb")
+        assert "Traceback" not in running.said() and len(running.kernels()) == 2
+
+
+def test_the_command_lets_nobody_in_from_elsewhere_without_the_token(tmp_path):
+    tiny_course.make(tmp_path, _01_first=TITLED)
+    command = [sys.executable, "-m", "gdm_core.course.cli", "app", "--host", "0.0.0.0", "--port", "0", "--ahead", "0"]
+    with servers.running([*command, "--no-browser"], r"The studio: (http\S+)", tmp_path) as running:
+        assert re.search(r"\?token=\w{20,}$", running.url)
+        stranger = Visitor(re.sub(r"\?.*", "", running.url))
+        for path in ("", "studio/", "voila/render/mixtures.ipynb"):
+            assert "asks for its token" in stranger.get(path), path
+        assert not running.kernels()
+        assert len(EXPLORERS) == Visitor(running.url).get().count("<h3>")
+        assert re.search(r"Room for \d+ pages? at once", running.said())
 
 
 def test_ctrl_c_ends_it_with_all_kernels_and_nohup_keeps_it(tmp_path, monkeypatch):

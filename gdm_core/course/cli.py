@@ -14,10 +14,17 @@ from gdm_core.validate import bad, choice
 
 
 def lab(arguments: list[str]) -> int:
-    """Open JupyterLab on the start page; what follows is passed on to it (such as --no-browser --port 9999)."""
+    """Open JupyterLab on the start page; --device says where explorers compute, the rest is passed on to it."""
     from gdm_core.course import chapters, start
     from gdm_core.course.studio import lab as studio
 
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)  # what it does not know is JupyterLab's
+    parser.add_argument("--device")
+    chosen, arguments = parser.parse_known_args(arguments)
+    if chosen.device:
+        from gdm_core.course import runner
+
+        runner.explorers_on(chosen.device)
     home = chapters.root()
     if not (home / "lectures" / start.NAME).is_file():
         start.write_page(home)

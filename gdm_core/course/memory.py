@@ -1,10 +1,13 @@
-"""How much memory a process took at its peak, even if it is dead by the time one asks."""
+"""How much memory a process took at its peak, even if it is dead by the time one asks; and how much is left."""
 
+import contextlib
 import re
 import threading
 from pathlib import Path
 
 import psutil
+
+CONTAINER = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
 
 
 class Watch:
@@ -44,6 +47,15 @@ class Watch:
             except psutil.Error:  # it ended, or a child did between two calls
                 if not process.is_running():
                     return
+
+
+def free() -> float:
+    """MB that may still be taken: of the machine, or of the container that we are in."""
+    room = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError, TypeError):  # no such file, or "max": no limit
+        used = re.search(r"^anon (\d+)", (CONTAINER / "memory.stat").read_text(), re.MULTILINE)
+        room = min(room, int((CONTAINER / "memory.max").read_text()) - int(used[1]))
+    return room / 2**20
 
 
 def _high_water(pid: int) -> float:

@@ -128,6 +128,13 @@ def device(name: str) -> str:
     return name
 
 
+def explorers_on(name: str | None) -> None:
+    """Explorers compute there, in all kernels that this process starts; None leaves it to the environment."""
+    if name is not None:
+        device(name)
+        os.environ["GDM_DEVICE"] = name
+
+
 def describe(row: Row) -> str:
     """One chapter's outcome on a line or two."""
     gpu = f", {row.gpu:.0f} MB on the card" if row.gpu else ""

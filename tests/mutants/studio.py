@@ -5,6 +5,7 @@ from mutants.plant import Mutant
 HERE = "gdm_core/course/export"
 LATEX, COMMANDS, PAGE = f"{HERE}/latex.py", f"{HERE}/commands.py", f"{HERE}/page.py"
 PAGES, STUDIO = "gdm_core/course/studio/pages.py", "gdm_core/course/studio/__init__.py"
+SERVER = "gdm_core/course/studio/server.py"
 
 
 def exported(*names: str) -> str:
@@ -134,5 +135,61 @@ MUTANTS = [
         "            if port is not None:\n                why",
         "            if False:\n                why",
         studio("a_taken_port_is_said_and_the_next_one_used"),
+    ),
+    Mutant(
+        "no-token-beyond-localhost",
+        SERVER,
+        "token is None and ip not in LOCAL",
+        "False",
+        studio("the_command_lets_nobody_in_from_elsewhere_without_the_token"),
+    ),
+    Mutant(
+        "command-without-a-token",
+        STUDIO,
+        "        token=chosen.token,\n",
+        '        token=chosen.token or "",\n',
+        studio("the_command_lets_nobody_in_from_elsewhere_without_the_token"),
+    ),
+    Mutant(
+        "everywhere-counts-as-here",
+        STUDIO,
+        'LOCAL = ("localhost",',
+        'LOCAL = ("0.0.0.0", "localhost",',
+        studio("beyond_localhost_the_studio_has_a_token"),
+    ),
+    Mutant(
+        "empty-token-accepted",
+        STUDIO,
+        "if token is not None and not token.strip() and host not in LOCAL:",
+        "if False:",
+        studio("beyond_localhost_the_studio_has_a_token"),
+    ),
+    Mutant(
+        "one-page-too-many",
+        SERVER,
+        "if self.room() > 0:",
+        "if self.room() > -1:",
+        studio("a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes"),
+    ),
+    Mutant(
+        "kernels-ahead-keep-visitors-out",
+        SERVER,
+        "if not (ahead := self.ahead()):",
+        "if ahead := self.ahead():",
+        studio("a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes"),
+    ),
+    Mutant(
+        "memory-of-the-host-for-a-container",
+        "gdm_core/course/memory.py",
+        "room = min(room, int(",
+        "room = max(room, int(",
+        studio("pages_are_as_many_as_the_memory_holds"),
+    ),
+    Mutant(
+        "device-not-told-to-kernels",
+        "gdm_core/course/runner.py",
+        '        os.environ["GDM_DEVICE"] = name\n',
+        "",
+        studio("a_device_is_checked_before_anything_starts_and_told_to_the_kernels"),
     ),
 ]

@@ -2,6 +2,9 @@
 
 gdm app                         on this machine, at the next free port from 8866 on
 gdm app --host 0.0.0.0          for everyone in the room who has the link with its token
+
+Each open page has a kernel of its own, of which 230 to 350 MB are shared with none (measured, by explorer); `--pages`
+says how many there may be.
 """
 
 import argparse
@@ -16,15 +19,19 @@ from pathlib import Path
 from gdm_core.validate import bad, integer
 
 PORT, TRIES = 8866, 50
+LOCAL = ("localhost", "127.0.0.1", "::1")
+PAGE_MB = 300  # what a page holds of its own, about
+REST_MB = 1000  # what is left to the server and to the rest of the machine
 
 
 def main(*arguments: str) -> int:
     """Open the studio; the arguments of `gdm app`.
 
     Raises:
-        ValueError: the port that was asked for is taken or not allowed, the host is not of this machine.
+        ValueError: the port that was asked for is taken or not allowed, the host is not of this machine, no token for
+            visitors from others, a device that torch cannot use here.
     """
-    from gdm_core.course import chapters
+    from gdm_core.course import chapters, runner
     from gdm_core.course.studio import pages
 
     parser = argparse.ArgumentParser(prog="gdm app", description="Open the studio: one live page an explorer.")
@@ -32,9 +39,16 @@ def main(*arguments: str) -> int:
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines in, with a token")
     parser.add_argument("--token", help="what visitors must bring; made up beyond localhost unless given")
     parser.add_argument("--base-url", default="/", help="path under which a proxy shows the studio")
-    parser.add_argument("--ahead", type=int, default=1, help="kernels ready for each page, 150 MB each; 0 saves memory")
+    parser.add_argument(
+        "--pages", type=int, help=f"open at once, {PAGE_MB} MB each; by default as many as fit into the free memory"
+    )
+    parser.add_argument(
+        "--ahead", type=int, default=1, help="kernels ready for each page, where --pages leaves room; 0 saves memory"
+    )
+    parser.add_argument("--device", help="where the explorers compute: cpu, cuda, cuda:1, mps, or auto")
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
     chosen = parser.parse_args(arguments)
+    runner.explorers_on(chosen.device)
     home = chapters.root()
     return serve(
         pages.write_pages(home),
@@ -44,6 +58,7 @@ def main(*arguments: str) -> int:
         token=chosen.token,
         base="/" + f"{chosen.base_url.strip('/')}/".lstrip("/"),
         ahead=chosen.ahead,
+        most=chosen.pages,
         browser=not chosen.no_browser,
     )
 
@@ -57,9 +72,18 @@ def serve(
     token: str | None = None,
     base: str = "/",
     ahead: int = 1,
+    most: int | None = None,
     browser: bool = False,
 ) -> int:
     """Serve a folder of notebooks until Ctrl-C; returns the exit code."""
+    if token is not None and not token.strip() and host not in LOCAL:
+        raise bad(
+            f"a token for visitors from other machines (--host {host}): whoever opens a page runs code here",
+            f"--token {token!r}",
+            "leaving --token out: one is made up, and the link that is printed holds it",
+        )
+    integer("--ahead", ahead, 0)
+    most = integer("--pages", most, 1) if most is not None else room()
     sockets = listening(host, port)
     from gdm_core.course.studio.pages import SHARE
 
@@ -74,14 +98,21 @@ def serve(
             if host in EVERYWHERE:
                 for other in addresses():
                     print(f"for others: {self.address.replace('localhost', other, 1)}", flush=True)
-            print("Ctrl-C ends it.", flush=True)
+            print(f"Room for {most} page{'s' * (most != 1)} at once (--pages). Ctrl-C ends it.", flush=True)
             if browser:
                 self.ioloop.run_in_executor(None, webbrowser.open, self.address)
 
     with contextlib.suppress(KeyboardInterrupt):
-        Announced().setup(sockets, pages_at, home, ip=host, base=base, token=token, ahead=ahead).start()
+        Announced().setup(sockets, pages_at, home, ip=host, base=base, token=token, ahead=ahead, most=most).start()
     print("\nThe studio is closed.", flush=True)
     return 0
+
+
+def room() -> int:
+    """How many pages the free memory of this machine has room for, at least one."""
+    from gdm_core.course.memory import free
+
+    return max(1, int((free() - REST_MB) // PAGE_MB))
 
 
 def listening(host: str, port: int | None) -> list[socket.socket]:

@@ -20,12 +20,13 @@ from tornado import web
 from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.utils import ENV_VARIABLE
 
 from gdm_core.course import chapters
 from gdm_core.course.nodelay import NoDelayConnection
-from gdm_core.course.studio import pages
+from gdm_core.course.studio import LOCAL, PAGE_MB, pages
 
-LOCAL, EVERYWHERE = ("localhost", "127.0.0.1", "::1"), ("", "0.0.0.0", "::", "*")
+EVERYWHERE = ("", "0.0.0.0", "::", "*")
 IDLE, LOOK = 300, 30  # seconds after which a kernel without a page ends; seconds between two looks for such
 OWN = "'self' 'unsafe-inline' data: blob:"
 
@@ -103,18 +104,57 @@ def handlers(base: str, home: Path, render: str) -> list[tuple]:
 
 
 class Kernels(AsyncMappingKernelManager):
-    """What kernels print besides their pages goes to a file, not into the terminal of the studio."""
+    """At most `pages` kernels, those that stand ready ahead included; who opens a page goes before these.
 
+    What kernels print besides their pages goes to a file, not into the terminal of the studio.
+    """
+
+    pages: int | None = None
     log_to: Path | None = None
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._one_at_a_time = asyncio.Lock()
+
     async def _async_start_kernel(self, **kwargs):
-        if self.log_to is None:
-            return await super()._async_start_kernel(**kwargs)
-        self.log_to.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.log_to, "ab") as log:
-            return await super()._async_start_kernel(**kwargs, stdout=log, stderr=log)
+        async with self._one_at_a_time:  # else two pages would take the last place
+            if kwargs["env"].get(ENV_VARIABLE.VOILA_PREHEAT) != "True":
+                await self._make_room()
+            self.log_to.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.log_to, "ab") as log:
+                return await super()._async_start_kernel(**kwargs, stdout=log, stderr=log)
 
     start_kernel = _async_start_kernel
+
+    def ahead(self) -> list[tuple[list, asyncio.Task]]:
+        """Kernels that no page has yet, some still to be started, and in which of Voila's pools each one is."""
+        return [(pool, task) for pool in getattr(self, "_pools", {}).values() for task in pool]
+
+    def room(self) -> int:
+        """How many more kernels may be started."""
+        return self.pages - len(self) - sum(not task.done() for _, task in self.ahead())
+
+    async def _make_room(self) -> None:
+        """For one more page: end a kernel that nobody waits for.
+
+        Raises:
+            HTTPError: every kernel has its page.
+        """
+        if self.room() > 0:
+            return
+        if not (ahead := self.ahead()):
+            n = "page is" if self.pages == 1 else "pages are"
+            raise web.HTTPError(
+                503,
+                f"{self.pages} {n} open, and each holds about {PAGE_MB} MB of the machine that runs the studio. Close "
+                "one that you do not need: this page opens by itself when there is room. Who started the studio can "
+                "allow more with --pages.",
+                reason="The studio is full",
+            )
+        pool, task = next((one for one in ahead if not one[1].done()), ahead[0])
+        pool.remove(task)
+        if not task.cancel():  # it is there already; and while we hold the lock none is just being started
+            await self.shutdown_kernel(task.result()["kernel_id"], now=True)
 
 
 class Studio(Voila):
@@ -127,7 +167,7 @@ class Studio(Voila):
     config_file_paths = []  # of this user's Voila: the studio is the same everywhere
 
     def setup(
-        self, sockets: list, pages_at: Path, home: Path, *, ip: str, base: str, token: str | None, ahead: int
+        self, sockets: list, pages_at: Path, home: Path, *, ip: str, base: str, token: str | None, ahead: int, most: int
     ) -> "Studio":
         """All that Voila would read from its command line and its files.
 
@@ -139,13 +179,14 @@ class Studio(Voila):
             base: address of the server's root, such as "/".
             token: what a visitor must bring; made up beyond localhost when it is None.
             ahead: kernels that stand ready for each page.
+            most: kernels at once, those included.
         """
         self.sockets, self.home, self.ahead = sockets, home, ahead
         self.root_dir, self.ip, self.port, self.base_url = str(pages_at), ip, sockets[0].getsockname()[1], base
         self.log_level, self.open_browser = logging.ERROR, False
         self.token, self.auto_token = token, token is None and ip not in LOCAL
         self.kernel_websocket_connection_class = NoDelayConnection
-        Kernels.log_to = pages.folder(home) / "kernels.log"
+        Kernels.pages, Kernels.log_to = most, pages.folder(home) / "kernels.log"
         Kernels.log_to.unlink(missing_ok=True)
         own = {
             "multi_kernel_manager_class": Kernels,
@@ -193,19 +234,35 @@ class Studio(Voila):
         return settings
 
     async def heat(self) -> None:
-        """Have `ahead` kernels stand ready for each page, and keep the pictures that they draw for the start page."""
+        """Have `ahead` kernels stand ready for each page where there is room, again whenever pages were closed; keep
+        the pictures that they draw for the start page."""
         manager = self.kernel_manager
         order = {f"{name}.ipynb": i for i, name in enumerate(pages.explorers())}
         names = [path.name for path in Path(self.root_dir).glob("*.ipynb")]
-        for name in sorted(names, key=lambda name: (order.get(name, len(order)), name)):
-            manager.kernel_pools_config = {**manager.kernel_pools_config, name: {"pool_size": self.ahead}}
-            manager.fill_if_needed(delay=0, notebook_name=name)
-            for kernel in list(manager._pools[name]):
-                try:
-                    rendered, _ = await (await kernel)["task"]
-                    pages.keep_picture(Path(name).stem, "".join(rendered), self.home)
-                except Exception:  # the page itself shows what is wrong with it
-                    self.log.debug("heating %s", name, exc_info=True)
+        names.sort(key=lambda name: (order.get(name, len(order)), name))
+        fill, known = manager.fill_if_needed, set()
+
+        def fill_where_there_is_room(**options) -> None:  # Voila calls it when a page takes a kernel
+            if manager.room() >= self.ahead:
+                fill(**options)
+
+        manager.fill_if_needed = fill_where_there_is_room
+        manager.kernel_pools_config = {name: {"pool_size": self.ahead} for name in names}
+        while True:
+            for name in names:
+                manager.fill_if_needed(delay=0, notebook_name=name)
+                for kernel in [task for task in manager._pools.get(name, ()) if task not in known]:
+                    known.add(kernel)
+                    await asyncio.wait([kernel])
+                    if kernel.cancelled():  # its place was needed
+                        continue
+                    try:
+                        rendered, _ = await (await kernel)["task"]
+                        pages.keep_picture(Path(name).stem, "".join(rendered), self.home)
+                    except Exception:  # the page itself shows what is wrong with it
+                        self.log.debug("heating %s", name, exc_info=True)
+            known &= {task for _, task in manager.ahead()}
+            await asyncio.sleep(LOOK)
 
     def listen(self) -> None:
         tornado.httpserver.HTTPServer(self.app).add_sockets(self.sockets)
