@@ -1,5 +1,6 @@
 """The studio without a browser: its pages, its port, its token, and a kernel spoken to as a page does."""
 
+import asyncio
 import html
 import http.cookiejar
 import json
@@ -8,7 +9,6 @@ import re
 import signal
 import socket
 import struct
-import sys
 import urllib.error
 import urllib.request
 from types import SimpleNamespace
@@ -24,7 +24,8 @@ from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
 from gdm_core.course import cli, memory, studio
-from gdm_core.course.studio import lab, pages
+from gdm_core.course.studio import lab, limits, pages
+from gdm_core.course.studio import server as serving
 from gdm_core.explorers import EXPLORERS
 
 PICTURE = """\
@@ -133,18 +134,82 @@ def test_beyond_localhost_the_studio_has_a_token(home, monkeypatch, token):
             studio.main("--host", host, "--token", token, "--no-browser")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "localhost"])
+def test_a_token_is_made_up_for_all_but_this_machine(home, monkeypatch, host):
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("JUPYTER_PATH", str(pages.SHARE))
+    asked = {}
+    monkeypatch.setattr(studio, "serve", lambda *_, **options: asked.update(options) or 0)
+    assert studio.main("--host", host) == 0
+    sockets = studio.listening("localhost", 0)
+    options = {"base": "/", "token": asked["token"], "ahead": 0, "most": 1}
+    monkeypatch.setattr(serving.Studio, "initialize", lambda *_: None)  # it takes over signals
+    running = serving.Studio().setup(sockets, pages.folder(home), home, ip=host, **options)
+    [one.close() for one in sockets]
+    assert running.token is None and running.auto_token == (host != "localhost")
+
+
+class Counted(serving.Kernels):
+    """Kernels without processes, in pools as Voila has them."""
+
+    def __init__(self, pages, log_to):
+        super().__init__()
+        self.pages, self.log_to, self.alive, self._pools = pages, log_to, [], {"a": [], "b": []}
+
+    def __len__(self):
+        return len(self.alive)
+
+    async def shutdown_kernel(self, kernel_id, now):
+        self.alive.remove(kernel_id)
+
+    async def heat(self, pool, name, delay=0.0):
+        """What Voila does ahead of a page, after a while."""
+
+        async def start():
+            await asyncio.sleep(delay)
+            return {"kernel_id": await self.start_kernel(name=name, env={"VOILA_PREHEAT": "True"})}
+
+        self._pools[pool].append(asyncio.create_task(start()))
+        await asyncio.sleep(0.01)
+
+
+def test_who_opens_a_page_goes_before_kernels_ahead_and_never_exceeds_the_pages(monkeypatch, tmp_path):
+    async def start(self, *, name, **_):
+        await asyncio.sleep(0)
+        self.alive.append(name)
+        return name
+
+    monkeypatch.setattr(serving.AsyncMappingKernelManager, "_async_start_kernel", start)
+    opened = lambda kernels, name: kernels.start_kernel(name=name, env={"VOILA_PREHEAT": "False"})
+
+    async def play():
+        kernels = Counted(3, tmp_path / "log")
+        await kernels.heat("a", "ready")
+        await kernels.heat("b", "later", delay=60)
+        assert kernels.alive == ["ready"] and kernels.room() == 1  # the one that will start has its place too
+        await opened(kernels, "page 1")
+        assert kernels.alive == ["ready", "page 1"] and kernels.room() == 0
+        await opened(kernels, "page 2")
+        assert kernels.alive == ["ready", "page 1", "page 2"] and not kernels._pools["b"]  # it need not start
+        both = await asyncio.gather(opened(kernels, "page 3"), opened(kernels, "page 4"), return_exceptions=True)
+        assert kernels.alive == ["page 1", "page 2", "page 3"] and not kernels._pools["a"]
+        assert both[0] == "page 3" and both[1].status_code == 503 and "3 pages are open" in both[1].log_message
+
+    asyncio.run(play())
+
+
 def test_pages_are_as_many_as_the_memory_holds(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CONTAINER", tmp_path)
     mb = 2**20
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=7000 * mb))
-    assert studio.room() == 20
+    assert limits.room() == 20
     (tmp_path / "memory.stat").write_text(f"file {9000 * mb}\nanon {500 * mb}\nanon_thp 0\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert studio.room() == 20
+    assert limits.room() == 20
     (tmp_path / "memory.max").write_text(f"{4000 * mb}\n")  # of which the container uses 500
-    assert studio.room() == 8
+    assert limits.room() == 8
     (tmp_path / "memory.max").write_text(f"{900 * mb}\n")
-    assert studio.room() == 1
+    assert limits.room() == 1
     for name in ("pages", "ahead"):
         with pytest.raises(ValueError, match=f"needed an integer --{name}.*; try"):
             studio.main(f"--{name}", "-1")
@@ -271,36 +336,19 @@ def test_what_the_studio_does_not_show(server):
 
 def test_a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes(tmp_path):
     tiny_course.make(tmp_path, _01_first=TITLED)
-    for name in ("level", "other"):
-        servers.notebook(tmp_path / "pages" / f"{name}.ipynb", PICTURE)
-    with servers.studio(tmp_path / "pages", tmp_path, ahead=1, most=2) as running:
-        until(lambda: len(running.kernels()) == 2, what="a kernel ahead for both pages")
-        visitor, kernels = Visitor(running.url), []
-        for _ in range(2):  # the second one gets the place of the kernel that waits for the other page
-            page = visitor.get("voila/render/level.ipynb")
-            kernels.append(json.loads(re.search(r'<script id="line"[^>]*>(.*?)</script>', page)[1])["kernel"])
-            until(lambda: len(running.kernels()) == 2, 20, "one kernel less")
+    servers.notebook(tmp_path / "pages" / "level.ipynb", PICTURE)
+    with servers.studio(tmp_path / "pages", tmp_path, most=1) as running:
+        visitor = Visitor(running.url)
+        page = visitor.get("voila/render/level.ipynb")
+        kernel = json.loads(re.search(r'<script id="line"[^>]*>(.*?)</script>', page)[1])["kernel"]
         with pytest.raises(urllib.error.HTTPError, match="503: The studio is full") as refused:
-            visitor.get("voila/render/other.ipynb")
+            visitor.get("voila/render/level.ipynb")
         words = refused.value.read().decode()
-        assert "2 pages are open, and each holds about 300 MB" in words and 'http-equiv="refresh"' in words
+        assert "1 page is open, and each holds about 300 MB" in words and 'http-equiv="refresh"' in words
         token = next(c.value for c in visitor.jar if c.name == "_xsrf")
-        visitor.get(f"voila/api/shutdown/{kernels[0]}", data=f"_xsrf={token}".encode())
-        assert "Starting a kernel" in visitor.get("voila/render/other.ipynb")
-        assert "Traceback" not in running.said() and len(running.kernels()) == 2
-
-
-def test_the_command_lets_nobody_in_from_elsewhere_without_the_token(tmp_path):
-    tiny_course.make(tmp_path, _01_first=TITLED)
-    command = [sys.executable, "-m", "gdm_core.course.cli", "app", "--host", "0.0.0.0", "--port", "0", "--ahead", "0"]
-    with servers.running([*command, "--no-browser"], r"The studio: (http\S+)", tmp_path) as running:
-        assert re.search(r"\?token=\w{20,}$", running.url)
-        stranger = Visitor(re.sub(r"\?.*", "", running.url))
-        for path in ("", "studio/", "voila/render/mixtures.ipynb"):
-            assert "asks for its token" in stranger.get(path), path
-        assert not running.kernels()
-        assert len(EXPLORERS) == Visitor(running.url).get().count("<h3>")
-        assert re.search(r"Room for \d+ pages? at once", running.said())
+        visitor.get(f"voila/api/shutdown/{kernel}", data=f"_xsrf={token}".encode())
+        assert 'class="still"' in visitor.get("voila/render/level.ipynb")
+        assert "Traceback" not in running.said() and "Room for 1 page at once" in running.said()
 
 
 def test_ctrl_c_ends_it_with_all_kernels_and_nohup_keeps_it(tmp_path, monkeypatch):

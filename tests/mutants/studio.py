@@ -5,7 +5,7 @@ from mutants.plant import Mutant
 HERE = "gdm_core/course/export"
 LATEX, COMMANDS, PAGE = f"{HERE}/latex.py", f"{HERE}/commands.py", f"{HERE}/page.py"
 PAGES, STUDIO = "gdm_core/course/studio/pages.py", "gdm_core/course/studio/__init__.py"
-SERVER = "gdm_core/course/studio/server.py"
+LIMITS, SERVER = "gdm_core/course/studio/limits.py", "gdm_core/course/studio/server.py"
 
 
 def exported(*names: str) -> str:
@@ -141,25 +141,25 @@ MUTANTS = [
         SERVER,
         "token is None and ip not in LOCAL",
         "False",
-        studio("the_command_lets_nobody_in_from_elsewhere_without_the_token"),
+        studio("a_token_is_made_up_for_all_but_this_machine"),
     ),
     Mutant(
         "command-without-a-token",
         STUDIO,
         "        token=chosen.token,\n",
         '        token=chosen.token or "",\n',
-        studio("the_command_lets_nobody_in_from_elsewhere_without_the_token"),
+        studio("a_token_is_made_up_for_all_but_this_machine"),
     ),
     Mutant(
         "everywhere-counts-as-here",
-        STUDIO,
+        LIMITS,
         'LOCAL = ("localhost",',
         'LOCAL = ("0.0.0.0", "localhost",',
         studio("beyond_localhost_the_studio_has_a_token"),
     ),
     Mutant(
         "empty-token-accepted",
-        STUDIO,
+        LIMITS,
         "if token is not None and not token.strip() and host not in LOCAL:",
         "if False:",
         studio("beyond_localhost_the_studio_has_a_token"),
@@ -169,14 +169,14 @@ MUTANTS = [
         SERVER,
         "if self.room() > 0:",
         "if self.room() > -1:",
-        studio("a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes"),
+        studio("who_opens_a_page_goes_before_kernels_ahead_and_never_exceeds_the_pages"),
     ),
     Mutant(
         "kernels-ahead-keep-visitors-out",
         SERVER,
         "if not (ahead := self.ahead()):",
         "if ahead := self.ahead():",
-        studio("a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes"),
+        studio("who_opens_a_page_goes_before_kernels_ahead_and_never_exceeds_the_pages"),
     ),
     Mutant(
         "memory-of-the-host-for-a-container",

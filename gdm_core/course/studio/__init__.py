@@ -2,9 +2,6 @@
 
 gdm app                         on this machine, at the next free port from 8866 on
 gdm app --host 0.0.0.0          for everyone in the room who has the link with its token
-
-Each open page has a kernel of its own, of which 230 to 350 MB are shared with none (measured, by explorer); `--pages`
-says how many there may be.
 """
 
 import argparse
@@ -16,12 +13,10 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from gdm_core.course.studio import limits
 from gdm_core.validate import bad, integer
 
 PORT, TRIES = 8866, 50
-LOCAL = ("localhost", "127.0.0.1", "::1")
-PAGE_MB = 300  # what a page holds of its own, about
-REST_MB = 1000  # what is left to the server and to the rest of the machine
 
 
 def main(*arguments: str) -> int:
@@ -40,7 +35,9 @@ def main(*arguments: str) -> int:
     parser.add_argument("--token", help="what visitors must bring; made up beyond localhost unless given")
     parser.add_argument("--base-url", default="/", help="path under which a proxy shows the studio")
     parser.add_argument(
-        "--pages", type=int, help=f"open at once, {PAGE_MB} MB each; by default as many as fit into the free memory"
+        "--pages",
+        type=int,
+        help=f"open at once, {limits.PAGE_MB} MB each; by default as many as memory is free for",
     )
     parser.add_argument(
         "--ahead", type=int, default=1, help="kernels ready for each page, where --pages leaves room; 0 saves memory"
@@ -76,14 +73,9 @@ def serve(
     browser: bool = False,
 ) -> int:
     """Serve a folder of notebooks until Ctrl-C; returns the exit code."""
-    if token is not None and not token.strip() and host not in LOCAL:
-        raise bad(
-            f"a token for visitors from other machines (--host {host}): whoever opens a page runs code here",
-            f"--token {token!r}",
-            "leaving --token out: one is made up, and the link that is printed holds it",
-        )
+    limits.guard(host, token)
     integer("--ahead", ahead, 0)
-    most = integer("--pages", most, 1) if most is not None else room()
+    most = integer("--pages", most, 1) if most is not None else limits.room()
     sockets = listening(host, port)
     from gdm_core.course.studio.pages import SHARE
 
@@ -106,13 +98,6 @@ def serve(
         Announced().setup(sockets, pages_at, home, ip=host, base=base, token=token, ahead=ahead, most=most).start()
     print("\nThe studio is closed.", flush=True)
     return 0
-
-
-def room() -> int:
-    """How many pages the free memory of this machine has room for, at least one."""
-    from gdm_core.course.memory import free
-
-    return max(1, int((free() - REST_MB) // PAGE_MB))
 
 
 def listening(host: str, port: int | None) -> list[socket.socket]:

@@ -24,7 +24,8 @@ from voila.utils import ENV_VARIABLE
 
 from gdm_core.course import chapters
 from gdm_core.course.nodelay import NoDelayConnection
-from gdm_core.course.studio import LOCAL, PAGE_MB, pages
+from gdm_core.course.studio import pages
+from gdm_core.course.studio.limits import LOCAL, PAGE_MB
 
 EVERYWHERE = ("", "0.0.0.0", "::", "*")
 IDLE, LOOK = 300, 30  # seconds after which a kernel without a page ends; seconds between two looks for such
