@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import stand_ins
 import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -14,7 +15,7 @@ from gdm_core.data import scenes as rooms
 from gdm_core.explorers import ch01_mixtures as mixture
 from gdm_core.explorers import ch04_latent_pad as pad
 from gdm_core.explorers import ch04_posterior as posteriors
-from gdm_core.explorers import own_q
+from gdm_core.explorers import own_q, read_outs
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import plane
 
@@ -311,6 +312,38 @@ def test_the_green_map_is_the_posterior(guessing, inferred):
     approximation, amortization = road.overlay[2:4]
     assert amortization.base == approximation.height[0]
     assert amortization.base + amortization.height[0] == pytest.approx(road.overlay[1].xy[0, 1])
+
+
+def test_the_parts_of_the_gap_add_up_as_they_are_printed(guessing):
+    for i in range(16):
+        gap, approximation, amortization = numbers(guessing.frame({"digit": i}).text, "gap")[:3]
+        assert round(100 * gap) == round(100 * approximation) + round(100 * amortization)
+    assert [read_outs.parted(5.076, 0.084, n) for n in (2, 1)] == [("5.08", "0.08", "5.00"), ("5.1", "0.1", "5.0")]
+    assert read_outs.parted(0.104, 0.126) == ("0.10", "0.13", "−0.03")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("start", own_q.STARTS)
+def test_both_answers_are_shown_in_their_colors_and_decoded(guessing, inferred, start):
+    model, x, _ = inferred
+    frame = guessing.frame({"digit": 4, "step": 7, "start": start})
+    way, guess, own = frame.views["posterior"].overlay
+    q = model.encode(x[4, None])
+    np.testing.assert_allclose(guess.means, q.mean, atol=1e-5)
+    np.testing.assert_allclose(guess.covs[0].diagonal().sqrt(), q.stddev[0], rtol=1e-5)
+    assert len(way.xy) == 8 and torch.equal(way.xy[-1], own.means[0]) and way.color == own.color == "parameters"
+    assert (guess.color, guess.label, own.label) == ("model", "encoder's q, 2 std", "own q, 2 std")
+    assert guess.radii == own.radii == (2.0,)
+    shown = [x[4], model.decode(own.means).mean[0], model.decode(q.mean).mean[0]]
+    for i, picture in enumerate(shown):
+        stand_ins.close(stand_ins.cell(frame.views["pictures"].image, 0, i, side=8), 1 - picture[0])
+    stand_ins.close(stand_ins.cell(frame.views["digits"].image, 0, 4, side=8), 1 - x[4, 0])
+    road, (gap, approximation, *_) = frame.views["gap"].overlay, numbers(frame.text, "gap")
+    assert [m.color for m in road[:5]] == ["parameters", "model", "exact", "model", "parameters"]
+    assert [m.label for m in road[:4]] == ["own q", "encoder", "approximation", "amortization"]
+    assert road[1].xy[0, 1] == pytest.approx(gap, abs=0.006)
+    assert road[2].height[0] == pytest.approx(approximation, abs=0.006)
+    assert road[4].xy[0][0] == 7
 
 
 @pytest.fixture(scope="module")
