@@ -6,6 +6,7 @@ lie in this folder, in the order of the chapters; `explorers.mixtures()` and its
 before its explorer is asked for: a page about mixtures should not wait for the renderer.
 """
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,31 +21,40 @@ class Explorer:
     """One explorer as the studio lists it.
 
     Attributes:
-        module: that holds its function.
-        name: of the function.
-        title: headline of its page.
+        file: that holds its function and says its title and question.
         chapter: of the lecture that uses it first.
-        question: what one can find out by playing, one sentence.
+        name: of the function.
     """
 
-    module: str
-    name: str
-    title: str
+    file: Path
     chapter: int
-    question: str
+    name: str
+
+    @functools.cached_property
+    def header(self) -> dict[str, str]:
+        return read(self.file)
+
+    @property
+    def title(self) -> str:
+        """Headline of its page."""
+        return self.header["title"]
+
+    @property
+    def question(self) -> str:
+        """What one can find out by playing, one sentence."""
+        return self.header["question"]
 
     @property
     def function(self) -> Callable[..., Stage]:
         """Builds the stage; all its arguments have defaults."""
-        return getattr(importlib.import_module(self.module), self.name)
+        return getattr(importlib.import_module(f"gdm_core.explorers.{self.file.stem}"), self.name)
 
 
 def found(folder: Path) -> dict[str, Explorer]:
-    """The explorers in a folder of this package, by name."""
-    files = [(*file.stem.split("_", 1), file) for file in sorted(folder.glob("ch[0-9][0-9]_*.py"))]
+    """The explorers whose files lie in a folder, by name."""
+    files = sorted(folder.glob("ch[0-9][0-9]_*.py"))
     return {
-        name: Explorer(f"{__name__}.{file.stem}", name, chapter=int(chapter[2:]), **read(file))
-        for chapter, name, file in files
+        name: Explorer(file, int(chapter[2:]), name) for file in files for chapter, name in [file.stem.split("_", 1)]
     }
 
 

@@ -311,8 +311,8 @@ MUTANTS = [
     Mutant(
         "explorer-of-another-chapter",
         "gdm_core/explorers/__init__.py",
-        "chapter=int(chapter[2:])",
-        "chapter=int(chapter[2:]) + 1",
+        "Explorer(file, int(chapter[2:]), name)",
+        "Explorer(file, int(chapter[2:]) + 1, name)",
         f"{CONTRACT}::test_it_is_found_by_its_file_and_says_what_it_is[scenes]",
     ),
     Mutant(

@@ -14,7 +14,6 @@ READ_OUTS, ROOM_VAES, COLORS = (
 )
 NOW, SLICE = f"{SAY}::test_em_says_and_shows_where_it_is", f"{SAY}::test_the_slice_lies_between_the_states_and"
 SLICE += "_its_dots_are_where_the_text_says"
-EARLY = f"{SAY}::test_a_run_that_ended_early_stands_at_its_last_state"
 PLANE = f"{SAY}::test_the_plane_of_digits_against_scikit_learn"
 CLASSES = f"{SAY}::test_every_class_of_the_pad_has_its_color_and_its_name_in_its_middle"
 NEAREST, GROUNDS = (
@@ -53,7 +52,7 @@ MUTANTS = [
         EM,
         "1.0 if ended or at != before else 0.0",
         "1.0 if at != before else 0.0",
-        EARLY,
+        SLICE,
     ),
     Mutant("em-slice-with-an-older-q", EM, "q = run.q[:, before, None]", "q = run.q[:, start, None]", SLICE),
     Mutant("em-slice-of-another-step", EM, "target, here = min(start + 1", "target, here = min(start + 2", SLICE),
