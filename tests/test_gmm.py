@@ -191,6 +191,7 @@ def test_set_writes_what_it_is_given_and_refuses_what_is_no_mixture():
     for wrong in (
         (weights[:2], means, covariances),
         (weights * 2, means, covariances),
+        (weights * 1.001, means, covariances),
         (weights, means[:, :3], covariances),
         (weights, means * float("nan"), covariances),
         (weights, means, -covariances),

@@ -322,3 +322,22 @@ def test_neighbors_among_strokes_read_mnist(monkeypatch):
     real, data = idx.mnist("test", n=1000, mirrors=()), strokes.load(n=2000)
     reader = KNeighborsClassifier(3).fit(data.flat().numpy(), data.labels)
     assert reader.score(real.flat().numpy(), real.labels) > 0.75
+
+
+def test_the_unsteady_hand_has_the_variance_that_its_parts_say():
+    """Neighbors drift together with variance 1, later strokes add 1/4, the bending that of three normals."""
+    pen, n = pens(), 6000
+    path = int(pen.first[4])  # an open four has two strokes
+    count = int((pen.points[path].abs().sum(1) > 0).sum())
+    noise = style._unsteadiness(pen, torch.full((n,), path), chance.keys(n, 3))[:, :count].double()
+    away = (pen.points[path, :count] - torch.tensor([0.3, 0.5])).double()
+    bend = 4 * torch.stack([away[:, 0] ** 2, away[:, 0] * away[:, 1], away[:, 1] ** 2], 1)
+    stroke = pen.stroke[path, :count]
+    assert stroke[0] == 0 and stroke[-1] == 1
+    covariance = bend @ bend.T + 0.25 * torch.outer(stroke, stroke).double() + torch.eye(count)
+    near = torch.ones(count, count).double()
+    covariance += 2**0.5 / 2 * (near.diagonal(1).diag(1) + near.diagonal(-1).diag(-1))
+    covariance += 0.25 * (near.diagonal(2).diag(2) + near.diagonal(-2).diag(-2))
+    error = (covariance**2 + torch.outer(covariance.diagonal(), covariance.diagonal())).sqrt() / n**0.5
+    for axis in (0, 1):
+        assert ((noise[..., axis].T.cov() - covariance).abs() < 5 * error).all()

@@ -329,5 +329,9 @@ def test_a_posterior_may_be_narrow_and_hidden_layers_are_mirrored():
         model.encoder[1].weight.zero_()
         model.encoder[1].bias.copy_(torch.tensor([0.0, math.log(1e-3)]))
     torch.testing.assert_close(model.encode(torch.zeros(2, 3)).stddev, torch.full((2, 1), 1e-3))
+    for beyond in (-80.0, 80.0):  # where exp leaves float32
+        model.encoder[1].bias.data[1] = beyond
+        std = model.encode(torch.zeros(2, 3)).stddev
+        torch.testing.assert_close(std.log(), torch.full((2, 1), math.copysign(10.0, beyond)))
     layers = [layer.out_features for layer in VAE(3, 1, hidden=(8, 4)).decoder.net if isinstance(layer, nn.Linear)]
     assert layers == [4, 8, 3]
