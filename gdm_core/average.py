@@ -15,6 +15,8 @@ from gdm_core.validate import bad
 class Average:
     """Whoever looks at the model between two steps sees the average; the weights that learn come back for the step.
 
+    What is written into the weights between two steps goes to the average alone, and fades.
+
     Args:
         model: its trainable parameters are averaged, not its buffers.
         decay: in (0, 1); None for no average, and then nothing here does anything.
@@ -28,8 +30,8 @@ class Average:
             raise bad("average between 0 and 1", decay, "average=0.999")
         self.decay = decay
         self.parameters = [] if decay is None else [p for p in model.parameters() if p.requires_grad]
-        self.mean = [p.data for p in self.parameters]
-        self.learning = [p.data.clone() for p in self.parameters]
+        self.mean = [p.detach() for p in self.parameters]
+        self.learning = [p.detach().clone() for p in self.parameters]
 
     @torch.no_grad()
     def take(self, step: int) -> None:

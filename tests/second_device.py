@@ -43,6 +43,14 @@ class Second(Tensor):
     def tolist(self):  # torch refuses it for shells alone
         return self.cpu().tolist()
 
+    @property
+    def data(self):
+        return self.detach()
+
+    @data.setter
+    def data(self, other):  # torch would change the shell alone
+        self.inner = other.inner
+
     def __getitem__(self, index):
         return super().__getitem__(_there(index))
 
@@ -103,3 +111,6 @@ def install() -> str:
                         _library[1].impl(op, functools.partial(_run, op), "PrivateUse1")
             torch.tensor, torch.as_tensor = _sent(torch.tensor), _sent(torch.as_tensor)
     return NAME
+
+
+install()  # as tests are collected: autograd counts the devices once, at the first backward pass of a process

@@ -3,8 +3,10 @@
 import itertools
 
 import pytest
+import second_device
 import torch
 from runs import DATA, Duel, Line, Noisy, equal_state, same
+from to_come.gan import GAN
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -294,3 +296,18 @@ def test_a_frozen_player_rests():
     history = train.fit(model, DATA, steps=3)
     assert list(history.losses) == ["generator"] and set(model.calls) == {"generator"}
     assert all(p.grad is None for p in model.critic.parameters())
+
+
+def test_a_game_is_the_same_on_another_device():
+    """Batches, averages and what is taken back follow the model's device; a tensor left on the CPU would not mix."""
+    second, runs = second_device.install(), []
+    for device in ("cpu", second):
+        torch.manual_seed(1)
+        model = GAN(2, 2).to(device)
+        x = torch.randn(20, 2).to(device)
+        history = train.fit(model, x, steps=4, moves={"critic": 2}, average=0.9, batch_size=8, clip=1.0)
+        runs.append((history.losses, [p.detach().cpu() for p in model.parameters()]))
+    for name in ("critic", "generator"):
+        assert runs[0][0][name] == pytest.approx(runs[1][0][name], rel=1e-5)
+    for a, b in zip(runs[0][1], runs[1][1]):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
