@@ -11,7 +11,7 @@ from gdm_core.models.gan import GAN
 from gdm_core import devices, kept, train
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Learned
-from gdm_core.widgets import Button, Frame, Noise, Points, Stage, View
+from gdm_core.widgets import Button, Frame, Noise, Points, Slider, Stage, View
 
 
 def ring(n: int, device) -> torch.Tensor:
@@ -42,14 +42,14 @@ def critic(seed: int = 0, device: str = "auto") -> Stage:
     def draw(controls) -> Frame:
         model, when = learned.at(controls["checkpoint"])
         with torch.no_grad():
-            x = model.generate(noise(controls["new noise"], 200, 2))
+            x = model.generate(controls["spread"] * noise(controls["new noise"], 200, 2))
         radius = x.square().sum(1).sqrt().mean().item()
         marks = [Points(data, "data", size=3, label="data"), Points(x.cpu().numpy(), "model", size=4, label="samples")]
         return Frame({"plane": View(None, marks, (-3, 3, -3, 3), "data and samples")}, f"radius {radius:.2f} · {when}")
 
     return Stage(
         draw,
-        [learned.timeline(), Button("new noise")],
+        [learned.timeline(), Slider("spread", 0.2, 2.0, 1.0, label="spread of the noise"), Button("new noise")],
         title=headers.title(__doc__),
         caption="Start the training and watch the samples find the ring.",
         trainer=learned.trainer,

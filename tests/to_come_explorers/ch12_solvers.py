@@ -28,7 +28,7 @@ def solvers(seed: int = 0, device: str = "auto") -> Stage:
     times = torch.linspace(0.99, 0, STEPS + 1, device=device)
 
     def draw(controls) -> Frame:
-        center = 2.0 if controls["class"] == "right" else -2.0
+        center = 2.0 if controls["side"] == "right" else -2.0
 
         def denoise(x, t):  # E[x | x_t, y] for x ~ N((center, 0), 1/4)
             alpha, sigma = schedule(t)
@@ -44,7 +44,7 @@ def solvers(seed: int = 0, device: str = "auto") -> Stage:
 
     return Stage(
         draw,
-        [Slider("step", 0, STEPS, STEPS, step=1), Choice("class", ["left", "right"]), Button("new noise")],
+        [Slider("step", 0, STEPS, STEPS, step=1), Choice("side", ["left", "right"]), Button("new noise")],
         title=headers.title(__doc__),
         caption="Go back to the noise and forward again.",
         source=f"from gdm_core import explorers\n\nexplorers.solvers(seed={seed})",
