@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup install lab app build test quick bench doctor clean
+.PHONY: help setup install lab app build test quick bench gpu doctor clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -45,6 +45,10 @@ quick: $(READY) ## run the quick tests alone: no planted faults, no replays, no 
 
 bench: $(READY) ## measure speed and quality beside peers; ROW=name for one row
 	@$(BIN)/python -m tests.benchmarks $(ROW)
+
+# On a machine that has torch for CUDA and perhaps no network: the environment that is there, else Python's own.
+gpu: ## check a graphics card: CUDA tests, explorers on CPU and card, full profiles; OPTIONS='--device cpu' without one
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) tests/gpu.py $(OPTIONS)
 
 doctor: $(READY) ## say what this machine has for the course and what is missing
 	@$(BIN)/gdm doctor
