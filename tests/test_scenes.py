@@ -110,6 +110,8 @@ def test_a_batch_is_its_pictures_one_by_one():
     alone = torch.cat([scenes.render(row[None]) for row in table.flip(0)]).flip(0)
     assert torch.equal(together, alone)
     assert together.shape == (40, 3, 64, 64) and together.dtype == torch.float32
+    shares = scenes.parts(table[[3, 0, 12, 7]], size=32)
+    assert all(torch.equal(scenes.parts(table[i][None], size=32)[0], shares[k]) for k, i in enumerate((3, 0, 12, 7)))
     large = scenes.render(table[10:30], size=128)  # sixteen at a time
     for i in (0, 15, 16, 19):
         assert torch.equal(scenes.render(table[10 + i][None], size=128)[0], large[i])

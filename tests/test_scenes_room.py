@@ -297,6 +297,34 @@ def test_a_wall_colors_the_floor_at_its_foot():
         assert found - across == pytest.approx(share, abs=4 * math.sqrt(share / n) + 1e-3)
 
 
+def test_a_solid_takes_light_of_the_walls_from_the_floor_and_gives_its_own():
+    """By as much as it hides of the sky, which another test measures with rays."""
+    body = solids.solid("sphere", 1.0)
+    p = torch.tensor([[0.4, 0.9, 2.0], [0.0, 0.0, 0.0], [0.3, 0.5, 1.5]], dtype=torch.float64)
+    l, power = room.from_lamp(p)
+    down = torch.tensor([[0.6], [-0.8], [0.0]], dtype=torch.float64).expand(3, 3)
+    hidden = body.covers(p)
+    near = room.floor_light(body, p, down, l, power)
+    tiny = room.floor_light(solids.solid("sphere", 1e-3), p, down, l, power)
+    assert hidden[0] > 0.2 > 5 * hidden[2]
+    torch.testing.assert_close(near[room.FW], tiny[room.FW] * (1 - hidden), rtol=1e-4, atol=0)
+    torch.testing.assert_close(near[room.FO], room.PASSED * hidden)
+
+
+def test_the_lamp_is_mirrored_where_the_normal_halves_the_way_to_it():
+    body = solids.solid("sphere", 1.0)
+    o, _ = room.camera(20.0, "cpu")
+    normal = torch.nn.functional.normalize(torch.randn(3, 40_000, generator=torch.Generator().manual_seed(0)), dim=0)
+    p = body.radius * (normal + torch.tensor([[0.0], [1.0], [0.0]]))
+    d = torch.nn.functional.normalize(p - o, dim=0)
+    seen = (normal * d).sum(0) < 0
+    l, power = room.from_lamp(p)
+    glint = room.object_light(body, p, d, l, power)[room.WHITE] * seen
+    half = torch.nn.functional.normalize(l - d, dim=0)
+    facing = (half * normal).sum(0)
+    assert facing[glint > 0.5 * glint.max()].min() > 0.97 and glint[(facing > 0.999) & seen].min() > 0.2 * glint.max()
+
+
 def test_every_geometry_keeps_its_colors_from_clipping():
     white = torch.tensor([[9, 2, 6, 7, shape, o] for shape in range(4) for o in (0, 7, 14)])
     pictures, share = scenes.render(white), scenes.parts(white)

@@ -154,19 +154,20 @@ def test_linear_vae_can_hold_the_exact_posterior():
     np.testing.assert_allclose(inference.iwae_bound(model, x, 3).detach(), truth)
 
 
-def test_free_bits_charge_at_least_their_price_and_give_no_gradient_below_it():
-    plain = off_start(VAE(3, 2, hidden=(8,)))
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_free_bits_charge_at_least_their_price_and_give_no_gradient_below_it(beta):
+    plain = off_start(VAE(3, 2, hidden=(8,), beta=beta))
     x = torch.randn(64, 3, dtype=torch.float64)
     each = kl_divergence(plain.encode(x).base_dist, plain.prior().base_dist).mean(0).detach()
     between = each.mean().item()
-    free = VAE(3, 2, hidden=(8,), free_bits=between).double()
+    free = VAE(3, 2, hidden=(8,), beta=beta, free_bits=between).double()
     free.load_state_dict(plain.state_dict())
     torch.manual_seed(0)
     a = plain.loss(x).item()
     torch.manual_seed(0)
     b = free.loss(x).item()
     assert each.min() < between < each.max()
-    assert b - a == pytest.approx(each.clamp(min=between).sum().item() - each.sum().item())
+    assert b - a == pytest.approx(beta * (each.clamp(min=between).sum().item() - each.sum().item()))
     with pytest.raises(ValueError, match="diagonal"):
         VAE(3, 2, posterior="full", free_bits=0.1)
 
