@@ -157,6 +157,15 @@ def test_script_read_by_its_path(tiny):
     assert plant(tiny, "x = 1", "x = 1", "test_script", file="two/two.js").outcome == "survived"
 
 
+def test_module_that_reads_the_faulty_file_when_it_is_imported(tiny):
+    """Its import is not seen in the source: the fault must reach it all the same."""
+    (tiny.root / "two" / "late.py").write_text("VALUE = getattr(__import__('two', fromlist=['two']), 'two').add(1, 2)")
+    (tiny.root / "test_late.py").write_text("from two import late\ndef test_late(): assert late.VALUE == 3\n")
+    for _ in range(2):
+        assert plant(tiny, "x + y", "x - y", "test_late.py::test_late").outcome == "killed"
+        assert plant(tiny, "x + y", "y + x", "test_late.py::test_late").outcome == "survived"
+
+
 def test_endless_loop_kills_only_when_announced(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "seconds", 2.0)
     assert plant(tiny, "n = n - 1", "n = n + 1", "test_loop").outcome == "broken"

@@ -68,7 +68,7 @@ def test_a_slow_answer_is_waited_for_in_sight_and_a_fast_one_is_not(tab):
     tab.clock.run_for(240)
     assert not waits()
     tab.clock.run_for(20)
-    assert waits() and tab.evaluate("getComputedStyle(document.querySelector('.views')).opacity") == "0.6"
+    assert waits() and tab.evaluate("getComputedStyle(document.querySelector('.views .view')).opacity") == "0.6"
     tab.keyboard.press("ArrowRight")
     answer(tab, 8, level=8)
     assert waits()  # the newest is not there yet

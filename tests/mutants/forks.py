@@ -148,10 +148,16 @@ NOTHING = {
 }  # fmt: skip
 
 
-class Nursery:
-    """A process that knows all modules of the course but those that need `file`, and forks children from there."""
+TOO_EARLY = "too early\n"
 
-    def __init__(self, root: str, file: str | None):
+
+class Nursery:
+    """A process that knows all modules of the course but those that need `file`, and forks children from there.
+
+    It answers TOO_EARLY, and is done, when one of the modules needed the file after all; a bare one knows none of them.
+    """
+
+    def __init__(self, root: str, file: str | None, bare: bool = False):
         self.place = root, file
         (theirs, ours), (back, forth) = os.pipe(), os.pipe()
         self.pid = os.fork()
@@ -159,7 +165,7 @@ class Nursery:
             try:
                 os.close(ours)
                 os.close(back)
-                _nurse(root, file, open(theirs), open(forth, "w", buffering=1))
+                _nurse(root, file, bare, open(theirs), open(forth, "w", buffering=1))
             finally:
                 os._exit(0)
         os.close(theirs)
@@ -179,20 +185,19 @@ class Nursery:
         os.waitpid(self.pid, 0)
 
 
-def _nurse(root: str, file: str | None, requests, answers) -> None:
+def _nurse(root: str, file: str | None, bare: bool, requests, answers) -> None:
     os.chdir(root)
     sys.path.insert(0, root)
     for line in requests:
         request = json.loads(line)
         with Fault(os.path.join(root, file) if file else os.devnull) as guard:
-            for name in request["modules"]:
+            for name in request["modules"] if not bare else ():
                 try:
                     importlib.import_module(name)
                 except Exception:  # the child will meet it again
                     pass
-                if guard.loaded:
-                    early = f"{name}, imported before the tests, needs {file}; try mutants/imports.py"
-                    answers.write(json.dumps({**NOTHING, "import_error": early}) + "\n")
+                if guard.loaded:  # in a way that mutants/imports.py does not see
+                    answers.write(TOO_EARLY)
                     return
         gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
         answers.write(json.dumps(fork(request)) + "\n")
@@ -244,7 +249,12 @@ def main() -> None:
             if nursery is not None:
                 nursery.close()
             nursery = Nursery(*place)
-        answers.write(nursery.ask(line))
+        answer = nursery.ask(line)
+        if answer == TOO_EARLY:
+            nursery.close()
+            nursery = Nursery(*place, bare=True)
+            answer = nursery.ask(line)
+        answers.write(answer)
     if nursery is not None:
         nursery.close()
 
