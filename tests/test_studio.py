@@ -23,7 +23,7 @@ from servers import until
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
-from gdm_core.course import cli, memory, studio
+from gdm_core.course import cli, look, memory, studio
 from gdm_core.course.studio import lab, limits, pages
 from gdm_core.course.studio import server as serving
 from gdm_core.explorers import EXPLORERS
@@ -137,7 +137,7 @@ def test_beyond_localhost_the_studio_has_a_token(home, monkeypatch, token):
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "localhost"])
 def test_a_token_is_made_up_for_all_but_this_machine(home, monkeypatch, host):
     monkeypatch.chdir(home)
-    monkeypatch.setenv("JUPYTER_PATH", str(pages.SHARE))
+    monkeypatch.setenv("JUPYTER_PATH", str(look.SHARE))
     asked = {}
     monkeypatch.setattr(studio, "serve", lambda *_, **options: asked.update(options) or 0)
     assert studio.main("--host", host) == 0
@@ -241,8 +241,8 @@ def test_jupyterlab_is_given_the_extension_and_the_template(home, monkeypatch):
     given = lab.options(home)
     assert any("gdm_core.course.studio.lab" in option and "True" in option for option in given)
     assert (pages.folder(home) / "mixtures.ipynb").is_file()
-    assert os.environ["JUPYTER_PATH"].split(os.pathsep) == [str(pages.SHARE), "/elsewhere"]
-    assert (pages.SHARE / "voila" / "templates" / "gdm" / "index.html.j2").is_file()
+    assert os.environ["JUPYTER_PATH"].split(os.pathsep) == [str(look.SHARE), "/elsewhere"]
+    assert (look.SHARE / "voila" / "templates" / "gdm" / "index.html.j2").is_file()
 
 
 # The server

@@ -25,7 +25,7 @@ from gdm_core.course.chapters import Chapter
 from gdm_core.course.claims import MARK
 from gdm_core.course.export import fonts
 from gdm_core.course.export.latex import mathml
-from gdm_core.course.studio.pages import TEMPLATE
+from gdm_core.course.look import TEMPLATE
 from gdm_core.validate import bad
 
 HERE = Path(__file__).parent

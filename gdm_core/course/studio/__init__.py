@@ -77,7 +77,7 @@ def serve(
     integer("--ahead", ahead, 0)
     most = integer("--pages", most, 1) if most is not None else limits.room()
     sockets = listening(host, port)
-    from gdm_core.course.studio.pages import SHARE
+    from gdm_core.course.look import SHARE
 
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")]))
     for name, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1"}.items():

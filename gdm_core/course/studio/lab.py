@@ -7,13 +7,14 @@ own kernel when it closes.
 import os
 from pathlib import Path
 
+from gdm_core.course.look import SHARE
 from gdm_core.course.studio import pages
 
 
 def options(home: Path) -> list[str]:
     """What JupyterLab's command line needs for it; writes the notebooks of the pages."""
     pages.write_pages(home)
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(pages.SHARE), os.environ.get("JUPYTER_PATH")]))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")]))
     return [
         f"--ServerApp.jpserver_extensions={{'{__name__}': True}}",
         "--VoilaConfiguration.show_tracebacks=True",

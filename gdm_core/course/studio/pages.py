@@ -14,11 +14,9 @@ from nbformat import NotebookNode
 
 from gdm_core.course.chapters import Chapter, chapters
 from gdm_core.course.kernels import SPEC
+from gdm_core.course.look import TEMPLATE
 from gdm_core.course.notebooks import write
 from gdm_core.files import atomic_write
-
-SHARE = Path(__file__).parent / "share"  # a folder of Jupyter data: $JUPYTER_PATH leads Voila to the template in it
-TEMPLATE = SHARE / "voila" / "templates" / "gdm"
 
 
 def folder(home: Path) -> Path:

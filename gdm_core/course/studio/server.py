@@ -23,6 +23,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.utils import ENV_VARIABLE
 
 from gdm_core.course import chapters
+from gdm_core.course.look import TEMPLATE
 from gdm_core.course.nodelay import NoDelayConnection
 from gdm_core.course.studio import pages
 from gdm_core.course.studio.limits import LOCAL, PAGE_MB
@@ -228,7 +229,7 @@ class Studio(Voila):
 
     def init_settings(self) -> dict:
         settings = super().init_settings()
-        settings["jinja2_env"].loader.searchpath.insert(0, str(pages.TEMPLATE))  # our page that asks for the token
+        settings["jinja2_env"].loader.searchpath.insert(0, str(TEMPLATE))  # our page that asks for the token
         settings["allow_remote_access"] = self.ip not in LOCAL  # else only this machine's own names are answered
         settings["local_hostnames"] = ["localhost"]
         settings["ws_ping_interval"] = settings["ws_ping_timeout"] = 30_000  # milliseconds
