@@ -25,7 +25,7 @@ from gdm_core.course.chapters import chapters  # noqa: E402
 from gdm_core.course.doctor import GET_CHROMIUM, chromium  # noqa: E402
 from gdm_core.files import stand_in_home  # noqa: E402
 
-collect_ignore_glob = ["benchmarks/*", "mutants/*"]
+collect_ignore_glob = ["benchmarks/*", "mutants/*", "to_come_explorers/*"]
 
 
 def pytest_addoption(parser) -> None:

@@ -142,6 +142,7 @@ def test_nothing_lies_over_anything_and_nothing_is_wider_than_the_phone(phone, e
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(OVERLAPS) == []
     warned = page.locator(".warning:not(:empty)")
+    page.wait_for_function(f"document.querySelectorAll('.warning:not(:empty)').length === {int(name in FAR)}")
     assert warned.count() == (name in FAR) and all(part.is_visible() for part in warned.all())
     stage.set(stage.spec["initial"])
 

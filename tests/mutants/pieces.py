@@ -11,7 +11,7 @@ def _tests(home: str, *names: str) -> str:
     return " ".join(f"tests/test_{home}.py::test_{name}" for name in names)
 
 
-_MODES = "tests/test_contracts.py::test_an_estimate_means_the_same_in_both_modes[vae]"
+_MODES = "tests/test_contracts.py::test_an_estimate_means_the_same_in_both_modes[vae-gray]"
 _DRAWS = _tests("inference", "pieces_that_do_not_divide_the_draws_weigh_by_their_size")
 _PAIRS = _tests("inference", "likelihood_in_uneven_pieces_is_that_of_the_whole")
 _OTHERS = _tests("inference", "each_draw_is_measured_against_the_others_alone")

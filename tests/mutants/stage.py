@@ -318,13 +318,6 @@ MUTANTS = [
         "",
         js("home::a_link_that_no_control_understands_is_left_out"),
     ),
-    Mutant(
-        "drawn-while-off-the-page",
-        f"{HERE}/js/page.js",
-        "if (!box.isConnected) return;",
-        "",
-        js("flow::a_cell_that_is_taken_off_the_page_and_put_back_goes_on"),
-    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",
