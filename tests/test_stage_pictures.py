@@ -131,7 +131,7 @@ def test_marks_over_a_picture_look_the_same_in_the_dark(live, tab):
 
 def test_numbers_of_a_table_do_not_run_into_each_other(live, tab):
     def draw(controls):
-        cells = w.Text([[x + 0.5, 0.5] for x in range(5)], ["−0.88"] * 5, size=22)
+        cells = w.Text([[x + 0.5, 0.5] for x in range(5)], ["−0.88"] * 5, size=30)
         return w.View(np.full((1, 5), 255, np.uint8), [cells], (0, 5, 1, 0), label="", size=0.5)
 
     tab.set_viewport_size({"width": 420, "height": 700})
