@@ -138,7 +138,7 @@ def test_nothing_lies_over_anything_and_nothing_is_wider_than_the_phone(phone, e
         stage.set(state)
         page.evaluate("(state) => { __values.state = state; __emit('change:state') }", dict(stage.state))
         answered(page)
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(400)  # a state that a frame set is settled first: until then the page keeps its own
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(OVERLAPS) == []
     warned = page.locator(".warning:not(:empty)")
