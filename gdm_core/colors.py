@@ -7,11 +7,12 @@ LATENT = "#0072B2"  # blue: z
 MODEL = "#D55E00"  # vermilion: what was learned
 EXACT = "#009E73"  # green: the truth
 NOISE = "#8a8f98"  # gray: epsilon
-PARAMETERS = "#CC79A7"  # purple: theta, phi, nu
+FAMILY = "#CC79A7"  # pink: the best q of a family, found by a search for one example
 ACCENT = "#E69F00"  # orange: what to look at
-SKY = "#56B4E9"
+ENCODER = "#56B4E9"  # sky blue: what an encoder answers
 
-CYCLE = (LATENT, MODEL, EXACT, PARAMETERS, ACCENT, SKY, DATA, NOISE)
+CYCLE = (LATENT, MODEL, EXACT, FAMILY, ACCENT, ENCODER, DATA, NOISE)
+COMPONENTS = ("#7B4FA3", "#C79A00", "#2A9DAF", "#8C564B", "#B5B5D8", "#5C6B3C")  # of a mixture: none has a role above
 FIELD = "cividis"  # densities and other scalar fields
 DIVERGING = "PuOr"  # signed fields
 

@@ -56,9 +56,6 @@ def falling(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-cosine = falling  # an older name
-
-
 def steps(
     model: nn.Module,
     data: checkpoints.Data | Tensor,
@@ -77,7 +74,6 @@ def steps(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 500,
     seed: int = 0,
-    schedule: Callable[[float], float] | None = None,
 ) -> Iterator[History]:
     """Minimize `model.loss`, or play the game of `protocols.HasPlayers`; yields the history after every step.
 
@@ -105,7 +101,6 @@ def steps(
         checkpoint_every: steps between two saves; one more is made at the end and on Ctrl-C, which waits for the end of
             the step that it finds.
         seed: of the order of the batches.  Noise inside the model and of drawn data follows `torch.manual_seed`.
-        schedule: an older name of `rate`.
 
     Raises:
         ValueError: empty or mismatched data, another device than the model's, non-positive sizes, an unknown player, a
@@ -116,7 +111,7 @@ def steps(
     integer("seed", seed, 0)
     integer("validate_every", validate_every)
     integer("checkpoint_every", checkpoint_every)
-    rate, clip = rate or schedule, math.inf if clip is None else positive("clip", clip)
+    clip = math.inf if clip is None else positive("clip", clip)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise bad("a model with trainable parameters", type(model).__name__, "requires_grad_() on what shall learn")

@@ -339,7 +339,7 @@ def test_both_answers_are_shown_in_their_colors_and_decoded(guessing, inferred, 
     q = model.encode(x[4, None])
     np.testing.assert_allclose(guess.means, q.mean, atol=1e-5)
     np.testing.assert_allclose(guess.covs[0].diagonal().sqrt(), q.stddev[0], rtol=1e-5)
-    assert len(way.xy) == 8 and torch.equal(way.xy[-1], own.means[0]) and way.color == own.color == "parameters"
+    assert len(way.xy) == 8 and torch.equal(way.xy[-1], own.means[0]) and way.color == own.color == "family"
     assert (guess.color, guess.label, own.label) == ("model", "encoder's q, 2 std", "own q, 2 std")
     assert guess.radii == own.radii == (2.0,)
     shown = [x[4], model.decode(own.means).mean[0], model.decode(q.mean).mean[0]]
@@ -347,7 +347,7 @@ def test_both_answers_are_shown_in_their_colors_and_decoded(guessing, inferred, 
         stand_ins.close(stand_ins.cell(frame.views["pictures"].image, 0, i, side=8), 1 - picture[0])
     stand_ins.close(stand_ins.cell(frame.views["digits"].image, 0, 4, side=8), 1 - x[4, 0])
     road, (gap, approximation, *_) = frame.views["gap"].overlay, numbers(frame.text, "gap")
-    assert [m.color for m in road[:5]] == ["parameters", "model", "exact", "model", "parameters"]
+    assert [m.color for m in road[:5]] == ["family", "model", "exact", "model", "family"]
     assert [m.label for m in road[:4]] == ["own q", "encoder", "approximation", "amortization"]
     assert road[1].xy[0, 1] == pytest.approx(gap, abs=0.006)
     assert road[2].height[0] == pytest.approx(approximation, abs=0.006)

@@ -44,7 +44,7 @@ def test_each_dot_has_its_own_color_or_that_of_its_number():
     for k, (number, shade) in enumerate(((1, RED), (3, (0, 51, 255)), (0, (0, 0, 0)))):
         at = (60, 40 + 80 * k)
         assert tuple(cycle[at]) == (*rgb(colors.CYCLE[number]), 255) and tuple(mixed[at]) == (*shade, 255)
-    for name in ("data", "latent", "model", "exact", "noise", "parameters", "accent", "sky"):
+    for name in ("data", "latent", "model", "exact", "noise", "family", "accent", "encoder"):
         assert tuple(drawn(w.Points([[5, 5]], name))[60, 100, :3]) == rgb(getattr(colors, name.upper()))
 
 

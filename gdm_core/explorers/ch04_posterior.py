@@ -108,9 +108,9 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
 def _plane(extent: tuple, share: Tensor, search: Trail, guess: Trail, step: int) -> View:
     """The posterior from white to green; over it own q, the way it came, and the encoder's q."""
     marks = [
-        Lines(search.means[: step + 1], "parameters", width=1.5, alpha=0.7),
+        Lines(search.means[: step + 1], "family", width=1.5, alpha=0.7),
         _ellipse(guess, 0, "model", "encoder's q, 2 std"),
-        _ellipse(search, step, "parameters", "own q, 2 std"),
+        _ellipse(search, step, "family", "own q, 2 std"),
     ]
     image = 1 - share[..., None] * (1 - share.new_tensor(GREEN))
     label = "exact posterior (green, square root of the density)"
@@ -127,14 +127,14 @@ def _road(gaps: np.ndarray, encoder: float, best: float, step: int) -> View:
     top = max(1.6 * encoder, 6 * best, 1.2 * float(gaps[-1]), 0.5)
     line = lambda level: np.array([[0, level], [last + 32, level]])
     marks = [
-        Lines(np.stack([np.arange(len(gaps)), np.clip(gaps, None, 1.5 * top)], 1), "parameters", label="own q"),
+        Lines(np.stack([np.arange(len(gaps)), np.clip(gaps, None, 1.5 * top)], 1), "family", label="own q"),
         Lines(line(encoder), "model", width=1.5, dash=True, label="encoder"),
         Bars([last + 18], [best], width=22, color="exact", label="approximation"),
         Bars([last + 18], [max(encoder - best, 0.0)], base=best, width=22, color="model", label="amortization"),
-        Points([[step, min(max(float(gaps[step]), 0.0), 0.97 * top)]], "parameters", size=12),
+        Points([[step, min(max(float(gaps[step]), 0.0), 0.97 * top)]], "family", size=12),
     ]
     if gaps[step] > top:
-        marks.append(Text([[step, 0.93 * top]], [f"▲ now {gaps[step]:.1f}"], "parameters", anchor="left"))
+        marks.append(Text([[step, 0.93 * top]], [f"▲ now {gaps[step]:.1f}"], "family", anchor="left"))
     return View(
         None, marks, (0, last + 34, 0, top), "gap to log p(x)", axes=("step of the search", "nats"), aspect=1.15
     )

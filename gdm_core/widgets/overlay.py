@@ -1,6 +1,6 @@
 """Marks over a picture, in the picture's own coordinates: points, lines, arrows, ellipses, bars, words.
 
-A color is a name of the course's colors ("data", "latent", "model", "exact", "noise", "parameters", "accent", "sky";
+A color is a name of the course's colors ("data", "latent", "model", "exact", "noise", "family", "accent", "encoder";
 they follow the page's theme), "#rrggbb", an (N,) array of ints (the course's color cycle, one a mark) or an (N, 3)
 array of red, green, blue in [0, 1].
 """
@@ -20,9 +20,9 @@ NAMED = {
     "model": colors.MODEL,
     "exact": colors.EXACT,
     "noise": colors.NOISE,
-    "parameters": colors.PARAMETERS,
+    "family": colors.FAMILY,
     "accent": colors.ACCENT,
-    "sky": colors.SKY,
+    "encoder": colors.ENCODER,
 }
 
 

@@ -33,7 +33,7 @@ choice("PROFILE", PROFILE, ["fast", "full"])
 choice("DATASET", DATASET, ["digits", "strokes", "mnist", "fashion"])
 plotting.use_style()
 torch.manual_seed(SEED)
-KINDS = [colors.LATENT, colors.MODEL, colors.EXACT, colors.PARAMETERS, colors.ACCENT, colors.SKY]  # one a component
+KINDS = [colors.LATENT, colors.MODEL, colors.EXACT, colors.FAMILY, colors.ACCENT, colors.ENCODER]  # one a component
 
 # %% [markdown]
 # ## 1.1 One bump is not enough
@@ -448,7 +448,7 @@ by_em, by_gradient = GMM(3, 2).double(), GMM(3, 2).double()
 by_em.start(blobs)
 by_gradient.load_state_dict(by_em.state_dict())
 em_values = list(by_em.em(blobs, 60))
-history = train.fit(by_gradient, blobs, steps=400, batch_size=len(blobs), lr=0.05, schedule=train.cosine)
+history = train.fit(by_gradient, blobs, steps=400, batch_size=len(blobs), lr=0.05, rate=train.falling)
 
 fig, ax = plt.subplots(figsize=(8, 3.4))
 plotting.curve(range(1, 61), em_values, ax, "EM", color=colors.EXACT, at=0.05, offset=(-32, 0))

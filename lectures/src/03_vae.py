@@ -182,10 +182,10 @@ for ax, (name, (m, s)) in zip(axes, candidates.items()):
     library = inference.elbo(world, x[None], samples=100000, q=q)[0]
     lines.append((name, truth.log_px[0] - values.mean() - gap, error, values.mean(), library))
     plotting.curve(truth.axis, truth.image(0), ax, color=colors.EXACT)
-    plotting.curve(truth.axis, Normal(m, s).log_prob(truth.axis).exp(), ax, color=colors.PARAMETERS)
+    plotting.curve(truth.axis, Normal(m, s).log_prob(truth.axis).exp(), ax, color=colors.FAMILY)
     ax.set(title=f"{name}: gap {gap:.2f} nats", xlabel="z", yticks=[], xlim=(-2.5, 2.5))
 axes[0].text(0.75, 1.5, "posterior", color=colors.EXACT, fontweight="bold")
-axes[0].text(-2.3, 0.35, "q", color=colors.PARAMETERS, fontweight="bold");
+axes[0].text(-2.3, 0.35, "q", color=colors.FAMILY, fontweight="bold");
 
 # %%
 by_draws = log_mixture(x[None], world.prior().sample((200000,)))[0].item()
@@ -228,13 +228,13 @@ z = mu + s * torch.randn(200000, 1)
 fig, ax = plt.subplots(figsize=(8.5, 3.3))
 bins = torch.linspace(-150, 100, 101)
 ax.hist(score.clamp(-150, 100), bins=bins, color=colors.NOISE, alpha=0.7)
-ax.hist(pathwise.clamp(-150, 100), bins=bins, color=colors.PARAMETERS, alpha=0.8)
+ax.hist(pathwise.clamp(-150, 100), bins=bins, color=colors.FAMILY, alpha=0.8)
 ax.axvline(exact_slope, color=colors.EXACT, lw=2)
 top = ax.get_ylim()[1]
 ax.text(exact_slope - 2, 0.9 * top, "true gradient", color=colors.EXACT, fontweight="bold", ha="right")
 ax.text(-100, 0.12 * top, "score function", color=colors.NOISE, fontweight="bold", ha="center")
 ax.text(-150, 0.16 * top, "≤ −150", color=colors.NOISE)
-ax.text(16, 0.5 * top, "reparameterized", color=colors.PARAMETERS, fontweight="bold")
+ax.text(16, 0.5 * top, "reparameterized", color=colors.FAMILY, fontweight="bold")
 ax.set(xlim=(-155, 80), xlabel="gradient from one draw", yticks=[], title="Same mean, another spread");
 
 # %%
@@ -305,16 +305,16 @@ for i, ax in enumerate(axes):
     for t in (0, 5, 20, 600):
         q = states[t].q
         density = Normal(q.mean[i], q.stddev[i]).log_prob(posterior.axis).exp()
-        plotting.curve(posterior.axis, density, ax, color=colors.PARAMETERS, alpha=0.5 + 0.5 * t / 600,
+        plotting.curve(posterior.axis, density, ax, color=colors.FAMILY, alpha=0.5 + 0.5 * t / 600,
                        lw=1.6 + t / 400)
         if i == 1:
             place = q.mean[i] + {0: 1.0, 5: -0.1, 20: -0.75, 600: 0.2}[t]  # beside its curve
             height = density[(posterior.axis - place).abs().argmin()] if t < 20 else 0.93 * density.max()
-            ax.text(place, height + 0.04, t or "0 steps", color=colors.PARAMETERS, fontsize=12)
+            ax.text(place, height + 0.04, t or "0 steps", color=colors.FAMILY, fontsize=12)
     ax.set(title=f"x = ({three[i, 0]:.2f}, {three[i, 1]:.2f}): gap {gaps[i]:.2f} nats", xlabel="z", yticks=[],
            xlim=(-3.2, 3.2))
 axes[0].text(-3, 0.8 * axes[0].get_ylim()[1], "posterior", color=colors.EXACT, fontweight="bold")
-axes[0].text(-3, 0.58 * axes[0].get_ylim()[1], "own q,\nstep by step", color=colors.PARAMETERS, fontweight="bold");
+axes[0].text(-3, 0.58 * axes[0].get_ylim()[1], "own q,\nstep by step", color=colors.FAMILY, fontweight="bold");
 
 # %%
 claim("bare and library q agree on the mean for the second x", bare_mean[0] - final.mean[1, 0], near=0, within=0.08,
@@ -369,7 +369,7 @@ for name, alternate in plans.items():
     runs[name] = model, nu, bounds
 
 fig, ax = plt.subplots(figsize=(9, 3.8))
-for (name, (_, _, bounds)), color, lift in zip(runs.items(), [colors.MODEL, colors.ACCENT, colors.SKY],
+for (name, (_, _, bounds)), color, lift in zip(runs.items(), [colors.MODEL, colors.ACCENT, colors.ENCODER],
                                                (8, -8, -8)):
     smooth = torch.tensor([b for b, _ in bounds]).unfold(0, 20, 1).mean(1)
     updates = torch.arange(20, len(smooth) + 20) / (1 if plans[name] is None else 2)
@@ -458,13 +458,13 @@ for state in inference.fit_jointly(own, blob, steps=passes, full=True, samples=4
         own_values.append((state.step + 1, as_ppca(own).log_prob(blob).mean().item()))
 
 encoded, encoded_values = linear_vae(), []
-for history in train.steps(encoded, blob, steps=passes, batch_size=300, lr=0.02, schedule=train.cosine):
+for history in train.steps(encoded, blob, steps=passes, batch_size=300, lr=0.02, rate=train.falling):
     if len(history) % 5 == 0:
         encoded_values.append((len(history), as_ppca(encoded).log_prob(blob).mean().item()))
 
 fig, ax = plt.subplots(figsize=(9, 3.8))
 for pairs, name, color in [(list(enumerate(em_values, 1)), "EM", colors.EXACT),
-                           (own_values, "own ν for each x", colors.PARAMETERS),
+                           (own_values, "own ν for each x", colors.FAMILY),
                            (encoded_values, "encoder", colors.MODEL)]:
     t, v = zip(*pairs)
     plotting.curve(t, [max(optimum - value, 1e-5) for value in v], ax, name, color=color,
@@ -505,7 +505,7 @@ with torch.no_grad():
     ceiling = inference.grid_posterior(model, fresh, half_width=5, side=fine_side).log_px.mean().item()
 
 fig, ax = plt.subplots(figsize=(8, 3.4))
-plotting.curve(*zip(*climb), ax, "bound", color=colors.PARAMETERS, at=0.25, offset=(0, -18))
+plotting.curve(*zip(*climb), ax, "bound", color=colors.FAMILY, at=0.25, offset=(0, -18))
 ax.axhline(ceiling, color=colors.EXACT, ls="--", lw=2)
 ax.text(150, ceiling + 2, "log p(x), by the grid", color=colors.EXACT, ha="right", va="bottom", fontweight="bold")
 ax.set(xlabel="gradient steps for each new picture", ylabel="nats per picture", ylim=(ceiling - 60, ceiling + 12),

@@ -158,7 +158,7 @@ claim("and have fallen by", bare[0] - bare[-1], above=10, digits=2, unit="nats")
 
 # %%
 vae2 = new_vae(2)
-history = train.fit(vae2, train_x, steps=1500 * longer, lr=3e-3, schedule=train.cosine)
+history = train.fit(vae2, train_x, steps=1500 * longer, lr=3e-3, rate=train.falling)
 
 search = [s.bound.mean().item() for s in inference.fit_per_datapoint(vae2, new, steps=150, lr=0.1, samples=8)]
 with torch.no_grad():
@@ -166,7 +166,7 @@ with torch.no_grad():
 overtakes = next(i for i, bound in enumerate(search) if bound > answer)
 
 fig, ax = plt.subplots(figsize=(9, 4))
-plotting.curve(range(8, 8 * len(search) + 1, 8), search, ax, "own search", color=colors.PARAMETERS, at=0.08,
+plotting.curve(range(8, 8 * len(search) + 1, 8), search, ax, "own search", color=colors.FAMILY, at=0.08,
                offset=(-120, 4))
 ax.axhline(answer, color=colors.MODEL, ls=":", lw=1.6)
 ax.plot(1, answer, "o", color=colors.MODEL, ms=12)
@@ -222,7 +222,7 @@ for i, ax in enumerate(axes):
     ax.contourf(truth.axis.cpu(), truth.axis.cpu(), plotted, levels=[*lines, level[0].item() * 1.01],
                 colors=["#d5efe6", "#9fdcc5", "#57c09c", "#009E73"])
     reach = [truth.mean[i].cpu()]
-    for name, color in (("search", colors.PARAMETERS), ("encoder", colors.MODEL)):
+    for name, color in (("search", colors.FAMILY), ("encoder", colors.MODEL)):
         mean, std = answers[name].mean[i].detach().cpu(), answers[name].stddev[i].detach().cpu()
         ax.add_patch(Ellipse(mean.tolist(), *(4 * std).tolist(), fill=False, ec=color, lw=2.6))
         ax.plot(*mean, "+", color=color, ms=10, mew=2.4)
@@ -239,7 +239,7 @@ for i, ax in enumerate(axes):
 axes[0].set_ylabel("z2")
 fig.suptitle("The encoder's ellipse misses more than its shape costs", x=0.01, ha="left", fontweight="bold",
              fontsize=14)
-for x, name, color in ((0.52, "posterior", colors.EXACT), (0.65, "own q", colors.PARAMETERS),
+for x, name, color in ((0.52, "posterior", colors.EXACT), (0.65, "own q", colors.FAMILY),
                        (0.74, "encoder's q", colors.MODEL)):
     fig.text(x, 0.98, name, color=color, va="top", fontweight="bold", fontsize=14)
 
@@ -260,7 +260,7 @@ claim("smallest approximation gap", (truth.log_px - bounds["search"]).min(), abo
 
 # %%
 vae16 = new_vae(16, hidden=256)
-train.fit(vae16, train_x, steps=1000 * longer, lr=2e-3, schedule=train.cosine)
+train.fit(vae16, train_x, steps=1000 * longer, lr=2e-3, rate=train.falling)
 gaps = {"2 latents, training": split(vae2, train_x[:100]), "2 latents, new": two_test,
         "16 latents, training": split(vae16, train_x[:40]), "16 latents, new": split(vae16, test_x[:40])}
 
@@ -308,7 +308,7 @@ claim("2 latents: new pictures pay so many times the amortization gap of trainin
 # %%
 torch.manual_seed(SEED)
 leaning = VAE((1, 8, 8), 16, hidden=(256,), likelihood="discretized", levels=17, posterior="full").to(DEVICE)
-train.fit(leaning, train_x, steps=1000 * longer, lr=2e-3, schedule=train.cosine)
+train.fit(leaning, train_x, steps=1000 * longer, lr=2e-3, rate=train.falling)
 full, diagonal = split(leaning, test_x[:40]), gaps["16 latents, new"]
 claim("full covariance, 16 latents, new: approximation gap", full.approximation.value,
       below=0.5 * diagonal.approximation.value, digits=1, unit="nats")
@@ -485,7 +485,7 @@ claim("training pictures that share one place of the plane, median", sharing.med
 # %%
 torch.manual_seed(SEED)
 plain = Autoencoder((1, 8, 8), 16, hidden=(256,)).to(DEVICE)
-train.fit(plain, train_x, steps=1000 * longer, lr=2e-3, schedule=train.cosine)
+train.fit(plain, train_x, steps=1000 * longer, lr=2e-3, rate=train.falling)
 
 
 def nearest(x):  # root of the squared distance to the nearest training picture, gray values in [0, 1], (B,)
@@ -609,9 +609,9 @@ carried, alive = {"linear": {}, "network": {1.0: at_one}}, {}
 for beta in (4.0, 16.0, 64.0):
     torch.manual_seed(SEED)
     straight = VAE(64, 16, hidden=(), likelihood=Gaussian(var**0.5, learn=None), beta=beta).to(DEVICE)
-    train.fit(straight, flat, steps=500, lr=0.03, batch_size=len(flat), schedule=train.cosine)
+    train.fit(straight, flat, steps=500, lr=0.03, batch_size=len(flat), rate=train.falling)
     bent = new_vae(16, hidden=256, beta=beta)
-    train.fit(bent, train_x, steps=500, lr=3e-3, schedule=train.cosine)
+    train.fit(bent, train_x, steps=500, lr=3e-3, rate=train.falling)
     with torch.no_grad():
         silent = -inference.elbo(bent, test_x, 20).mean()
         carried["linear"][beta] = inference.kl(straight.encode(flat), straight.prior()).mean().item()
@@ -711,7 +711,7 @@ def trained_reader(anneal=False, **options):
     torch.manual_seed(SEED)
     model = VAE((1, 8, 8), 8, hidden=(128,), likelihood=Reader(), **options).to(DEVICE)
     total, carried = 600 * longer, []
-    for history in train.steps(model, train_x, steps=total, lr=3e-3, schedule=train.cosine):
+    for history in train.steps(model, train_x, steps=total, lr=3e-3, rate=train.falling):
         if anneal:
             model.beta = min(1.0, 2 * len(history) / total)
         if len(history) % 20 == 0:
@@ -729,7 +729,7 @@ claim("slope of a pixel's distribution in itself and in later pixels", slope.tri
 
 runs = {"as it is": trained_reader(), "β from 0 to 1": trained_reader(anneal=True),
         "1 free nat a latent": trained_reader(free_bits=1.0)}
-shades = [colors.ACCENT, colors.MODEL, colors.SKY]
+shades = [colors.ACCENT, colors.MODEL, colors.ENCODER]
 fig, (left, right) = plt.subplots(1, 2, figsize=(13, 3.8), width_ratios=[1.35, 1])
 for (name, (nats_carried, *_)), color, lift in zip(runs.items(), shades, (12, 10, -26)):
     plotting.curve(range(20, 20 * len(nats_carried) + 1, 20), nats_carried, left, color=color)

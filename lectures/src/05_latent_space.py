@@ -56,7 +56,7 @@ def learn(make, *tensors, steps=1500, seed=SEED, **options):
     torch.manual_seed(seed)
     model = make().to(DEVICE)
     steps = 4 * steps if FULL else steps
-    options = {"batch_size": 64, "lr": 3e-3, "schedule": train.cosine} | options
+    options = {"batch_size": 64, "lr": 3e-3, "rate": train.falling} | options
     train.fit(model, tensors, steps=steps, seed=seed, **options)
     return model.requires_grad_(False)
 
@@ -656,7 +656,7 @@ for i, beta in enumerate(betas):
 plotting.curve(at, list(best.values()), axes[1], "perfect order", color=colors.EXACT, offset=(14, 22), lw=3, marker="o")
 plotting.curve(at - 0.12, [mean(b, "order") for b in betas], axes[1], "as trained", color=colors.MODEL, offset=(26, 4))
 plotting.curve(at + 0.12, [mean(b, "turned") for b in betas], axes[1], "turned", color=colors.NOISE, offset=(12, -14))
-shades = (colors.LATENT, colors.ACCENT, colors.PARAMETERS, colors.SKY)
+shades = (colors.LATENT, colors.ACCENT, colors.FAMILY, colors.ENCODER)
 ends, low = known[betas[-1]].tolist(), -1.0
 for i in sorted(range(4), key=ends.__getitem__):  # labels from below, none on another
     low = max(ends[i], low + 0.09)
@@ -893,7 +893,7 @@ za, za_new = code(walk, px), code(walk, unseen_x)
 counts = [5, 10, 20, 40, 80, 160, 500]
 fig, ax = plt.subplots(figsize=(10, 4))
 held_out = {}
-shades, lifts = (colors.LATENT, colors.PARAMETERS, colors.MODEL), (36, 18, 0)
+shades, lifts = (colors.LATENT, colors.FAMILY, colors.MODEL), (36, 18, 0)
 for (name, model), color, up in zip(second_models.items(), shades, lifts):
     zb, zb_new = code(model, px), code(model, unseen_x)
     maps = {n: latent.fit_map(za[:n], zb[:n]) for n in counts}
@@ -1002,7 +1002,7 @@ def vq(revive):
     torch.manual_seed(SEED)
     model = VQVAE(real_x.shape[1:], codes=WORDS, width=8, halvings=1).to(DEVICE)
     steps, road = 2000 if FULL else 600, []
-    for history in train.steps(model, real_x, steps=steps, batch_size=64, lr=2e-3, schedule=train.cosine, seed=SEED):
+    for history in train.steps(model, real_x, steps=steps, batch_size=64, lr=2e-3, rate=train.falling, seed=SEED):
         if revive and len(history) % 50 == 0 and len(history) <= steps // 2:
             model.revive(real_x[:500])  # a code without a picture moves onto a feature of one
         if len(history) % 20 == 0:

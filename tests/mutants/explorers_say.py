@@ -137,7 +137,7 @@ MUTANTS = [
         PARTS,
     ),
     Mutant("gap-parts-exchanged", POSTERIOR, "parted(encoder, best)", "parted(encoder, encoder - best)", BOTH),
-    Mutant("gap-colors-exchanged", POSTERIOR, '_ellipse(guess, 0, "model"', '_ellipse(guess, 0, "parameters"', BOTH),
+    Mutant("gap-colors-exchanged", POSTERIOR, '_ellipse(guess, 0, "model"', '_ellipse(guess, 0, "family"', BOTH),
     Mutant(
         "gap-decoded-in-the-other-order",
         POSTERIOR,

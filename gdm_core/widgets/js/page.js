@@ -24,16 +24,16 @@ const SHADES = [
   "model",
   "exact",
   "noise",
-  "parameters",
+  "family",
   "accent",
-  "sky",
+  "encoder",
   "ink",
   "soft",
   "line",
   "ground",
   "halo",
 ];
-const CYCLE = ["latent", "model", "exact", "parameters", "accent", "sky", "data", "noise"];
+const CYCLE = ["latent", "model", "exact", "family", "accent", "encoder", "data", "noise"];
 const BARE = { left: 0.6, top: 0.6, right: 0.6, bottom: 0.6 }; // margins of the marks' canvas around the plot, in em
 const AXES = { left: 4.1, top: 0.6, right: 0.9, bottom: 2.9 }; // as the style sheet; long numbers get more
 
