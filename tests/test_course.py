@@ -62,6 +62,18 @@ def test_opening(tmp_path, opening, title, question, minutes):
     assert (chapter.title, chapter.question, chapter.minutes) == (title, question, minutes)
 
 
+def test_two_parts(tmp_path):
+    names = ("_04b_more", "_05_next", "_04_first")
+    first, more, following = listed = tiny_course.make(tmp_path, **dict.fromkeys(names, "explorers.later()"))
+    assert [(c.name, c.number, c.spoken, c.whole) for c in listed[:2]] == [
+        ("04_first", "04", "4", 4),
+        ("04b_more", "04b", "4b", 4),
+    ]
+    assert more.title == "Title of 4b" and following.spoken == "5"
+    assert choose(["4"], listed) == choose(["04"], listed) == choose(["4b", "04_first"], listed)[::-1] == [first, more]
+    assert choose(["04b"], listed) == choose(["4b"], listed) == [more]
+
+
 def test_choose(course):
     first, second = listed = chapters()
     assert choose([], listed) == listed

@@ -7,7 +7,7 @@ from gdm_core.course.chapters import Chapter, chapters
 OPENING = """\
 # %% [markdown]
 # # {number} · Title of {number}
-# **Question.** What is seen here? About 20 minutes.
+# **Question.** What is seen here? Time: 5 minutes to read.
 
 # %% tags=["parameters"]
 PROFILE = "fast"
@@ -24,6 +24,6 @@ def make(home: Path, kind: str = "lectures", **bodies: str) -> list[Chapter]:
     (home / "pyproject.toml").write_text('name = "gdm-core"\n')
     for key, body in bodies.items():
         name = key.lstrip("_")
-        opening = OPENING.format(number=int(name[:2]))
+        opening = OPENING.format(number=name.split("_")[0].lstrip("0"))
         (source / f"{name}.py").write_text(f"{opening}\n{body}", encoding="utf-8")
     return chapters(kind, home)

@@ -1,7 +1,7 @@
 """Where the course lies on disk, and what its chapters are.
 
 A chapter is a source `lectures/src/NN_name.py` and the notebook `lectures/NN_name.ipynb` built from it; a lab is the
-same under `labs`.  Nothing else lists the chapters.
+same under `labs`.  One that takes two sittings has a second part, `NNb_name.py`.  Nothing else lists the chapters.
 """
 
 import re
@@ -27,7 +27,18 @@ class Chapter:
 
     @property
     def number(self) -> str:
+        """Such as "04", or "04b" of a second part."""
         return self.name.split("_")[0]
+
+    @property
+    def spoken(self) -> str:
+        """The number without zeros: "4", "4b"."""
+        return self.number.lstrip("0")
+
+    @property
+    def whole(self) -> int:
+        """The number of the chapter that this is a part of: 4 for "04b"."""
+        return int(self.number[:2])
 
     @property
     def notebook(self) -> Path:
@@ -47,7 +58,7 @@ class Chapter:
     @property
     def title(self) -> str:
         """The heading, without its number."""
-        heading = re.search(r"^# +(?:\d+\s*[.:·–-]\s*|\d+ +)?(.+)$", self.opening, re.MULTILINE)
+        heading = re.search(r"^# +(?:\d+[a-z]?\s*[.:·–-]\s*|\d+[a-z]? +)?(.+)$", self.opening, re.MULTILINE)
         return heading[1].strip() if heading else self.name
 
     @property
@@ -82,12 +93,14 @@ def root() -> Path:
 
 def chapters(folder: str = "lectures", home: Path | None = None) -> list[Chapter]:
     """All chapters (or, with folder="labs", all labs) in order."""
-    sources = ((home or root()) / folder / "src").glob("[0-9][0-9]_*.py")
-    return sorted((Chapter(source) for source in sources), key=lambda c: c.name)
+    sources = ((home or root()) / folder / "src").glob("[0-9][0-9]*_*.py")
+    return sorted((Chapter(s) for s in sources if re.match(r"\d\d[a-z]?_", s.name)), key=lambda c: c.number)
 
 
 def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
-    """The chapters called `names`, each by number ("1", "01") or name; all of them when there are no names.
+    """The chapters called `names`; all of them when there are no names.
+
+    A name is "01_name" or a number: "4" or "04" means all parts of a chapter, "4b" the second one.
 
     Raises:
         ValueError: an unknown name; the error lists what there is.
@@ -95,9 +108,8 @@ def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
     if not among:
         raise bad("at least one chapter", "none", "adding lectures/src/01_name.py")
     by_name = {c.name: c for c in among}
-    by_number = {int(c.number): c for c in among}
     picked = []
     for name in names:
-        numbered = by_number.get(int(name)) if name.isdecimal() else None
-        picked.append(numbered or by_name[choice("chapter", Path(name).stem, by_name)])
+        parts = [c for c in among if name.lstrip("0") in (c.spoken, str(c.whole))]
+        picked += parts or [by_name[choice("chapter", Path(name).stem, by_name)]]
     return list(dict.fromkeys(picked)) or among

@@ -1,15 +1,18 @@
 """A claim is a sentence, a measured number and what the number must satisfy: the only way a number gets into prose.
 
-The line that a claim prints is part of the committed notebook, and `gdm lint` looks every number of a read-out
-paragraph up in such lines; so prose and run cannot drift apart.
+The line that a claim prints is part of the committed notebook, and `gdm lint` looks every number of the prose up in
+such lines; so prose and run cannot drift apart.  A reader gets the sentence, the number and its unit: what was needed
+stands in the code, and behind each line where the environment has `GDM_NEEDED`, as in a replay.
 """
 
 import math
 import numbers
+import os
 
 from gdm_core.validate import bad, integer
 
 MARK = "✓"
+NEEDED = "GDM_NEEDED"
 ROUNDING = 1e-4  # a criterion as fine as this asks for equality up to rounding errors
 
 
@@ -43,9 +46,9 @@ def claim(
         ValueError: `measured` is no single number, or the criterion makes no sense.
 
     >>> claim("EM never lowers the likelihood: smallest step", 1.234e-9, above=0, unit="nats")
-    ✓ EM never lowers the likelihood: smallest step 1.23e-09 nats (needed ≥ 0)
+    ✓ EM never lowers the likelihood: smallest step 1.23e-09 nats
     >>> claim("two ways to one number: difference", 3.1e-16, below=1e-10)
-    ✓ two ways to one number: difference ≤ 1e-13 (needed ≤ 1e-10)
+    ✓ two ways to one number: difference ≤ 1e-13
     >>> claim("the two losses agree", 0.25, near=0.3, within=0.01)
     Traceback (most recent call last):
         ...
@@ -79,8 +82,9 @@ def claim(
         shown, wanted = _shown(value, bounds, places), _criteria(_rounded(bounds, max(places, 3)))
         if shown.startswith("≤") or _all(wanted, float(shown)):
             break
+    needed = f" (needed {' and '.join(wanted)})" if NEEDED in os.environ else ""
     colon = "" if ":" in text else ":"
-    print(f"{MARK} {text}{colon} {shown}{suffix} (needed {' and '.join(wanted)})")
+    print(f"{MARK} {text}{colon} {shown}{suffix}{needed}")
 
 
 def spell(number: float, digits: int = 3) -> str:

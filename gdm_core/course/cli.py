@@ -90,8 +90,11 @@ def build(arguments: list[str]) -> int:
 
 def lint(arguments: list[str]) -> int:
     """Say what keeps notebooks from being committed: stale, errors, warnings, numbers that nothing printed ..."""
+    import nbformat
+
     from gdm_core.course import chapters
     from gdm_core.course.lint import lint as complaints_about
+    from gdm_core.course.sitting import sitting
 
     chosen = _parse(lint, arguments, _names)
     listed = chapters.chapters() if chosen.names else chapters.chapters() + chapters.chapters("labs")
@@ -99,7 +102,8 @@ def lint(arguments: list[str]) -> int:
     for chapter in chapters.choose(chosen.names, listed):
         complaints = complaints_about(chapter)
         found += len(complaints)
-        print("\n  ".join([f"{'✗' if complaints else '✓'} {chapter.name}", *complaints]))
+        held = [str(sitting(nbformat.read(chapter.notebook, 4)))] if not complaints else []
+        print("\n  ".join([f"{'✗' if complaints else '✓'} {chapter.name}", *complaints, *held]))
     return int(found > 0)
 
 

@@ -16,15 +16,17 @@ from gdm_core.course.chapters import Chapter
 from gdm_core.course.claims import MARK
 from gdm_core.course.notebooks import SOLUTION, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
+from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, sitting, visible
 
 PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
-LARGEST = 2_000_000
+LARGEST = 3_000_000
 IGNORED = "nbval-ignore-output"
 IGNORED_SHARE = 0.2
 # A number with a decimal point: three digits are the same on every processor, what Python and torch print are more.
 DECIMAL = re.compile(r"(?<![\w.])(\d*\.\d+)(?:[eE][-+]?\d+)?(?!\w|\.\d)")
 WRITTEN, OF_A_TENSOR = 6, 3  # significant digits that a person may have chosen to print; that the repr of a tensor may
-MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", "application/vnd.plotly.v1+json"}
+PLOTLY = "application/vnd.plotly.v1+json"
+MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", PLOTLY}
 
 
 def lint(chapter: Chapter) -> list[str]:
@@ -51,7 +53,9 @@ def lint(chapter: Chapter) -> list[str]:
         *_outputs(nb, str(path.resolve().parent.parent)),
         *_digits(nb),
         *_ignored(nb),
-        *_readouts(nb),
+        *_readouts(nb, chapter),
+        *_one_sitting(nb),
+        *_figures(nb),
     ]
 
 
@@ -183,7 +187,44 @@ def _ignored(nb: NotebookNode) -> Iterator[str]:
             yield f"cell {number}: needed no other exemption, got {hidden[0]}; try the tag {IGNORED} with a reason"
 
 
-def _readouts(nb: NotebookNode) -> Iterator[str]:
-    for index, written, near in unclaimed(nb):
+def _readouts(nb: NotebookNode, chapter: Chapter) -> Iterator[str]:
+    sources = (path.read_text(encoding="utf-8") for path in chapter.source.parent.glob("*.py"))
+    sections = {number for text in sources for number in re.findall(r"^# ##+ (\d+[a-z]?\.\d+)\b", text, re.MULTILINE)}
+    for index, written, near in unclaimed(nb, sections):
         hint = f"the number as printed, such as {near}" if near is not None else "claim(...) in a cell above"
         yield f"cell {index + 1}: needed a claim that printed {written}, got none; try {hint}"
+
+
+def _one_sitting(nb: NotebookNode) -> Iterator[str]:
+    """A part is read in one sitting, its code without scrolling, and it says how long it takes."""
+    for number, cell in enumerate(nb.cells, 1):
+        if cell.cell_type == "code" and (lines := visible(cell)) > CELL:
+            yield (
+                f"cell {number}: needed at most {CELL} visible lines, got {lines}; "
+                'try a function in a cell with jupyter={"source_hidden": true}'
+            )
+    held = sitting(nb)
+    for what, most, got in (
+        ("words", WORDS, held.words),
+        ("visible lines of code", LINES, held.lines),
+        ("figures", FIGURES, held.figures),
+    ):
+        if got > most:
+            yield f"needed at most {most:,} {what} in one sitting, got {got:,}; try a second part, NNb_name.py"
+    play = f", {held.play} more to play" if held.play else ""
+    stated = " ".join(nb.cells[0].source.replace("*", "").split()) if nb.cells else ""
+    if (right := f"Time: {held.minutes} minutes to read{play}.") not in stated:
+        got = re.search(r"\d+ min[^.]*\.", stated)
+        yield f"cell 1: needed the time that this much takes ({held}), got {got[0] if got else 'none'}; try {right!r}"
+
+
+def _figures(nb: NotebookNode) -> Iterator[str]:
+    """A figure is sharp on a projector, and where plotly draws, GitHub has a picture as well."""
+    for number, cell in enumerate(nb.cells, 1):
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if PLOTLY in data and "image/png" not in data:
+                yield f"cell {number}: needed a picture beside what plotly draws, got none; try plotting.turn"
+            shown = output.get("metadata", {}).get("image/png", {}).get("width")
+            if output.output_type == "display_data" and "image/png" in data and not shown:
+                yield f"cell {number}: needed a figure of 160 dots an inch, got 80; try plotting.use_style() at the top"

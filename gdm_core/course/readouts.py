@@ -1,13 +1,14 @@
-"""Numbers in prose, looked up in the claims that the run printed."""
+"""Numbers in prose, looked up in the claims that the run printed and in the settings that it ran with."""
 
+import ast
 import re
+from collections.abc import Set
 from decimal import Decimal
 
 from nbformat import NotebookNode
 
 from gdm_core.course.claims import MARK
 
-TAG = "read-out"
 NUMBER = re.compile(
     r"(?<![A-Za-z0-9.^])(?<![A-Za-z0-9}]_)(?<![\^_]\{)(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<fraction>\.\d+)?"
     r"(?:[eE](?P<e>[-+]?\d+)|\s*(?:\\times|\\cdot|×|·)\s*10\^?\{?(?P<ten>[-+]?\d+)\}?)?"
@@ -17,11 +18,15 @@ NUMBER = re.compile(
 NAMES = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>"
     r"|\b(?:19|20)\d\d[a-z]?(?=[,;)])"
+    r"|^#+\s+\d+[a-z]?(?:\.\d+)?\b|\b(?:time:\s+)?\d+\s(?:min(?:ute)?s?\b|more\s+to\s+play)"
     r"|\b(?:eqs?\.|equations?|chapters?|lectures?|sections?|figures?|tables?|pages?|pp?\.|labs?)"
-    r"\s+\(?\d[\d.]*(?:\s?[-–]\s?\d[\d.]*)?"
+    r"\s+\(?\d[\d.]*(?:(?:\s?[-–,;]|,?\s(?:and|to))\s?\d[\d.]*)*"
+    r"|^\*\*References.*?(?:\n\s*\n|\Z)"
     r"|(?<![\w.])\d+(?:\s?[×x]\s?\d+)+(?![\^\d])",
-    re.DOTALL | re.IGNORECASE,
+    re.DOTALL | re.IGNORECASE | re.MULTILINE,
 )
+YEAR = re.compile(r"(?<![\d.,$])(?:1[6-9]|20)\d\d[a-z]?\b(?![.,]\d)")
+SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[^a-z])|\n\s*(?=-\s|\n)")
 MATH = re.compile(r"(?<!\\)(\$\$?)(.+?)(?<!\\)\1", re.DOTALL)
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
@@ -58,16 +63,40 @@ def claimed(nb: NotebookNode) -> set[Decimal]:
     return {_value(number) for line in lines if line.startswith(MARK) for number in NUMBER.finditer(line)}
 
 
-def unclaimed(nb: NotebookNode) -> list[tuple[int, str, Decimal | None]]:
-    """What read-out cells say and no claim printed: (index of the cell, the number, the nearest claimed one)."""
+def settings(nb: NotebookNode) -> set[Decimal]:
+    """The numbers that somebody wrote into the code of `nb`, without sign."""
+    trees = [ast.parse(_python(cell.source)) for cell in nb.cells if cell.cell_type == "code"]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {abs(Decimal(str(c))) for c in constants if type(c) in (int, float)}
+
+
+def unclaimed(nb: NotebookNode, sections: Set[str] = frozenset()) -> list[tuple[int, str, Decimal | None]]:
+    """What the prose of `nb` says and neither a claim printed nor its code sets.
+
+    A sentence that gives its source, as in (Bishop, 2006), may quote numbers: it has a year.
+
+    Args:
+        nb: with outputs.
+        sections: numbers of sections, such as "2.7", to which the prose may point.
+
+    Returns:
+        (index of the cell, the number, the nearest claimed one) each.
+    """
     printed = claimed(nb)
-    missing = []
+    known, missing = printed | settings(nb), []
     for index, cell in enumerate(nb.cells):
-        if cell.cell_type == "markdown" and TAG in cell.metadata.get("tags", ()):
-            for written, value in measured(cell.source).items():
-                if value not in printed:
-                    missing.append((index, written, min(printed, key=lambda p: abs(p - value), default=None)))
+        if cell.cell_type != "markdown":
+            continue
+        said = "\n".join(sentence for sentence in SENTENCE.split(cell.source) if not YEAR.search(sentence))
+        for written, value in measured(said).items():
+            if value not in known and written not in sections:
+                missing.append((index, written, min(printed, key=lambda p: abs(p - value), default=None)))
     return missing
+
+
+def _python(source: str) -> str:
+    """`source` without the lines that only IPython understands."""
+    return re.sub(r"^[ \t]*[%!].*$", "", source, flags=re.MULTILINE)
 
 
 def _value(number: re.Match) -> Decimal:

@@ -48,5 +48,5 @@ def _table(kind: str, listed: list[Chapter], folder: str) -> str:
     rows = [f"| {kind} | Question | Minutes |", "|:--|:--|--:|"]
     for c in listed:
         question = c.question.replace("|", "\\|")
-        rows.append(f"| [{int(c.number)} · {c.title}]({folder}{c.name}.ipynb) | {question} | {c.minutes or ''} |")
+        rows.append(f"| [{c.spoken} · {c.title}]({folder}{c.name}.ipynb) | {question} | {c.minutes or ''} |")
     return "\n".join(rows)

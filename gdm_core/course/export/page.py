@@ -104,15 +104,13 @@ def render(
             tags = " ".join(cell.metadata.get("tags", []))
             body.append(f'<section class="prose {html.escape(tags)}">{reader.render(cell.source)}</section>')
         elif cell.cell_type == "code" and cell.source.strip():
-            kinds = {"parameters": "Parameters of this chapter"}
-            folded = next((kinds[tag] for tag in cell.metadata.get("tags", []) if tag in kinds), "")
-            code = colored(cell.source, "python")
-            body.append(f"<details><summary>{folded}</summary>{code}</details>" if folded else code)
+            pieces = []
             for output in cell.outputs:
                 piece, kind, brought = _output(output, cell, reader, live)
-                body.append(piece)
+                pieces.append(piece)
                 sizes[kind] += len(piece)
                 module = brought or module
+            body += _folded(cell, colored(cell.source, "python"), pieces)
     sections = [(name, text) for level, name, text in markdown.headings if level == 2]
     content = "\n".join(body)
     plotly = f'data-plotly="{_plotly()}"' if "data-figure=" in content else ""
@@ -135,6 +133,23 @@ def render(
             f"fewer samples in its explorers, or --limit {size / 1e6 + 1:.0f}",
         )
     return page
+
+
+def _folded(cell: NotebookNode, code: str, outputs: list[str]) -> list[str]:
+    """Code and outputs, what the notebook folds away behind a line to click: its first comment, or what it holds."""
+    hides = cell.metadata.get("jupyter", {})
+    if "parameters" in cell.metadata.get("tags", []):
+        summary = "Parameters of this chapter"
+    elif hides.get("source_hidden"):
+        claims = sum(piece.count('class="claim"') for piece in outputs)
+        comment = re.match(r"# *(.+)", cell.source)
+        held = f"{claims} more claims, checked by this run" if claims and hides.get("outputs_hidden") else "Code"
+        summary = comment[1].rstrip(".:") if comment else held
+    else:
+        return [code, *outputs]
+    inside = outputs if hides.get("outputs_hidden") else []
+    fold = f"<details><summary>{html.escape(summary)}</summary>{code}{''.join(inside)}</details>"
+    return [fold, *(() if inside else outputs)]
 
 
 def colored(code: str, language: str) -> str:

@@ -46,19 +46,26 @@ def notebook(name: str, explorer, chapter: Chapter | None = None) -> NotebookNod
 
 def write_pages(home: Path) -> Path:
     """Write the notebooks of all explorers, take away those of explorers that are gone; returns their folder."""
-    by_number = {int(c.number): c for c in chapters(home=home)}
+    lectures = chapters(home=home)
     there = folder(home)
     listed = explorers()
     for name, explorer in listed.items():
-        write(notebook(name, explorer, by_number.get(int(explorer.chapter))), there / f"{name}.ipynb")
+        write(notebook(name, explorer, taught_in(name, explorer, lectures)), there / f"{name}.ipynb")
     for old in there.glob("*.ipynb"):
         if old.stem not in listed:
             old.unlink()
     return there
 
 
+def taught_in(name: str, explorer, lectures: list[Chapter]) -> Chapter | None:
+    """The lecture of its chapter, and of several parts the first that shows it."""
+    parts = [c for c in lectures if c.whole == int(explorer.chapter)]
+    shows = (c for c in parts if re.search(rf"\bexplorers\.{name}\(", c.source.read_text(encoding="utf-8")))
+    return next(shows, parts[0] if parts else None)
+
+
 def heading(chapter: Chapter) -> str:
-    return f"Chapter {int(chapter.number)} · {chapter.title}"
+    return f"Chapter {chapter.spoken} · {chapter.title}"
 
 
 def picture(name: str, home: Path) -> bytes | None:
@@ -102,9 +109,8 @@ def start_page(home: Path, base: str, render: str) -> str:
         render: address under which Voila renders the notebooks, without the name.
     """
     listed = chapters(home=home)
-    by_number = {int(c.number): c for c in listed}
     cards = [
-        {"name": name, "title": e.title, "question": e.question, "chapter": by_number.get(int(e.chapter))}
+        {"name": name, "title": e.title, "question": e.question, "chapter": taught_in(name, e, listed)}
         for name, e in explorers().items()
     ]
     return (
