@@ -4,16 +4,16 @@ import base64
 import contextlib
 import io
 import os
-import struct
 import time
-import zlib
 from pathlib import Path
 from unittest.mock import Mock
 
 import nbformat
+import numpy as np
 import pytest
 import tiny_course
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gdm_core.course import kernels, notebooks
 from gdm_core.course.notebooks import CellFailed, fingerprint, read_source
@@ -38,7 +38,7 @@ import plotly.graph_objects as go
 display(ipywidgets.IntSlider())
 display(go.Figure(go.Scatter(y=[1, 2])))
 
-# %% [markdown] tags=["read-out"]
+# %% [markdown] tags=["kept"] jupyter={"source_hidden": true}
 # Text.
 
 # %%
@@ -81,7 +81,10 @@ def test_metadata_is_fixed(chapter):
         "kernelspec": kernels.SPEC,
         "language_info": {"name": "python"},
     }
-    assert [cell.metadata for cell in nb.cells if cell.metadata] == [{"tags": ["parameters"]}, {"tags": ["read-out"]}]
+    assert [cell.metadata for cell in nb.cells if cell.metadata] == [
+        {"tags": ["parameters"]},
+        {"tags": ["kept"], "jupyter": {"source_hidden": True}},
+    ]
     assert fingerprint(nb) == nb.metadata.gdm.source
 
 
@@ -166,18 +169,38 @@ def test_solutions_are_cut_out_at_their_indent(tmp_path):
     assert nb.cells[2].source.split("\n\n") == [f"def {name}(x):\n{gap}" for name in ("double", "triple")]
 
 
-def png(*chunks: tuple[bytes, bytes]) -> str:
-    raw = b"\x89PNG\r\n\x1a\n"
-    for kind, data in chunks:
-        raw += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return base64.b64encode(raw).decode()
+def png(pixels, **text: str) -> str:
+    """A PNG of (H, W, 4) bytes, base64; `text` as chunks beside it."""
+    about, buffer = PngInfo(), io.BytesIO()
+    for name, value in text.items():
+        about.add_text(name, value)
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=about, dpi=(160, 160))
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def pixels(encoded: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")).astype(int)
+
+
+def test_pictures_are_small_and_look_the_same():
+    """Few colors stay as they are, many are 256; what is transparent is paper."""
+    plain = np.random.default_rng(0).choice([0, 90, 255], size=(30, 40, 4)).astype(np.uint8)
+    plain[..., 3] = 255
+    np.testing.assert_array_equal(pixels(notebooks._plain_png(png(plain))), plain[..., :3])
+    ramp = np.stack(np.broadcast_arrays(np.arange(256)[None], np.arange(200)[:, None], 128, 255), -1).astype(np.uint8)
+    small = notebooks._plain_png(png(ramp))
+    assert len({tuple(p) for p in pixels(small).reshape(-1, 3)}) <= 256
+    assert abs(pixels(small) - ramp[..., :3]).mean() < 8
+    ramp[..., 3] = 0
+    assert (pixels(notebooks._plain_png(png(ramp))) == 255).all()
 
 
 def test_normalize_takes_out_what_is_chance():
     cell = nbformat.v4.new_code_cell(
         "x", execution_count=1, metadata={"execution": {"iopub.status.busy": "now"}, "tags": ["t"], "id": 3}
     )
-    picture = png((b"IHDR", b"head"), (b"tEXt", b"Software\0matplotlib"), (b"IDAT", b"data"), (b"IEND", b""))
+    gray = np.full((2, 3, 4), 200, np.uint8)
+    picture = png(gray, Software="matplotlib")
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "7f3a"}}
     size = {"image/png": {"width": 3, "height": 2, "alt": "?"}, "isolated": True}
     new = nbformat.v4.new_output
@@ -198,7 +221,9 @@ def test_normalize_takes_out_what_is_chance():
     assert cell.metadata == {"tags": ["t"]}
     assert [o.get("text") for o in cell.outputs] == ["ab\n", "c", None, None, "d"]
     assert cell.outputs[2].data == {"text/plain": "slider"}
-    assert cell.outputs[3].data["image/png"] == png((b"IHDR", b"head"), (b"IDAT", b"data"), (b"IEND", b""))
+    plain = base64.b64decode(cell.outputs[3].data["image/png"])
+    assert b"matplotlib" in base64.b64decode(picture) and b"matplotlib" not in plain and b"pHYs" not in plain
+    assert cell.outputs[3].data["image/png"] == notebooks._plain_png(png(gray, Software="another"))
     assert cell.outputs[3].metadata == {"image/png": {"width": 3, "height": 2}}
 
 
@@ -215,6 +240,7 @@ def test_fingerprint_follows_what_the_source_says(tmp_path):
         "# %% [markdown]\n# text!\n\n# %%\nx = 1\n",
         "# %% [markdown]\n# text\n\n# %%\nx = 2\n",
         '# %% [markdown]\n# text\n\n# %% tags=["a"]\nx = 1\n',
+        '# %% [markdown]\n# text\n\n# %% jupyter={"source_hidden": true}\nx = 1\n',
         "# %%\nx = 1\n\n# %% [markdown]\n# text\n",
         "# %%\n# text\n\n# %%\nx = 1\n",
     ):

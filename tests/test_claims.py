@@ -12,6 +12,12 @@ from gdm_core.course.claims import ClaimFailed, claim, spell
 from gdm_core.course.readouts import claimed, measured, unclaimed
 
 
+@pytest.fixture(autouse=True)
+def needed(monkeypatch):
+    """What was needed is printed as well."""
+    monkeypatch.setenv("GDM_NEEDED", "1")
+
+
 def printed(capsys, *args, **kwargs):
     assert claim(*args, **kwargs) is None  # a cell may end in a claim and print nothing else
     return capsys.readouterr().out
@@ -25,6 +31,13 @@ def test_line(capsys):
     assert printed(capsys, "x", 0.5, above=0, below=1) == "✓ x: 0.5 (needed ≥ 0 and ≤ 1)\n"
     assert printed(capsys, "x", 1.23456, above=0, digits=5) == "✓ x: 1.2346 (needed ≥ 0)\n"
     assert printed(capsys, "it agrees", True) == "✓ it agrees\n"
+
+
+def test_a_reader_is_spared_what_was_needed(capsys, monkeypatch):
+    monkeypatch.delenv("GDM_NEEDED")
+    assert printed(capsys, "gain: at least", 2.5, above=1, unit="nats") == "✓ gain: at least 2.5 nats\n"
+    with pytest.raises(ClaimFailed, match="needed ≥ 1, got 0"):
+        claim("gain", 0, above=1)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +181,9 @@ PROSE = {
     "with $k = 25$ but $\\log p = -2.84$ and $x_{12}$": ["2.84"],
     "**0.5** and _0.7_ and (0.9).": ["0.5", "0.7", "0.9"],
     "eq. 9.3, equation (12.42), chapter 12, pages 431-439": [],
+    "eqs. 9.23, 9.28 and 12.4; 15 steps": ["15"],
+    "## 3.12 Of 10 digits\n\nTime: 55 minutes to read, 20 more to play.": ["10"],
+    "It is 0.3.\n\n**References.** A. Writer, *Book*, eq. 3; sections 2.5, 11 pages.\n\n0.7": ["0.3", "0.7"],
     "Dempster, Laird and Rubin (1977); (Bishop, 2006, eq. 9.3)": [],
     "8x8 and 28×28 and 64 × 64 × 3 pixels": [],
     "`lr=0.001` and [chapter](12_x.ipynb) and <https://a.org/1.5>": [],
@@ -180,19 +196,30 @@ def test_numbers_that_prose_must_have_from_a_run(prose):
     assert sorted(measured(prose)) == sorted(PROSE[prose])
 
 
-def notebook(printed: str, prose: str, tags=("read-out",)):
-    code = nbformat.v4.new_code_cell("...")
+def notebook(printed: str, prose: str, source: str = "..."):
+    code = nbformat.v4.new_code_cell(source)
     code.outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed)]
-    text = nbformat.v4.new_markdown_cell(prose, metadata={"tags": list(tags)})
-    return nbformat.v4.new_notebook(cells=[code, text])
+    return nbformat.v4.new_notebook(cells=[code, nbformat.v4.new_markdown_cell(prose)])
 
 
-def test_read_out_against_claims():
-    lines = "loss 9.9\n✓ gap: 0.123 nats (needed ≤ 0.2)\n✓ tiny: 1.2e-09 (needed ≥ 0)\n"
-    assert claimed(notebook(lines, "")) == {Decimal(n) for n in ("0.123", "0.2", "1.2e-09", "0")}
-    assert unclaimed(notebook(lines, "0.123, 0.20, $1.2 \\cdot 10^{-9}$, −0.123")) == []
-    assert unclaimed(notebook(lines, "0.124")) == [(1, "0.124", Decimal("0.123"))]
-    assert unclaimed(notebook(lines, "0.12")) == [(1, "0.12", Decimal("0.123"))]  # the prose rounds as the claim does
-    assert [n for _, n, _ in unclaimed(notebook(lines, "9.9"))] == ["9.9"]  # printed, but nothing vouches for it
-    assert unclaimed(notebook(lines, "9.9", tags=())) == []
+LINES = "loss 9.9\n✓ gap: 0.123 nats\n✓ tiny: 1.2e-09\n"
+
+
+def test_prose_against_claims():
+    assert claimed(notebook(LINES, "")) == {Decimal(n) for n in ("0.123", "1.2e-09")}
+    assert unclaimed(notebook(LINES, "0.123, 0.1230, $1.2 \\cdot 10^{-9}$, −0.123")) == []
+    assert unclaimed(notebook(LINES, "0.124")) == [(1, "0.124", Decimal("0.123"))]
+    assert unclaimed(notebook(LINES, "0.12")) == [(1, "0.12", Decimal("0.123"))]  # the prose rounds as the claim does
+    assert [n for _, n, _ in unclaimed(notebook(LINES, "9.9"))] == ["9.9"]  # printed, but nothing vouches for it
     assert unclaimed(notebook("", "0.5")) == [(1, "0.5", None)]
+
+
+def test_prose_may_say_what_the_code_sets_a_source_measured_and_where_to_look():
+    source = "%matplotlib inline\nsteps, rate = 1_500, -0.05  # not 37\nflag = True"
+    assert unclaimed(notebook(LINES, "1,500 steps at 0.05", source)) == []
+    assert [n for _, n, _ in unclaimed(notebook(LINES, "37 steps", source))] == ["37"]
+    prose = "They trained 12,000 models (Locatello et al., 2019). Here 45 do."
+    assert [n for _, n, _ in unclaimed(notebook(LINES, prose))] == ["45"]
+    assert [n for _, n, _ in unclaimed(notebook(LINES, "- a book of 2006, 700 pages\n- 45 do"))] == ["45"]
+    assert unclaimed(notebook(LINES, "as in 2.7"), {"2.7"}) == []
+    assert [n for _, n, _ in unclaimed(notebook(LINES, "as in 2.7"), {"2.8"})] == ["2.7"]

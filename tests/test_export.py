@@ -265,6 +265,19 @@ def test_the_script_of_explorers_comes_once(chapter):
     assert len(text) < len(stage.to_html()) + len(again.to_html(script=False)) + 60_000
 
 
+def test_what_the_notebook_folds_away_is_folded_on_the_page(chapter):
+    claims = {"output_type": "stream", "name": "stdout", "text": "✓ one: 1\n✓ two: 2\n"}
+    drawn = cell("py", "# How it is drawn.\ndraw()", data(image_png="AAAA"))
+    checks = cell("py", "claim(...)", claims)
+    drawn["metadata"]["jupyter"] = {"source_hidden": True}
+    checks["metadata"]["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+    text = rendered(chapter, drawn, checks, cell("py", "seen", claims))
+    how, more = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
+    assert how[0] == "How it is drawn" and "draw" in how[1] and "AAAA" not in how[1] and "AAAA" in text
+    assert more[0] == "2 more claims, checked by this run" and more[1].count('class="claim"') == 2
+    assert text.count('class="claim"') == 4 and text.count("<summary>") == 2
+
+
 def test_plotly_comes_compressed_and_only_where_it_is_needed(chapter):
     figure = data()
     figure["data"] = {"application/vnd.plotly.v1+json": {"data": [{"y": [1, 2]}], "layout": {"title": "</script>"}}}

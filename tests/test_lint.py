@@ -9,15 +9,16 @@ import tiny_course
 from gdm_core.course import chapters as course
 from gdm_core.course.lint import IGNORED_SHARE, LARGEST, lint
 from gdm_core.course.notebooks import fingerprint, read_source, student, write
+from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS
 
 BODY = """
 # %%
-print("✓ gap: 0.123 nats (needed ≤ 0.2)")
+print("✓ gap: 0.123 nats")
 
 # %%
 figure
 
-# %% [markdown] tags=["read-out"]
+# %% [markdown]
 # The gap is 0.123 nats: see [the source](src/01_good.py) and [a paper](https://example.org).
 
 # %% tags=["nbval-ignore-output"]
@@ -36,6 +37,12 @@ def output(kind, **content):
     return nbformat.v4.new_output(kind, **content)
 
 
+def figure(sharp=True):
+    data = {"image/png": "aaaa", "text/plain": "<Figure>"}
+    about = {"image/png": {"width": 640, "height": 320}} if sharp else {}
+    return output("display_data", data=data, metadata=about)
+
+
 @pytest.fixture
 def good(tmp_path):
     """A chapter and its notebook as if it had been built; `save` writes it after a change."""
@@ -45,8 +52,8 @@ def good(tmp_path):
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for i, cell in enumerate(code, 1):
         cell.execution_count = i
-    code[1].outputs = [output("stream", name="stdout", text="✓ gap: 0.123 nats (needed ≤ 0.2)\n")]
-    code[2].outputs = [output("display_data", data={"image/png": "aaaa", "text/plain": "<Figure>"})]
+    code[1].outputs = [output("stream", name="stdout", text="✓ gap: 0.123 nats\n")]
+    code[2].outputs = [figure()]
     code[4].outputs = [output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
     return chapter, nb, code
 
@@ -63,8 +70,7 @@ def test_good_notebook_has_no_complaints(good):
 
 def put(*outputs):
     """Behind something harmless, since all outputs of a cell are looked at."""
-    harmless = output("display_data", data={"image/png": "aaaa", "text/plain": "<Figure>"})
-    return lambda nb, code: code[5].outputs.extend([harmless, *outputs])
+    return lambda nb, code: code[5].outputs.extend([figure(), *outputs])
 
 
 def show(**content):
@@ -110,9 +116,18 @@ FAULTS = {
     "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),
     "edited": (lambda nb, code: code[5].update(source="other"), "got cells edited after the build"),
     "retagged": (lambda nb, code: code[5].metadata.update(tags=["x"]), "got cells edited after the build"),
-    "large": (show(**{"image/png": "a" * LARGEST}), "needed at most 2.0 MB, got 2.00 MB"),
+    "large": (write_to("stdout", "a" * LARGEST), "needed at most 3.0 MB, got 3.00 MB"),
+    "refolded": (
+        lambda nb, code: code[5].metadata.update(jupyter={"source_hidden": True}),
+        "got cells edited after the build",
+    ),
+    "blurred": (put(figure(sharp=False)), "cell 8: needed a figure of 160 dots an inch, got 80"),
+    "turns-alone": (
+        show(**{"application/vnd.plotly.v1+json": {"data": []}}),
+        "cell 8: needed a picture beside what plotly draws, got none; try plotting.turn",
+    ),
     "unclaimed": (
-        lambda nb, code: code[1].outputs[0].update(text="gap: 0.123\n✓ gap: 0.124 nats (needed ≤ 0.2)\n"),
+        lambda nb, code: code[1].outputs[0].update(text="gap: 0.123\n✓ gap: 0.124 nats\n"),
         "cell 5: needed a claim that printed 0.123, got none; try the number as printed, such as 0.124",
     ),
 }
@@ -154,11 +169,20 @@ def test_result_that_every_processor_prints(good, text):
 def test_digits_that_no_replay_compares(good):
     """Lines of claims may move a little, of an explorer the title is compared, and an ignored cell not at all."""
     chapter, nb, code = good
-    code[1].outputs[0].text += "✓ two ways: 2.8354321 (needed 2.8354321 ± 1e-07)\n"
+    code[1].outputs[0].text += "✓ two ways: 2.8354321\n"
     words = {"image/png": "aaaa", "text/plain": "An explorer: z = 0.123456789"}
     put(output("execute_result", execution_count=6, data=words))(nb, code)
     code[3].outputs.append(output("display_data", data={"text/plain": "0.123456789"}))
-    assert complaints(chapter, nb) == []
+    (time,) = complaints(chapter, nb)
+    assert time.endswith("try 'Time: 5 minutes to read, 10 more to play.'")  # since an explorer came
+
+
+def test_too_much_for_one_sitting(good):
+    chapter, nb, code = good
+    code[5].outputs.extend([figure() for _ in range(FIGURES)])
+    figures, time = complaints(chapter, nb)
+    assert figures.startswith("needed at most 10 figures in one sitting, got 11; try a second part")
+    assert time.endswith("try 'Time: 15 minutes to read.'")
 
 
 def test_path_of_this_machine(good, tmp_path):
@@ -187,7 +211,19 @@ SOURCES = {
     "dead-link": ("src/01_good.py", "src/01_bad.py", "needed a link that leads somewhere, got src/01_bad.py"),
     "no-title": ("# # 1 · Title of 1", "# Title", "cell 1: needed a heading"),
     "no-question": ("What is seen here?", "This.", "cell 1: needed a question"),
-    "no-minutes": ("About 20 minutes.", "Soon.", "cell 1: needed how long it takes"),
+    "no-minutes": ("Time: 5 minutes to read.", "Soon.", "cell 1: needed the time that this much takes"),
+    "other-minutes": ("Time: 5 minutes", "Time: 10 minutes", "got 10 minutes to read.; try 'Time: 5 minutes to read.'"),
+    "long-cell": (
+        "# %%\nlast",
+        "# %%\n" + "x = 1\n" * CELL + "last",
+        "cell 8: needed at most 20 visible lines, got 21",
+    ),
+    "long-part": (
+        "# %%\nlast",
+        "# %%\nx = 1\ny = 1\n\n" * (LINES // 2) + "# %%\nlast",
+        "needed at most 350 visible lines of code in one sitting, got 360; try a second part",
+    ),
+    "wordy": ("Time: 5 minutes to read.", "Time: 5 minutes to read." + " word" * WORDS, "needed at most 2,500 words"),
 }
 
 
@@ -206,6 +242,8 @@ def test_fault_in_the_source(good, fault):
     for i, cell in enumerate((c for c in faulty.cells if c.cell_type == "code"), 1):
         cell.execution_count, cell.outputs = i, outputs.get(cell.source, [])
     found = complaints(chapter, faulty)
+    if fault in ("long-part", "long-cell", "wordy"):
+        found = [complaint for complaint in found if "the time that" not in complaint]
     assert len(found) == 1 and complaint in found[0], found
 
 

@@ -1,11 +1,14 @@
 """Figures show the numbers they were given."""
 
+import base64
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch.distributions import MultivariateNormal
 
 from gdm_core import plotting
@@ -153,3 +156,21 @@ def test_importing_changes_no_global_setting():
         "assert a == dict(m.rcParams) and t == (torch.get_num_threads(), torch.get_default_dtype())"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
+    import plotly.graph_objects as go
+    from IPython import display
+    from matplotlib import pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda data, **options: shown.append((data, options)))
+    twin, ax = plt.subplots(figsize=(3, 2), dpi=50)
+    ax.plot([1.0, 2.0])
+    plotting.turn(go.Figure(go.Scatter3d(x=[1.0], y=[2.0], z=[3.0])), twin)
+    ((data, options),) = shown
+    assert data["application/vnd.plotly.v1+json"]["data"][0]["type"] == "scatter3d" and options["raw"]
+    width, height = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size
+    size = options["metadata"]["image/png"]
+    assert abs(width - 2 * size["width"]) < 2 and abs(height - 2 * size["height"]) < 2 and width > 150
+    assert not plt.fignum_exists(twin.number)

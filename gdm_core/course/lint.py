@@ -85,11 +85,10 @@ def _links(nb: NotebookNode, path: Path) -> Iterator[str]:
 
 
 def _opening(chapter: Chapter) -> Iterator[str]:
-    """The start page takes title, question and minutes from the first cell."""
+    """The start page takes title and question from the first cell."""
     found = {
         "a heading `# N Title`": chapter.title != chapter.name,
         "a question that ends in `?`": chapter.question,
-        "how long it takes, such as `40 minutes`": chapter.minutes,
     }
     for what, there in found.items():
         if not there:
@@ -221,10 +220,10 @@ def _one_sitting(nb: NotebookNode) -> Iterator[str]:
 def _figures(nb: NotebookNode) -> Iterator[str]:
     """A figure is sharp on a projector, and where plotly draws, GitHub has a picture as well."""
     for number, cell in enumerate(nb.cells, 1):
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
+        for drawn in cell.get("outputs", ()):
+            data = drawn.get("data", {})
             if PLOTLY in data and "image/png" not in data:
                 yield f"cell {number}: needed a picture beside what plotly draws, got none; try plotting.turn"
-            shown = output.get("metadata", {}).get("image/png", {}).get("width")
-            if output.output_type == "display_data" and "image/png" in data and not shown:
+            shown = drawn.get("metadata", {}).get("image/png", {}).get("width")
+            if drawn.output_type == "display_data" and "image/png" in data and not shown:
                 yield f"cell {number}: needed a figure of 160 dots an inch, got 80; try plotting.use_style() at the top"

@@ -20,7 +20,7 @@ NAMES = re.compile(
     r"|\b(?:19|20)\d\d[a-z]?(?=[,;)])"
     r"|^#+\s+\d+[a-z]?(?:\.\d+)?\b|\b(?:time:\s+)?\d+\s(?:min(?:ute)?s?\b|more\s+to\s+play)"
     r"|\b(?:eqs?\.|equations?|chapters?|lectures?|sections?|figures?|tables?|pages?|pp?\.|labs?)"
-    r"\s+\(?\d[\d.]*(?:(?:\s?[-–,;]|,?\s(?:and|to))\s?\d[\d.]*)*"
+    r"\s+\(?\d[\d.]*(?:(?:\s?[-–,]|,?\s(?:and|to))\s?\d[\d.]*)*"
     r"|^\*\*References.*?(?:\n\s*\n|\Z)"
     r"|(?<![\w.])\d+(?:\s?[×x]\s?\d+)+(?![\^\d])",
     re.DOTALL | re.IGNORECASE | re.MULTILINE,

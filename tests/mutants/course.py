@@ -19,7 +19,8 @@ def lint(kind: str, *names: str) -> str:
 
 
 FALSE = claims("test_false_claims_raise_and_print_nothing")
-READ_OUT = claims("test_read_out_against_claims")
+READ_OUT = claims("test_prose_against_claims")
+SETTINGS = claims("test_prose_may_say_what_the_code_sets_a_source_measured_and_where_to_look")
 BUILD, LINTS, RUN, COURSES = (f"tests/test_{name}.py::test_" for name in ("build", "lint", "run", "course"))
 JUDGEMENT = "tests/test_mutants.py::test_judgement"
 
@@ -58,10 +59,15 @@ MUTANTS = [
            claims("test_what_is_needed_is_said_in_few_digits_and_never_seems_contradicted")),
     # Read-outs
     Mutant("every-printed-line-is-a-claim", READOUTS, "if line.startswith(MARK) for", "for", READ_OUT),
-    Mutant("every-cell-is-a-read-out", READOUTS, 'and TAG in cell.metadata.get("tags", ())', "", READ_OUT),
+    Mutant("code-needs-claims", READOUTS, 'if cell.cell_type != "markdown":', "if False:", SETTINGS),
+    Mutant("settings-need-claims", READOUTS, "printed | settings(nb), []", "printed, []", SETTINGS),
+    Mutant("comments-are-settings", READOUTS, "type(c) in (int, float)}", "c is not None} | {Decimal(37)}", SETTINGS),
+    Mutant("sources-vouch-for-the-paragraph", READOUTS, "SENTENCE.split(cell.source)", "[cell.source]", SETTINGS),
+    Mutant("sources-may-not-be-quoted", READOUTS, "if not YEAR.search(sentence)", "", SETTINGS),
+    Mutant("any-section-there", READOUTS, "and written not in sections", "and (not sections)", SETTINGS),
     Mutant(
-        "prose-may-round-again", READOUTS, "if value not in printed:",
-        "if not any(abs(p - value) < Decimal('0.01') for p in printed):", READ_OUT,
+        "prose-may-round-again", READOUTS, "if value not in known and",
+        "if not any(abs(p - value) < Decimal('0.01') for p in printed) and", READ_OUT,
     ),
     Mutant(
         "exponent-lost", READOUTS, 'number["e"] or number["ten"] or 0', "0", READ_OUT,
@@ -75,7 +81,13 @@ MUTANTS = [
            f"{BUILD}fingerprint_follows_what_the_source_says"),
     Mutant("order-changes-nothing", NOTEBOOKS, "repr(said)", "repr(sorted(said))",
            f"{BUILD}fingerprint_follows_what_the_source_says"),
-    Mutant("version-in-the-picture", NOTEBOOKS, 'b"tEXt", ', "", f"{BUILD}normalize_takes_out_what_is_chance"),
+    Mutant("folds-change-nothing", NOTEBOOKS, "if on)", "if on and False)",
+           f"{BUILD}fingerprint_follows_what_the_source_says"),
+    Mutant("dpi-in-the-picture", NOTEBOOKS, "    picture.info.clear()\n", "",
+           f"{BUILD}normalize_takes_out_what_is_chance"),
+    Mutant("few-colors", NOTEBOOKS, "quantize(256,", "quantize(8,", f"{BUILD}pictures_are_small_and_look_the_same"),
+    Mutant("dark-paper", NOTEBOOKS, '"white"), picture)', '"black"), picture)',
+           f"{BUILD}pictures_are_small_and_look_the_same"),
     Mutant("errors-joined-to-output", NOTEBOOKS, " and last.name == output.name", "",
            f"{BUILD}normalize_takes_out_what_is_chance"),
     Mutant("model-ids-kept", NOTEBOOKS, "output.data.pop(WIDGET_VIEW, None)", "pass",
@@ -132,8 +144,26 @@ MUTANTS = [
     Mutant("dead-links", LINT, "and not (path.parent / target).exists()", "and not target",
            lint("source", "dead-link")),
     Mutant("huge-notebook", LINT, "if size > LARGEST:", "if size > 10 * LARGEST:", lint("notebook", "large")),
+    Mutant("turn-shows-twice", "gdm_core/plotting.py", "    plt.close(twin)\n", "",
+           "tests/test_plotting.py::test_a_figure_that_turns_brings_its_picture_and_is_shown_once"),
+    Mutant("long-cells", LINT, "(lines := visible(cell)) > CELL", "(lines := visible(cell)) > 2 * CELL",
+           lint("source", "long-cell")),
+    Mutant("long-parts", LINT, "if got > most:", "if got > most and what == 'words':", lint("source", "long-part")),
+    Mutant("wordy-parts", LINT, "if got > most:", "if got > most and what != 'words':", lint("source", "wordy")),
+    Mutant("many-figures", LINT, "if got > most:", "if got > most and what != 'figures':",
+           f"{LINTS}too_much_for_one_sitting"),
+    Mutant("any-time-will-do", LINT, "not in stated:", "not in stated and 'Time' not in stated:",
+           lint("source", "other-minutes")),
+    Mutant("turns-alone", LINT, 'and "image/png" not in data:', "and False:", lint("notebook", "turns-alone")),
+    Mutant("blurred-figures", LINT, "and not shown:", "and False:", lint("notebook", "blurred")),
+    Mutant("explorers-take-no-time", f"{COURSE}/sitting.py", 'output.output_type == "execute_result"', "False",
+           f"{LINTS}digits_that_no_replay_compares"),
     # Replay
-    Mutant("any-number-in-a-claim", REPLAY, "rel_tol=1 / 3, abs_tol=slack", "rel_tol=9, abs_tol=slack",
+    Mutant("any-number-in-a-claim", REPLAY, "rel_tol=1 / 3,", "rel_tol=9,",
+           "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
+    Mutant("counts-to-the-letter", REPLAY, "1 if counts else 0", "0",
+           "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
+    Mutant("everything-counts", REPLAY, "1 if counts else 0", "1",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
     Mutant("one-line-stands-for-two-claims", REPLAY, "        lines.remove(committed)\n", "",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
