@@ -114,6 +114,7 @@ trained
 ✓ twice 0.02
 ✓ twice 5
 ✓ difference 0.3
+✓ unused 0
 ✓ it agrees
 """
 FOUND = """\
@@ -122,6 +123,7 @@ trained
 ✓ twice 0.02 (needed ≤ 1)
 ✓ twice 5 (needed ≤ 35)
 ✓ difference 0.3 (needed 0 ± 2.5)
+✓ unused 0 (needed ≤ 32)
 ✓ it agrees
 """
 
@@ -133,7 +135,8 @@ trained
         (COMMITTED_CLAIMS, True),
         (FOUND.replace("-60.4", "-62.1").replace("-60.0436", "-61.2"), True),
         (FOUND.replace("0.02", "8e-06").replace("twice 5", "twice 6"), True),
-        (FOUND.replace("twice 5", "twice 4"), True),
+        (FOUND.replace("unused 0", "unused 1").replace("32", "29"), True),
+        (FOUND.replace("unused 0", "unused 2"), False),
         (FOUND.replace("difference 0.3", "difference -0.9"), True),
         (FOUND.replace("difference 0.3", "difference -1.1"), False),
         (FOUND.replace("-60.4", "-90.7"), False),

@@ -158,7 +158,6 @@ def _plain_png(encoded: str) -> str:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     if picture.mode == "RGB":
         picture = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    picture.info.clear()
     picture.save(plain, "PNG", optimize=True)
     return base64.b64encode(plain.getvalue()).decode()
 
