@@ -92,7 +92,8 @@ def pytest_terminal_summary(terminalreporter, config) -> None:
     ]
     if len({r.nodeid.split("::")[0] for r in reports}) > 3:
         terminalreporter.section("time by part")
-        for line in budget.summary(reports, time.monotonic() - config.stash[STARTED], len(chapters())):
+        wall, whole = time.monotonic() - config.stash[STARTED], {c.whole for c in chapters()}
+        for line in budget.summary(reports, wall, len(whole)):
             terminalreporter.write_line(line)
 
 

@@ -19,7 +19,7 @@ class Report:
     "nodeid, keywords, part",
     [
         ("tests/test_mutants.py::test_fault_is_noticed[vae:a]", {}, "faults"),
-        ("tests/test_mutants.py::test_judgement[1]", {}, "tests"),
+        ("tests/test_mutants.py::test_judgement[1]", {}, "faults"),
         ("tests/test_notebooks.py::test_replay_prints_the_committed_outputs[01]", {"slow": 1}, "replays"),
         ("tests/test_page.py::test_drag", {"browser": 1}, "browser"),
         ("gdm_core/validate.py::gdm_core.validate.bad", {}, "tests"),

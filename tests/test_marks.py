@@ -1,12 +1,16 @@
 """Marks, axes and legends of the static picture, pixel by pixel: colors at known places, labels at the right ends."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gdm_core import colors
 from gdm_core import widgets as w
-from gdm_core.widgets import marks, still
+from gdm_core.widgets import marks, overlay, still
 from gdm_core.widgets.marks import draw_axes, draw_legend, draw_marks, spell, ticks
 from gdm_core.widgets.view import palette
 
@@ -46,6 +50,16 @@ def test_each_dot_has_its_own_color_or_that_of_its_number():
         assert tuple(cycle[at]) == (*rgb(colors.CYCLE[number]), 255) and tuple(mixed[at]) == (*shade, 255)
     for name in ("data", "latent", "model", "exact", "noise", "family", "accent", "encoder"):
         assert tuple(drawn(w.Points([[5, 5]], name))[60, 100, :3]) == rgb(getattr(colors, name.upper()))
+
+
+def test_a_page_knows_every_color_by_its_name():
+    """A name that the style sheet lacks would be drawn in black."""
+    widgets = Path(w.__file__).parent
+    sheet, script = ((widgets / name).read_text() for name in ("stage.css", "js/page.js"))
+    for name in overlay.NAMED:
+        assert f"--{name}: light-dark(#" in sheet and f'"{name}",' in script
+    (cycle,) = re.findall(r"const CYCLE = (\[.*?\]);", script)
+    assert [overlay.NAMED[name] for name in json.loads(cycle)] == list(colors.CYCLE)
 
 
 def test_opacity_lies_over_what_was_there():
