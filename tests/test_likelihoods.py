@@ -184,3 +184,17 @@ def test_logistic_bins_keep_their_width_in_float32(loc, log_scale):
 def test_discretized_starts_at_a_tenth_of_the_range():
     p = Discretized(256)(torch.zeros(1, 2, 1), 1).base_dist
     assert p.stddev.item() == pytest.approx(0.1 * np.pi / 3**0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("family", ["logistic", "gaussian"])
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_what_knows_nothing_starts_spread_over_the_range(family, components):
+    """At raw = 0: equal weights, means from black to white (one in the middle), a tenth of the range as scale."""
+    likelihood = Discretized(5, family, components)
+    p = likelihood(torch.zeros(likelihood.channels, 1, dtype=torch.float64), 1)
+    cdf = {"logistic": scipy.stats.logistic, "gaussian": scipy.stats.norm}[family].cdf
+    edges = np.array([-np.inf, 0.125, 0.375, 0.625, 0.875, np.inf])
+    means = np.linspace(0, 1, components) if components > 1 else np.array([0.5])
+    truth = np.diff(cdf((edges - means[:, None]) / 0.1)).mean(0)
+    found = p.log_prob(levels_like(p)).exp()
+    np.testing.assert_allclose(found.squeeze(), truth, rtol=1e-6)

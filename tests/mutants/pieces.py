@@ -136,6 +136,24 @@ MUTANTS = [
         "raw.squeeze(1)",
         _tests("likelihoods", "axes_before_the_channels_are_examples_whatever_their_number"),
     ),
+    *(
+        Mutant(
+            name,
+            "gdm_core/likelihoods.py",
+            old,
+            new,
+            _tests("likelihoods", "what_knows_nothing_starts_spread_over_the_range"),
+        )
+        for name, old, new in (
+            (
+                "components-start-narrow",
+                "torch.linspace(0, 1, self.components",
+                "torch.linspace(0, 0.9, self.components",
+            ),
+            ("start-off-the-middle", "GrayCut(0.5 + mean", "GrayCut(0.4 + mean"),
+            ("start-too-wide", "math.log(0.1)", "math.log(0.11)"),
+        )
+    ),
     Mutant(
         "later-strokes-twice-as-far",
         "gdm_core/data/strokes/style.py",
