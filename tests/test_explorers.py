@@ -15,7 +15,7 @@ from gdm_core.data import scenes as rooms
 from gdm_core.explorers import ch01_mixtures as mixture
 from gdm_core.explorers import ch04_latent_pad as pad
 from gdm_core.explorers import ch04_posterior as posteriors
-from gdm_core.explorers import own_q, read_outs
+from gdm_core.explorers import em_run, own_q, read_outs
 from gdm_core.models.ppca import PPCA
 from gdm_core.widgets import plane
 
@@ -55,7 +55,7 @@ def blobs():
 def test_a_run_is_em_from_the_start_that_was_dragged(blobs):
     """Against scikit-learn's EM from the same start, after 1 and 12 iterations."""
     means, covs = np.array([[-2.0, 0.0], [1.0, 1.0], [1.0, -1.0]]), np.stack([np.diag([0.5, 0.8])] * 3)
-    run = mixture.Run(blobs, means, covs)
+    run = em_run.Run(blobs, means, covs)
     for iterations in (1, 12):
         peer = GaussianMixture(
             3, weights_init=[1 / 3] * 3, means_init=means, precisions_init=np.linalg.inv(covs),
@@ -70,52 +70,55 @@ def test_a_run_is_em_from_the_start_that_was_dragged(blobs):
 
 
 def test_the_bound_is_likelihood_minus_kl_and_never_above(blobs):
-    run = mixture.Run(blobs, np.array([[-2.0, 0.0], [1.0, 1.0], [1.0, -1.0]]), np.stack([np.eye(2)] * 3))
-    q, posterior = run.q[:, :-1], run.q[:, 1:]
-    kl = (q * (q.log() - posterior.log())).nan_to_num().sum(-1).mean(0)
-    torch.testing.assert_close(run.bound, run.likelihood[1:] - kl, atol=1e-10, rtol=0)
-    assert (run.bound >= run.likelihood[:-1] - 1e-12).all() and (run.bound <= run.likelihood[1:] + 1e-12).all()
+    run = em_run.Run(blobs, np.array([[-2.0, 0.0], [1.0, 1.0], [1.0, -1.0]]), np.stack([np.eye(2)] * 3))
+    q, posterior = run.q[:-1], run.q[1:]
+    kl = (q * (q.log() - posterior.log())).nan_to_num().sum(1).mean(1)
+    before, touching = run.bound[::2], run.bound[1::2]
+    torch.testing.assert_close(before, run.likelihood - kl, atol=1e-10, rtol=0)
+    torch.testing.assert_close(touching, run.likelihood, atol=1e-10, rtol=0)
+    assert (run.bound.diff() >= -1e-12).all() and kl[0] > 0.5 and (run.q[0] == 1 / 3).all()
 
 
 def test_the_text_tells_half_steps_apart(stages):
     stage = stages["mixtures"]
-    after_m, after_e = stage.frame({"step": 3}).text, stage.frame({"step": 4}).text
-    assert stage.frame({"step": 0}).text.endswith("· 0 M steps, 1 E step")
-    assert after_m.endswith("· 2 M steps, 2 E steps") and after_e.endswith("· 2 M steps, 3 E steps")
-    likelihood, bound = (numbers(after_m, name)[0] for name in ("log-likelihood", "bound"))
-    assert numbers(after_m, "posterior)")[0] == pytest.approx(likelihood - bound, abs=0.0011)
-    assert numbers(after_e, "bound")[0] == numbers(after_e, "log-likelihood")[0] == likelihood >= bound
+    start, after_e, after_m = (stage.frame({"step": half}).text for half in (0, 1, 2))
+    assert " · before the first E step, q = 1/3 for all · " in start
+    assert " · after 1 E step and 0 M steps · " in after_e and " · after 1 E step and 1 M step · " in after_m
+    assert " · after 2 E steps and 1 M step · " in stage.frame({"step": 3}).text
+    for text in (start, after_m):
+        likelihood, bound = (numbers(text, name)[0] for name in ("log-likelihood", "bound"))
+        assert numbers(text, "posterior)")[0] == pytest.approx(likelihood - bound, abs=0.0011) and bound < likelihood
+    assert numbers(after_e, "bound")[0] == numbers(after_e, "log-likelihood")[0] == numbers(start, "log-likelihood")[0]
+    assert numbers(after_e, "posterior)")[0] == 0
 
 
-def test_a_far_start_does_not_flatten_the_road(stages):
-    """The height of the chart is that of EM from its second M step on; where it began is said in words."""
+def test_the_road_holds_the_start_and_the_truth(stages):
+    """A start far below the truth is cut off, so that it does not flatten all; its bound is said in words."""
     stage = stages["mixtures"]
-    far = {"start": (np.array([[3.0, 3.0], [3.5, 3.0], [3.0, -3.0]]), np.stack([0.3 * np.eye(2)] * 3))}
     points = stage.frame().views["data"].overlay[0].xy
-    run = mixture.Run(torch.from_numpy(points), *far["start"])
-    likelihood, bound = run.likelihood.numpy(), run.bound.numpy()
-    view = stage.frame({**far, "step": 8}).views["road"]
-    _, _, bottom, top = view.extent
-    assert bottom < bound[1] and likelihood[-1] < top and top - bottom < 2 * (likelihood[-1] - bound[1])
-    curve, _, here, _, start = view.overlay
-    np.testing.assert_allclose(curve.xy[3::2, 1], likelihood[2:], atol=1e-9)  # what lies within is as it was
-    assert curve.xy[0, 1] == bottom > likelihood[0] + 1 and here.xy[0][1] == pytest.approx(likelihood[4])
-    assert start.text == [f"start −{-likelihood[0]:.2f}"]
-    at_start = stage.frame({**far, "step": 0}).views["road"].overlay[2].xy[0]
-    assert at_start[1] >= bottom  # the dot stays in the chart
-    for name in ("k-means++", "bad", "copies"):
-        told = stage.controls[name].press({**stage.values(), name: 1})
-        run = mixture.Run(torch.from_numpy(points), *told["start"])
-        view = stage.frame(told).views["road"]
-        words = [m.text for m in view.overlay if hasattr(m, "text")]
-        assert bool(words) == (run.likelihood[0].item() < view.extent[2]) and view.extent[3] > view.extent[2] + 0.01
+    far = (np.array([[3.0, 3.0], [3.5, 3.0], [3.0, -3.0]]), np.stack([0.3 * np.eye(2)] * 3))
+    starts = [stage.controls[name].press({**stage.values(), name: 1})["start"] for name in ("k-means++", "bad")]
+    for start, deep in ((far, True), *((start, False) for start in starts)):
+        run = em_run.Run(torch.from_numpy(points), *start)
+        view = stage.frame({"start": start, "step": 8}).views["road"]
+        truth, likelihood, bound, gap, *_, word = view.overlay
+        _, _, bottom, top = view.extent
+        assert bottom < truth.xy[0][1] < top and truth.color == "exact" and run.likelihood[-1] < top
+        assert (bottom > run.likelihood[0]) == deep and top - bottom < 3.6
+        inside = run.likelihood.numpy() > bottom
+        np.testing.assert_allclose(likelihood.xy[::2][inside, 1], run.likelihood[inside], atol=1e-9)
+        np.testing.assert_allclose(bound.xy[1:, 1], np.maximum(run.bound[1:].numpy(), bottom), atol=1e-9)
+        assert bound.xy[0, 1] == bottom > run.bound[0] and word.text == [f"bound −{-run.bound[0]:.2f}"]
+        np.testing.assert_allclose(gap.xy, [[8, run.bound[8]], [8, run.likelihood[4]]], atol=1e-9)
+        first = stage.frame({"start": start, "step": 0}).views["road"].overlay
+        assert first[4].xy[0][1] >= bottom and first[5].xy[0][1] == bottom  # the dots stay in the chart
 
 
-def test_the_truth_is_drawn_in_ink_at_two_standard_deviations(stages):
+def test_the_truth_is_drawn_in_green_at_two_standard_deviations(stages):
     """No component has its color, and its points lie where the Mahalanobis distance is 2."""
     *_, truth = stages["mixtures"].frame({"truth": True}).views["data"].overlay
     world = mixture.world()
-    assert truth.dash and truth.color == "data" and truth.label == "truth"
+    assert truth.color == "exact" and truth.label == "truth"
     for ring, mean, cov in zip(truth.xy, world.means.detach().numpy(), world.covariances.detach().numpy()):
         away = ring - mean
         np.testing.assert_allclose(np.einsum("ni,ij,nj->n", away, np.linalg.inv(cov), away), 4.0, rtol=1e-9)
@@ -129,11 +132,27 @@ def test_a_collapsing_start_is_said_in_the_picture(blobs):
     assert "collapsed" in views["data"].warning or "holds no example" in views["data"].warning
 
 
+def test_components_in_one_place_are_all_seen(stages):
+    """Three copies: rings within rings, each in its color, and their numbers as an equation."""
+    stage = stages["mixtures"]
+    rings = lambda marks: [m for m in marks if hasattr(m, "radii")]
+    names = lambda marks: [m.text for m in marks if hasattr(m, "text")]
+    copies = stage.frame(stage.controls["copies"].press({**stage.values(), "copies": 1})).views["data"].overlay
+    widths = [m.width for m in rings(copies)]
+    assert widths == sorted(widths, reverse=True) and len(set(widths)) == 3 and names(copies) == [["1 = 2 = 3"]]
+    (place,) = (m.xy[0] for m in copies if hasattr(m, "text"))
+    assert np.hypot(*(np.asarray(place) - mixture.COPIES[0])) < 0.5
+    apart = stage.frame({"step": 2}).views["data"].overlay
+    assert {m.width for m in rings(apart)} == {widths[-1]} and not names(apart)
+    two = np.array([[1.0, 0.5], [-1.0, 0.0], [1.0, 0.5]]), np.stack([np.eye(2)] * 3)
+    assert names(stage.frame({"start": two}).views["data"].overlay) == [["1 = 3"]]
+
+
 def test_buttons_place_the_start_and_begin_anew(stages):
     stage = stages["mixtures"]
     for name in ("k-means++", "bad", "copies"):
         told = stage.controls[name].press({**stage.values({"step": 7}), name: 1})
-        assert told["step"] == 0 and stage.frame(told).text.endswith("0 M steps, 1 E step")
+        assert told["step"] == 0 and "before the first E step" in stage.frame(told).text
     assert stage.controls["k-means++"].press({**stage.values(), "k-means++": 1})["start"][0].shape == (3, 2)
 
 

@@ -16,6 +16,7 @@ from gdm_core.explorers import ch04_latent_pad as pad
 from gdm_core.explorers import room_vaes
 
 stand_in = stand_ins.stand_in
+COMPONENTS = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors.COMPONENTS]) / 255
 CYCLE = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors.CYCLE]) / 255
 
 
@@ -50,33 +51,50 @@ def bound_by_numpy(x, q, weights, means, covs) -> float:
     return (q * (joint - np.log(np.maximum(q, 1e-300)))).sum(1).mean()
 
 
-@pytest.mark.parametrize("half", [0, 1, 2, 9, 59, 60])
+@pytest.mark.parametrize("half", [0, 1, 2, 9, 60, 61])
 def test_em_says_and_shows_where_it_is(em, half):
     frame = em.frame({"step": half})
-    dots, ellipses = frame.views["data"].overlay[:2]
+    dots, *ellipses = frame.views["data"].overlay[:4]
     x = array(dots.xy)
     states = em_by_numpy(x, em, 31)
-    at, before = (half + 1) // 2, half // 2
-    weights, means, covs, _, likelihood = states[at]
-    q = states[before][3]
-    np.testing.assert_allclose(array(dots.color), q @ CYCLE[:3], atol=1e-6)
-    np.testing.assert_allclose(array(ellipses.means), means, atol=1e-6)
-    np.testing.assert_allclose(array(ellipses.covs), covs, atol=1e-6)
-    assert ellipses.radii == (2.0,) and ellipses.color is None  # the course's cycle, as the dots
+    m, e = half // 2, (half + 1) // 2
+    weights, means, covs, _, likelihood = states[m]
+    q = states[e - 1][3] if e else np.full((len(x), 3), 1 / 3)
+    np.testing.assert_allclose(array(dots.color), q @ COMPONENTS[:3], atol=1e-6)
+    for k, ring in enumerate(ellipses):
+        np.testing.assert_allclose(array(ring.means)[0], means[k], atol=1e-6)
+        np.testing.assert_allclose(array(ring.covs)[0], covs[k], atol=1e-6)
+        np.testing.assert_allclose(ring.color, COMPONENTS[k, None])  # as the dots
+        assert ring.radii == (2.0,)
     bound = bound_by_numpy(x, q, weights, means, covs)
-    assert numbers(frame.text, "log-likelihood")[0] == pytest.approx(likelihood, abs=6e-4)
-    assert numbers(frame.text, "bound")[0] == pytest.approx(bound, abs=6e-4)
-    assert numbers(frame.text, "posterior)")[0] == pytest.approx(likelihood - bound, abs=6e-5)
     truth = mixture.world()
     known = [array(p) for p in (truth.weights, truth.means, truth.covariances)]
-    assert numbers(frame.text, "truth")[0] == pytest.approx(bound_by_numpy(x, known_q(x, *known), *known), abs=6e-4)
+    ceiling = bound_by_numpy(x, known_q(x, *known), *known)
+    assert numbers(frame.text, "log-likelihood")[:2] == [
+        pytest.approx(likelihood, abs=6e-4), pytest.approx(abs(ceiling - likelihood), abs=6e-4)
+    ]  # fmt: skip
+    assert (" below the truth · " in frame.text, " above the truth · " in frame.text) == (
+        likelihood < ceiling, likelihood >= ceiling
+    )  # fmt: skip
+    assert numbers(frame.text, "bound")[0] == pytest.approx(bound, abs=6e-4)
+    assert numbers(frame.text, "posterior)")[0] == pytest.approx(likelihood - bound, abs=6e-5)
+    assert numbers(frame.text, "truth ")[-1] == pytest.approx(ceiling, abs=6e-4)
     road = frame.views["road"].overlay
-    assert [m.color for m in road[:4]] == ["exact", "noise"] * 2
-    assert [m.label for m in road[:2]] == ["log-likelihood", "bound"]
+    assert [m.color for m in road[:6]] == ["exact", "model", "latent", "accent", "model", "latent"]
+    assert [m.label for m in road[:3]] == ["truth", "log-likelihood", "bound"]
+    assert road[0].xy[0][1] == pytest.approx(ceiling, abs=1e-6)
     floor = frame.views["road"].extent[2]  # a far start is cut off, and said
-    for dot, value in ((road[2], likelihood), (road[3], bound)):
+    for dot, value in ((road[4], likelihood), (road[5], bound)):
         np.testing.assert_allclose(dot.xy, [[half, max(value, floor)]], atol=1e-6)
     assert em.frame({"responsibilities": False}).views["data"].overlay[0].color == "data"
+    keys = [mark for mark in frame.views["data"].overlay if mark.label]
+    assert [(mark.label, getattr(mark, "dash", False)) for mark in keys] == [("start: drag it", True), ("now", False)]
+
+
+def test_where_em_beats_the_truth_on_its_own_examples_that_is_said(em):
+    """A fit is likelier on what it has learned from than the density these come from."""
+    start = em.controls["k-means++"].press({**em.values(), "k-means++": 1})
+    assert " above the truth · " in em.frame({**start, "step": 61}).text
 
 
 def known_q(x, weights, means, covs):
@@ -84,33 +102,43 @@ def known_q(x, weights, means, covs):
     return np.exp(joint - logsumexp(joint, 1, keepdims=True))
 
 
-@pytest.mark.parametrize("half", [0, 1, 4, 9, 59, 60])
+@pytest.mark.parametrize("half", [0, 1, 2, 4, 9, 60, 61])
 def test_the_slice_lies_between_the_states_and_its_dots_are_where_the_text_says(em, half):
-    """At its two ends stand two states of EM; the dots say the numbers of the read-out, also once EM has ended."""
+    """At its two ends stand two states of EM, and the dots say the numbers of the read-out."""
     frame = em.frame({"step": half})
     x, view = array(frame.views["data"].overlay[0].xy), frame.views["slice"]
-    states, ended = em_by_numpy(x, em, 31), half == 60
-    start = 29 if ended else half // 2
-    likelihood, bound, high, low, letters = view.overlay
+    states, (m, e) = em_by_numpy(x, em, 31), (half // 2, (half + 1) // 2)
+    start = min(m if e > m or half == 0 else m - 1, 29)  # the way to come after an E step, else the way just gone
+    likelihood, bound, gap, high, low = view.overlay
     t = array(likelihood.xy)[:, 0]
     mixed = lambda v: [
         (1 - v) * np.asarray(a) + v * np.asarray(b) for a, b in zip(states[start][:3], states[start + 1][:3])
     ]
-    q = states[half // 2][3]
+    q = states[e - 1][3] if e else np.full((len(x), 3), 1 / 3)
     for v in (0.0, 0.5, 1.0):
         i = np.abs(t - v).argmin()
         assert t[i] == pytest.approx(v, abs=1e-9)
         expected = bound_by_numpy(x, known_q(x, *mixed(v)), *mixed(v)), bound_by_numpy(x, q, *mixed(v))
-        np.testing.assert_allclose([likelihood.xy[i, 1], bound.xy[i, 1]], expected, atol=1e-6)
-    place = 1.0 if ended or half % 2 else 0.0
-    assert high.xy[0][0] == low.xy[0][0] == pytest.approx(place, abs=1e-9)
-    assert high.xy[0][1] == pytest.approx(numbers(frame.text, "log-likelihood")[0], abs=6e-4)
-    assert low.xy[0][1] == pytest.approx(numbers(frame.text, "bound")[0], abs=6e-4)
-    assert [m.color for m in (likelihood, bound, high, low)] == ["exact", "noise"] * 2
-    assert likelihood.label == "log-likelihood" and bound.label == "bound with q held"
-    assert letters.text == (["E"] if ended else ["E", "M"]) and [p[0] for p in letters.xy] == ([1] if ended else [0, 1])
-    said = "0: before it, 1: now, after E" if ended else "0: after E, 1: after M"
-    assert view.axes[0] == said
+        for curve, value in zip((likelihood, bound), expected):
+            if value > view.extent[2] + 1e-6:
+                assert curve.xy[i, 1] == pytest.approx(value, abs=1e-6)
+            else:
+                assert np.isnan(curve.xy[i, 1])  # below the chart
+    place = float(m > start)
+    assert high.xy[0][0] == low.xy[0][0] == gap.xy[0][0] == pytest.approx(place, abs=1e-9)
+    assert high.xy[0][1] == gap.xy[1][1] == pytest.approx(numbers(frame.text, "log-likelihood")[0], abs=6e-4)
+    assert low.xy[0][1] == gap.xy[0][1] == pytest.approx(numbers(frame.text, "bound")[0], abs=6e-4)
+    assert [mark.color for mark in view.overlay] == ["model", "latent", "accent", "model", "latent"]
+    assert gap.label == "gap = KL(q ‖ posterior)" and view.axes[0] == "0: before it, 1: after it"
+    assert view.label == ("the M step, close up, q held" if e else "before the first E step")
+
+
+@pytest.mark.parametrize("half", [0, 2, 4, 20, 60])
+def test_the_gap_before_an_e_step_is_seen(em, half):
+    """A sixth of the chart or more, however small in nats; after the E step there is none."""
+    apart = lambda view: np.ptp(view.overlay[2].xy, axis=0)[1] / (view.extent[3] - view.extent[2])
+    assert apart(em.frame({"step": half}).views["slice"]) > 0.1
+    assert apart(em.frame({"step": half + 1}).views["slice"]) < 1e-6
 
 
 def test_a_run_that_ended_early_stands_at_its_last_state():
@@ -118,8 +146,8 @@ def test_a_run_that_ended_early_stands_at_its_last_state():
     point = stage.frame().views["data"].overlay[0].xy[0]
     start = [[*point, 0.08, 0.08, 0.0], [0.0, 3.0, 0.08, 0.08, 0.0], [0.5, -0.5, 3.0, 3.0, 0.0]]
     frame = stage.frame({"start": start, "step": 60})
-    assert frame.views["data"].warning
-    for mark, name in zip(frame.views["slice"].overlay[2:4], ("log-likelihood", "bound")):
+    assert frame.views["data"].warning.startswith("EM ends here: component ")
+    for mark, name in zip(frame.views["slice"].overlay[3:5], ("log-likelihood", "bound")):
         assert mark.xy[0][1] == pytest.approx(numbers(frame.text, name)[0], abs=6e-4)
 
 

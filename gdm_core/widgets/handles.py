@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdm_core import colors
 from gdm_core.validate import bad, integer
 from gdm_core.widgets.controls import number
 from gdm_core.widgets.overlay import array, colored
@@ -125,7 +126,8 @@ class Gaussians:
         return f"{self.label} " + ", ".join(f"({r[0]:.2f}, {r[1]:.2f}) ± ({r[2]:.2f}, {r[3]:.2f})" for r in state)
 
     def spec(self) -> dict:
-        return {k: getattr(self, k) for k in ("kind", "name", "label", "on", "labels", "smallest", "radius")}
+        keys = ("kind", "name", "label", "on", "labels", "smallest", "radius")
+        return {k: getattr(self, k) for k in keys} | {"colors": list(colors.COMPONENTS)}
 
 
 @dataclass

@@ -102,7 +102,8 @@ def _ellipses(pen, mark, place, unit, scale, rim):
     for k, row in enumerate(mark["xy"]):
         axes = row[2:].reshape(2, 2).T  # columns are the half axes
         for radius in mark["radii"]:
-            _stroke(pen, place(row[:2] + radius * (axes @ circle).T), shade(mark, k), mark["width"], scale, rim)
+            ring, dash = place(row[:2] + radius * (axes @ circle).T), mark.get("dash", False)
+            _stroke(pen, ring, shade(mark, k), mark["width"], scale, rim, dash)
 
 
 def _bars(pen, mark, place, unit, scale, rim):

@@ -256,7 +256,10 @@ def hold(layer: Image.Image, control, state, extent, scale: float) -> None:
             knob(x, y, NAMED.get(color, color), control.labels[k])
     elif control.kind == "gaussians":
         moments = control.value_of(state)
-        draw_marks(layer, [Ellipses(*moments, radii=(control.radius,), width=2.5).encode()], extent, scale, rim=True)
+        cycle = colors.COMPONENTS
+        shades = colors.rgb(*(cycle[k % len(cycle)] for k in range(control.count)))
+        rings = Ellipses(*moments, radii=(control.radius,), color=shades, width=2)
+        draw_marks(layer, [rings.encode() | {"dash": True}], extent, scale, rim=True)
         for k, (x, y, along, across, angle) in enumerate(state):
             knob(x, y, cycle[k % len(cycle)], control.labels[k])
             for turn, length in ((0.0, along), (np.pi / 2, across)):

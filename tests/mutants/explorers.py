@@ -3,7 +3,7 @@
 from mutants.plant import Mutant
 
 TESTS, CONTRACT = "tests/test_explorers.py", "tests/test_explorers_contract.py"
-EM = "gdm_core/explorers/ch01_mixtures.py"
+EM, RUN = "gdm_core/explorers/ch01_mixtures.py", "gdm_core/explorers/em_run.py"
 LINEAR = "gdm_core/explorers/ch02_ppca.py"
 ROOMS = "gdm_core/explorers/ch02_scenes.py"
 POSTERIORS = "gdm_core/explorers/ch04_posterior.py"
@@ -93,51 +93,100 @@ MUTANTS = [
     ),
     Mutant(
         "explorer-bound-with-the-next-q",
-        EM,
-        "(self.q[:, :-1] * after).sum(-1).mean(0)",
-        "(self.q[:, 1:] * after).sum(-1).mean(0)",
+        RUN,
+        "for i in (0, 1))",
+        "for i in (1, 0))",
         f"{TESTS}::test_the_bound_is_likelihood_minus_kl_and_never_above",
     ),
     Mutant(
         "explorer-entropy-forgotten",
-        EM,
-        "after = joint[:, 1:] - self.q[:, :-1].log().nan_to_num(neginf=0.0)",
-        "after = joint[:, 1:]",
+        RUN,
+        "(q * joint - torch.xlogy(q, q))",
+        "(q * joint)",
         f"{TESTS}::test_the_bound_is_likelihood_minus_kl_and_never_above",
     ),
     Mutant(
+        "explorer-q-that-knows-before-the-first-e-step",
+        RUN,
+        "torch.cat([torch.full_like(joint[:1], 1 / k), joint.softmax(1)])",
+        "torch.cat([joint[:1].softmax(1), joint.softmax(1)])",
+        f"{TESTS}::test_the_bound_is_likelihood_minus_kl_and_never_above",
+    ),
+    Mutant(
+        "explorer-m-step-with-an-unweighted-mean",
+        RUN,
+        "x, y, xx, xy, yy = (sums[:, 1:] / weights[:, None]).unbind(1)",
+        "x, y, xx, xy, yy = (sums[:, 1:] * 3).unbind(1)",
+        f"{TESTS}::test_a_run_is_em_from_the_start_that_was_dragged",
+    ),
+    Mutant(
+        "explorer-precision-turned",
+        RUN,
+        "b / det, -0.5 * a / det",
+        "-b / det, -0.5 * a / det",
+        f"{TESTS}::test_a_run_is_em_from_the_start_that_was_dragged",
+    ),
+    Mutant(
         "explorer-e-step-with-the-m-step",
-        EM,
-        "min(half // 2, self.last)",
-        "min((half + 1) // 2, self.last)",
+        RUN,
+        "return min(half // 2, self.last)",
+        "return min((half + 1) // 2, self.last)",
         f"{TESTS}::test_the_text_tells_half_steps_apart",
     ),
     Mutant(
         "explorer-road-flattened-by-the-start",
         EM,
-        "low, high = bound[min(3, end)], likelihood.max()",
-        "low, high = bound.min(), likelihood.max()",
-        f"{TESTS}::test_a_far_start_does_not_flatten_the_road",
+        "max(likelihood.min(), ceiling - DEEPEST)",
+        "likelihood.min()",
+        f"{TESTS}::test_the_road_holds_the_start_and_the_truth",
+    ),
+    Mutant(
+        "explorer-road-without-the-start",
+        EM,
+        "max(likelihood.min(), ceiling - DEEPEST)",
+        "likelihood[2]",
+        f"{TESTS}::test_the_road_holds_the_start_and_the_truth",
+    ),
+    Mutant(
+        "explorer-road-below-the-truth",
+        EM,
+        "max(likelihood.max(), ceiling)",
+        "likelihood.max() - 1",
+        f"{TESTS}::test_the_road_holds_the_start_and_the_truth",
+    ),
+    Mutant(
+        "explorer-copies-hide-each-other",
+        EM,
+        "width=3.5 + 5 * under[k]",
+        "width=3.5",
+        f"{TESTS}::test_components_in_one_place_are_all_seen",
+    ),
+    Mutant(
+        "explorer-copies-unnamed",
+        EM,
+        "if sum(together) > 1 and",
+        "if sum(together) > 3 and",
+        f"{TESTS}::test_components_in_one_place_are_all_seen",
     ),
     Mutant(
         "explorer-truth-at-one-std",
         EM,
         "circle = 2.0 * torch.stack",
         "circle = 1.0 * torch.stack",
-        f"{TESTS}::test_the_truth_is_drawn_in_ink_at_two_standard_deviations",
+        f"{TESTS}::test_the_truth_is_drawn_in_green_at_two_standard_deviations",
     ),
     Mutant(
         "explorer-truth-sheared",
         EM,
         "circle @ torch.linalg.cholesky(truth.covariances).mT",
         "circle @ torch.linalg.cholesky(truth.covariances)",
-        f"{TESTS}::test_the_truth_is_drawn_in_ink_at_two_standard_deviations",
+        f"{TESTS}::test_the_truth_is_drawn_in_green_at_two_standard_deviations",
     ),
     Mutant(
         "explorer-error-swallowed",
-        EM,
-        "self.error = str(error)",
-        'self.error = ""',
+        RUN,
+        "self.error = lost(new[2], sums[:, 0])",
+        'self.error = "" if not lost(new[2], sums[:, 0]) else " "',
         f"{TESTS}::test_a_collapsing_start_is_said_in_the_picture",
     ),
     Mutant(

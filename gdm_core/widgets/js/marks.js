@@ -113,6 +113,7 @@ const DRAW = {
       const [x, y, ax, ay, bx, by] = data.subarray(6 * k, 6 * k + 6);
       context.strokeStyle = shade(mark, k, theme);
       context.lineWidth = mark.width * theme.grow;
+      context.setLineDash(mark.dash ? [3 * context.lineWidth, 2.5 * context.lineWidth] : []);
       for (const radius of mark.radii) {
         rimmed(context, theme, rim, () => {
           context.beginPath();
@@ -125,6 +126,7 @@ const DRAW = {
         context.stroke();
       }
     }
+    context.setLineDash([]);
   },
   bars(context, mark, at, theme) {
     const { data } = mark.xy; // x, height, base, width

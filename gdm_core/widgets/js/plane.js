@@ -74,7 +74,8 @@ const ON_VIEW = {
   },
 
   gaussians(spec, stage, view, layer) {
-    const { radius, smallest } = spec;
+    const { radius, smallest, colors } = spec;
+    const tint = (k) => colors[k % colors.length];
     const size = () => Math.abs(view.extent[1] - view.extent[0]) / 100;
     const rows = () => stage.state[spec.name];
     const change = (k, values) =>
@@ -84,7 +85,7 @@ const ON_VIEW = {
       );
     const bound = (std) => Math.max(smallest, neat(std, size()));
     const all = spec.labels.map((label, k) => {
-      const color = `var(--${CYCLE[k % CYCLE.length]})`;
+      const color = tint(k);
       const center = makeKnob(
         view,
         layer,
@@ -152,9 +153,10 @@ const ON_VIEW = {
       const shades = rows().map((_, k) => ({
         mark: "ellipses",
         alpha: 1,
-        width: 2.5,
+        width: 2,
+        dash: true,
         radii: [radius],
-        color: CYCLE[k % CYCLE.length],
+        color: tint(k),
         xy: { data: data.subarray(6 * k, 6 * k + 6) },
       }));
       return shades;
