@@ -1,0 +1,631 @@
+# %% [markdown]
+# # 5b · Axes, maps and discrete codes: what a latent space owes to the data
+#
+# **What in a latent space belongs to the data, and what is an accident of training?**
+#
+# After this lecture you can
+#
+# - say why no likelihood prefers one set of axes to another, and what a larger $\beta$ does about it;
+# - read disentanglement scores without believing them too much;
+# - carry codes from one trained model into another with a few dozen matched examples;
+# - replace the Gaussian code by a grid of discrete ones, and say what is then missing.
+#
+# You need: chapters 3 and 4; part 5 helps. Time: 11 minutes to read, 30 more to play.
+
+# %% tags=["parameters"]
+PROFILE = "fast"  # "full": more pictures, longer training, more seeds
+DATASET = "strokes"  # or "digits", "mnist", "fashion": what 5b.4 and 5b.5 learn from
+DEVICE = "cpu"
+SEED = 0
+
+# %% jupyter={"source_hidden": true}
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn.functional import avg_pool2d
+
+from gdm_core import colors, data, disentanglement, latent, likelihoods, networks, plotting, train
+from gdm_core.course.claims import claim
+from gdm_core.data import four_factors
+from gdm_core.data.four_factors import ARC, CIRCLE, FACTORS
+from gdm_core.models.autoencoder import Autoencoder
+from gdm_core.models.vae import VAE
+from gdm_core.models.vqvae import VQVAE
+from gdm_core.validate import choice
+
+choice("PROFILE", PROFILE, ["fast", "full"])
+choice("DATASET", DATASET, ["strokes", "digits", "mnist", "fashion"])
+FULL = PROFILE == "full"
+REAL = "digits" if DATASET == "strokes" else DATASET  # where pictures made by people are wanted
+plotting.use_style()
+torch.manual_seed(SEED)
+
+
+def learn(make, x, steps=800, seed=SEED, **options):
+    """A fresh model from `make()`, trained on x; the same for the same seed."""
+    torch.manual_seed(seed)
+    model = make().to(DEVICE)
+    options = {"batch_size": 64, "lr": 3e-3, "rate": train.falling} | options
+    train.fit(model, x, steps=4 * steps if FULL else steps, seed=seed, **options)
+    return model.requires_grad_(False)
+
+
+def small(x):  # 28 x 28 pixels become 14 x 14
+    return avg_pool2d(x, 2) if x.shape[-1] == 28 else x
+
+
+def noise(std):  # of a pixel, fixed: how exact a reconstruction has to be
+    return likelihoods.Gaussian(std, learn=None)
+
+
+# %% [markdown]
+# ## 5b.1 Whose axes?
+#
+# Here is a world with four **factors of variation**: the hues of a floor and a wall, the size of a sphere and the angle
+# from which we look. We drew it, so we know each picture's factors. A VAE with six latents sees the pictures alone.
+# **Predict:** will each latent have found one factor?
+
+# %%
+def room_vae(x, beta=1, std=0.1, seed=SEED):
+    decoder = lambda: nn.Sequential(networks.MLPDecoder(6, x.shape[1:], 1, (128,)), nn.Sigmoid())
+    make = lambda: VAE(x.shape[1:], 6, hidden=(128,), likelihood=noise(std), decoder=decoder(), beta=beta)
+    return learn(make, x, steps=1500, lr=1e-2, batch_size=16, seed=seed)
+
+
+large = four_factors.sample(20000 if FULL else 2500, SEED, ARC, 24)[0].to(DEVICE)
+seen = room_vae(large, std=0.3)
+codes = seen.encode(large).mean
+used = codes.var(0).argsort(descending=True)[:4]  # the four latents that are used most
+
+# %% jupyter={"source_hidden": true}
+def rows_of_rooms():
+    """One factor a row, as it was drawn; one latent a row, as it was learned."""
+    steps = torch.linspace(0, 1, 7)
+    truth, z = torch.full((4, 7, 4), 0.5), torch.zeros(4, 7, 6, device=DEVICE)
+    for k in range(4):
+        truth[k, :, k], z[k, :, used[k]] = steps, 4 * steps.to(DEVICE) - 2
+    _, axes = plt.subplots(1, 2, figsize=(14, 4.3))
+    plotting.images(four_factors.draw(truth.flatten(0, 1), ARC, 64), axes[0], columns=7, pad=3)
+    plotting.images(seen.decode(z.flatten(0, 1)).mean, axes[1], columns=7, pad=2)
+    for ax, names, side in zip(axes, (FACTORS, [f"z{j + 1}" for j in used.tolist()]), (67, 26)):
+        ax.set_yticks([(i + 0.5) * side for i in range(4)], names)
+        ax.spines[:].set_visible(False)
+    axes[0].set_title("One factor a row, as drawn")
+    axes[1].set_title("One latent a row, from −2 to 2, as learned")
+
+
+# %%
+rows_of_rooms()
+
+# %% [markdown]
+# A row on the right mixes what the rows on the left keep apart. Nothing asked for more. Rotate $z$ by any matrix $R$, and
+# rotate it back at the entrance of the decoder: the prior is round, so prior, likelihood and bound stay as they are.
+
+# %%
+turn, _ = torch.linalg.qr(torch.randn(6, 6, device=DEVICE))
+change = (seen.prior().log_prob(codes @ turn) - seen.prior().log_prob(codes)).abs().max()
+claim("log p(z) after a random rotation of the codes, largest change", change, below=1e-4, digits=1, unit="nats")
+
+# %% [markdown]
+# This is the ambiguity of PPCA (2.3) again. The axes that training picks are an accident, helped a little by the diagonal
+# $q$, which prefers axes along which the decoder's effects are orthogonal (Rolínek, Zietlow & Martius, 2019).
+#
+# ## 5b.2 Can a loss ask for axes that mean something?
+#
+# Higgins et al. (2017) multiply the price of $z$ by $\beta > 1$: under pressure, the hope is, each latent specializes
+# in one factor. First a warning about the knob itself. With a Gaussian likelihood of fixed $\sigma$,
+#
+# $$ \beta\,\mathrm{KL} + \frac{\|x - f\|^2}{2\sigma^2} \;=\; \beta \Big( \mathrm{KL} + \frac{\|x - f\|^2}{2\,\beta\sigma^2} \Big) , $$
+#
+# so $\beta$ *is* a noise variance $\beta\sigma^2$ under another name. Only the product counts, and "β = 4" without
+# $\sigma$ says nothing.
+
+# %%
+def pull(beta, std):  # gradient of the loss at the start of training
+    torch.manual_seed(SEED)
+    model = VAE(large.shape[1:], 6, hidden=(128,), likelihood=noise(std), beta=beta).to(DEVICE)
+    model.loss(large[:64]).backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+one, other = pull(1, 0.1), pull(16, 0.1 / 4) / 16  # the same product of beta and variance
+claim("β = 1 and β = 16 at one product: gradients differ, relative to their size, by at most",
+      (one - other).abs().max() / one.abs().max(), below=1e-4, digits=1)
+
+# %% [markdown]
+# Now the scores. **MIG** asks of each factor $v_k$ how much more the best latent knows of it than the second best: the
+# mean of $\big(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\big) / H(v_k)$ (Chen et al., 2018). **DCI** (Eastwood & Williams, 2018)
+# fits a forest of decision trees from the codes to each factor and reads off $R_{jk}$, by how much splits on latent $j$
+# reduce the squared error of factor $k$. Divided by its sum, a row of $R$ is a distribution over the $F$ factors. A latent
+# that matters for one factor alone is in order: *disentanglement* is 1 minus the entropy of the row over $\log F$, averaged
+# over the latents by how much they matter. *Completeness* is the same down the columns: one latent a factor. The share of
+# a factor that the forest explains on new examples is its *informativeness*.
+#
+# All these scores take **draws** from $q$, not its means. The forests and MIG look only at the order of values, so even an
+# idle latent, whose mean moves by a thousandth, would count as much as an active one.
+#
+# Two yardsticks make a score readable. The same codes after a **random rotation** of the latents in use say what no axes
+# in particular would get. And codes in **perfect order**, one noisy latent a factor that knows as much of it as the model
+# does, say what could be had: a factor that no code knows spreads its importance over the latents at random, so that even
+# perfect order scores low where little is known.
+
+# %% jupyter={"source_hidden": true}
+SIDE = 12  # pixels: many models, small pictures
+
+
+def score(codes, factors):
+    return disentanglement.dci(codes, factors, trees=10, seed=SEED)
+
+
+@torch.no_grad()
+def scores(model, x, factors):
+    """Scores of draws from q, and the disentanglement of the same draws, turned among the latents in use."""
+    q = model.encode(x)
+    torch.manual_seed(SEED)
+    z, used = q.sample().cpu(), disentanglement.active_units(q.mean).cpu()
+    own, turned = score(z, factors), []
+    for _ in range(4):
+        turn = torch.eye(6)
+        turn[torch.outer(used, used)] = torch.linalg.qr(torch.randn(used.sum(), used.sum()))[0].flatten()
+        turned.append(score(z @ turn, factors).disentanglement)
+    return {"MIG": disentanglement.mig(z, factors), "order": own.disentanglement, "complete": own.completeness,
+            "known": own.known, "turned": turned}
+
+
+def perfect(known, factors):
+    """Disentanglement of one latent a factor, with noise so that it knows as much, and of noise in the other latents."""
+    torch.manual_seed(SEED)
+    z = torch.randn(len(next(iter(factors.values()))), 6)
+    for k, (v, share) in enumerate(zip(factors.values(), known.clamp(1e-3, 1))):
+        z[:, k] = (v - v.mean()) / v.std() + (1 / share - 1).sqrt() * z[:, k]
+    return score(z, factors).disentanglement
+
+
+def rooms_of(hues):  # to learn from; to judge on, and their factors
+    test, factors = four_factors.sample(1500, SEED + 1, hues, SIDE)
+    return four_factors.sample(20000 if FULL else 2500, SEED, hues, SIDE)[0].to(DEVICE), test.to(DEVICE), factors
+
+
+# %%
+arc_x, arc_test, arc_factors = rooms_of(ARC)
+seeds = {1: 3, 5: 3, 20: 6, 60: 3} if FULL else {1: 3, 20: 5, 60: 1}  # how many, for each beta
+models = {beta: [room_vae(arc_x, beta, seed=SEED + s) for s in range(n)] for beta, n in seeds.items()}
+results = {beta: [scores(model, arc_test, arc_factors) for model in several] for beta, several in models.items()}
+known = {beta: torch.stack([r["known"] for r in several]).mean(0) for beta, several in results.items()}  # (4,) each
+best = {beta: perfect(k, arc_factors) for beta, k in known.items()}
+
+
+def mean(beta, name):
+    return torch.stack([torch.as_tensor(r[name]).mean() for r in results[beta]]).mean().item()
+
+
+# %% jupyter={"source_hidden": true}
+def order_and_knowledge():
+    """Disentanglement between its two yardsticks, and what is known, over beta."""
+    _, axes = plt.subplots(1, 2, figsize=(13, 4.2))
+    betas, at = list(seeds), torch.arange(len(seeds))
+    for i, beta in enumerate(betas):
+        for r in results[beta]:
+            axes[0].plot([i + 0.1] * len(r["turned"]), r["turned"], "o", color=colors.NOISE, ms=5, alpha=0.5)
+            axes[0].plot(i - 0.1, r["order"], "o", color=colors.MODEL, ms=9, alpha=0.8)
+    curves = {"perfect order": (0, list(best.values()), colors.EXACT),
+              "as trained": (-0.1, [mean(b, "order") for b in betas], colors.MODEL),
+              "turned at random": (0.1, [mean(b, "turned") for b in betas], colors.NOISE)}
+    height = -1.0
+    for words, (aside, values, color) in sorted(curves.items(), key=lambda c: c[1][1][-1]):
+        height = max(values[-1], height + 0.09)
+        axes[0].plot(at + aside, values, color=color)
+        axes[0].text(len(at) - 0.75, height, words, color=color, fontweight="bold", va="center")
+    height = -1.0
+    for i in sorted(range(4), key=known[betas[-1]].tolist().__getitem__):  # labels from below, none on another
+        height = max(known[betas[-1]][i].item(), height + 0.09)
+        axes[1].plot(at, [known[b][i] for b in betas], color=colors.COMPONENTS[i], marker="o")
+        axes[1].text(len(at) - 0.9, height, FACTORS[i], color=colors.COMPONENTS[i], fontweight="bold", va="center")
+    axes[0].set(title="Pressure turns the axes toward the factors", ylabel="disentanglement (DCI)")
+    axes[1].set(title="… and what moves few pixels is forgotten", ylabel="share of a factor explained")
+    for ax, wide in zip(axes, (0.7, 0.3)):
+        ax.set(xlabel="β at σ = 0.1", ylim=(-0.06, 1.05), xlim=(-0.4, len(betas) + wide))
+        ax.set_xticks(at, betas)
+
+
+# %%
+order_and_knowledge()
+
+# %%
+lead = {beta: torch.tensor([r["order"] - sum(r["turned"]) / 4 for r in several]) for beta, several in results.items()}
+claim("β = 20: disentanglement of the trained axes, mean of the seeds", mean(20, "order"), above=0.2, digits=2)
+claim("β = 20: of the same codes, turned at random", mean(20, "turned"), below=mean(20, "order") - 0.03, digits=2)
+claim("β = 20: of perfect order, knowing as much", best[20], above=mean(20, "order"), digits=2)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+first, last = list(seeds)[0], list(seeds)[-1]
+claim("β = 1: trained axes", mean(1, "order"), above=0.15, digits=2)
+claim("β = 1: turned", mean(1, "turned"), above=0.15, below=best[1], digits=2)
+claim("β = 1: perfect order", best[1], above=mean(1, "order"), digits=2)
+claim("β = 1: trained minus turned, mean of the models", lead[1].mean(), near=0, within=0.25, digits=1)
+claim("β = 20: standard error of trained minus turned", lead[20].std() / len(lead[20]) ** 0.5, below=0.1, digits=1)
+claim("β = 20: trained minus turned, mean of the models", lead[20].mean(), above=0.05, digits=1)
+claim("β = 20: best seed", max(r["order"] for r in results[20]), above=mean(20, "order") + 0.02, digits=2)
+claim("β = 20: worst seed", min(r["order"] for r in results[20]), below=mean(20, "order") - 0.02, digits=2)
+claim("share of the factors that the codes explain, smallest beta", known[first].mean(), above=0.6, digits=2)
+claim("largest beta", known[last].mean(), below=0.7 * known[first].mean().item(), digits=2)
+claim("of it scale and orientation", known[last][2:].mean(), below=0.3, digits=1)
+claim("best MIG of all runs, of 1", max(r["MIG"] for several in results.values() for r in several), below=0.6, digits=2)
+
+# %% [markdown]
+# Read this figure slowly; it is easy to see in it what one was hoping for. At $\beta = 1$ the trained axes score 0.34 and
+# turned ones 0.4: no axes in particular. At $\beta = 20$ it is 0.46 against 0.27, where 0.6 could be had. So the
+# pressure does turn the axes toward the factors. But luck has a say, 0.35 with one seed and 0.57 with another, and
+# without labels you could not tell which you have. And it is paid for in knowledge: what moves the fewest pixels goes
+# first, and at the largest $\beta$ there is little left to put in order.
+#
+# Locatello et al. (2019) trained more than 12,000 models: the well-ordered ones could not be told without labels, and
+# seed and settings mattered more than the method.
+#
+# ## 5b.3 A circle does not fit on a line
+#
+# One thing no $\beta$ can mend is **topology**. Above, each hue ran along an arc. Let the same hues run around the whole
+# color circle. A circle cannot be laid on a line without a cut, so a hue needs at least two latents if its code is to be
+# continuous. We walk the floor once around, hold the rest, and look at the codes.
+
+# %%
+circle_x, circle_test, circle_factors = rooms_of(CIRCLE)
+turning = [room_vae(circle_x, seed=SEED + s) for s in range(seeds[1])]
+
+
+def road(model, hues, n=61):  # codes of rooms whose floor alone changes, along their three main directions
+    u = torch.full((n, 4), 0.5)
+    u[:, 0] = torch.linspace(0, 1, n)
+    x = four_factors.draw(u, hues, SIDE).to(DEVICE)
+    z = model.encode(x).mean
+    z = z - z.mean(0)
+    _, s, V = torch.linalg.svd(z, full_matrices=False)
+    floor = x[:, :, -1, SIDE // 2].clamp(0, 1)  # (n, 3): the color of the floor
+    return (z @ V[:3].T).cpu(), floor.cpu(), (s[0] ** 2 / (s**2).sum()).item()
+
+
+# %% jupyter={"source_hidden": true}
+def once_around():
+    """Codes of rooms whose floor runs around the circle, or along an arc: each point has its floor's color."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    worlds = {"Around the color circle": road(turning[0], CIRCLE), "Along an arc": road(models[1][0], ARC)}
+    both = make_subplots(1, 2, specs=[[{"type": "scene"}] * 2], subplot_titles=list(worlds))
+    twin = plt.figure(figsize=(11, 4.6))
+    for i, (title, (z, floor, _)) in enumerate(worlds.items()):
+        shade = [f"rgb({r},{g},{b})" for r, g, b in (255 * floor).int().tolist()]
+        x, y, h = z.numpy().round(3).T.tolist()
+        marker, line = {"color": shade, "size": 6}, {"color": colors.NOISE, "width": 3}
+        both.add_trace(go.Scatter3d(x=x, y=y, z=h, mode="lines+markers", marker=marker, line=line), 1, i + 1)
+        ax = twin.add_subplot(1, 2, i + 1, projection="3d")
+        ax.plot(*z.T, color=colors.NOISE, lw=1.5)
+        ax.scatter(*z.T, c=floor.numpy(), s=40, depthshade=False)
+        ax.set(xticklabels=[], yticklabels=[], zticklabels=[], aspect="equal")
+        ax.set_title(title)
+    names = {f"{axis}axis": {"title": f"direction {k + 1}", "showticklabels": False} for k, axis in enumerate("xyz")}
+    both.update_scenes(**names, aspectmode="data")
+    both.update_layout(showlegend=False, height=420, margin={"l": 0, "r": 0, "t": 40, "b": 0})
+    plotting.turn(both, twin)
+
+
+# %%
+once_around()
+
+# %%
+claim("share of the road's variance along one direction, arc", road(models[1][0], ARC)[2], above=0.7, digits=2)
+claim("around the circle, mean of the models", sum(road(m, CIRCLE)[2] for m in turning) / len(turning), below=0.7, digits=2)
+
+# %% [markdown]
+# The codes of an arc are an arc; the codes of the circle close. No axis holds them. Scores that want one latent a factor,
+# MIG and completeness, cannot reach 1 here. (Disentanglement can: two latents that speak of one hue alone are in perfect
+# order.)
+
+# %%
+u = list(circle_factors.values())  # floor, wall, scale, orientation
+two_each = torch.stack([f(2 * torch.pi * v) for v in u[:2] for f in (torch.sin, torch.cos)] + u[2:], 1)
+claim("sine and cosine of each hue, without any error: completeness", score(two_each, circle_factors).completeness,
+      below=0.9, digits=2)
+claim("their MIG", disentanglement.mig(two_each, circle_factors), below=0.5, digits=2)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+around = [scores(m, circle_test, circle_factors) for m in turning]
+circle = {name: sum(a[name] for a in around) / len(around) for name in ("complete", "known")}
+claim("completeness of trained models at beta = 1, arcs", mean(1, "complete"), above=0.15, digits=2)
+claim("circles", circle["complete"], below=0.9 * mean(1, "complete"), digits=2)
+claim("share explained of scale and orientation, arcs", known[1][2:].mean(), above=0.35, digits=2)
+claim("circles", circle["known"][2:].mean(), below=known[1][2:].mean().item(), digits=2)
+
+# %% [markdown]
+# The trained models lose more, 0.15 against 0.3 on the arcs, but the whole circle also leaves them less to say of the
+# rest: of scale and orientation they explain 0.4 in place of 0.55. Two effects, and the score does not tell them apart.
+#
+# **Play.** Six latents of a room, one slider each; the table says which true factors move under your hand, and the
+# rendered room beside the decoded one has the factors that were measured. Compare a small and a large $\beta$. (The
+# models have other pictures and another $\sigma$ than those above, so their $\beta$ are other numbers, too.) *Before you
+# drag:* how many of the sliders do nothing at all when $\beta$ is large, and what is gone from the picture?
+#
+# <details><summary>Answer</summary>
+#
+# As many as the table calls idle. What moves the fewest pixels is gone: first the orientation, then the size of the
+# sphere.
+# </details>
+
+# %%
+from gdm_core import explorers
+
+explorers.traversal(seed=SEED, device=DEVICE)
+
+# %% [markdown]
+# ## 5b.4 Two models, one map
+#
+# Train a second model with another seed, or another architecture, or another objective. Its codes look nothing like the
+# first one's. But both describe the same pictures. How different are the two spaces really? Take a few dozen pictures
+# (the **support set**), encode them in both, fit $z' \approx A z + b$ by ridge regression, and judge on pictures that
+# were not used (Lenc & Vedaldi, 2015, did this for classifiers; Asperti & Tonelli, 2022, for deep generative models of
+# faces, where one matrix was enough).
+
+# %%
+few = None if DATASET == "digits" else 20000 if FULL else 4000
+px, unseen_x = (small(data.load(DATASET, split, n=few, seed=SEED, device=DEVICE).x) for split in ("train", "test"))
+shape = px.shape[1:]
+vae = lambda: VAE(shape, 16, hidden=(256,), likelihood=noise(0.1))
+begin = learn(vae, px)
+second_models = {
+    "a VAE, another seed": learn(vae, px, seed=SEED + 1),
+    "a deeper VAE, 10 latents": learn(lambda: VAE(shape, 10, hidden=(256, 128), likelihood=noise(0.15)), px, seed=SEED + 2),
+    "a plain autoencoder": learn(lambda: Autoencoder(shape, 10), px, seed=SEED + 3),
+}
+
+
+def code(model, x):
+    z = model.encode(x)
+    return z if isinstance(z, torch.Tensor) else z.mean
+
+# %%
+def bare_map(a, b, penalty):  # ridge regression with an intercept
+    u, v = a - a.mean(0), b - b.mean(0)
+    A = torch.linalg.solve(u.T @ u + penalty * torch.eye(a.shape[1]), u.T @ v).T
+    return A, b.mean(0) - A @ a.mean(0)
+
+
+za, za_new = code(begin, px).cpu(), code(begin, unseen_x).cpu()
+zb, zb_new = ({name: code(model, x).cpu() for name, model in second_models.items()} for x in (px, unseen_x))
+twin = "a VAE, another seed"
+A, _ = bare_map(za[:80], zb[twin][:80], 1.0)
+library = latent.fit_map(za[:80], zb[twin][:80], penalty=1.0)
+claim("bare and library map, largest difference", (A - library.weight).abs().max(), below=1e-3, digits=1)
+
+# %%
+counts = [5, 10, 20, 40, 80, 160, 500]
+held_out = {name: {n: latent.fit_map(za[:n], zb[name][:n]).error(za_new, zb_new[name]).value for n in counts}
+            for name in second_models}
+
+# %% jupyter={"source_hidden": true}
+def errors_of_maps():
+    """Held-out error over the number of support pictures."""
+    _, ax = plt.subplots(figsize=(9, 4))
+    for (name, errors), dash in zip(held_out.items(), ("-", "--", ":")):
+        ax.plot(counts, list(errors.values()), color=colors.MODEL, marker="o", ls=dash, label=f"… {name}")
+    ax.axhline(1, color=colors.NOISE, ls="--")
+    ax.text(500, 1.03, "always the mean code", color=colors.NOISE, ha="right", va="bottom")
+    ax.legend(title="From a VAE to …", loc="upper right", bbox_to_anchor=(1, 0.8))
+    ax.set(xscale="log", xlim=(4.5, 560), ylim=(0, 1.25), xlabel="support pictures")
+    ax.set(ylabel="error, share of the spread", title="Some eighty pictures carry one space into another")
+    ax.set_xticks(counts, counts)
+    ax.minorticks_off()
+
+
+# %%
+errors_of_maps()
+
+# %%
+for name in second_models:
+    claim(f"{name}: held-out error with 80 support pictures", held_out[name][80], below=0.35, digits=2)
+wrong_pairs = latent.fit_map(za[:80], zb[twin][:80].flip(0)).error(za_new, zb_new[twin]).value
+claim(f"{twin}: with 80 wrong pairs", wrong_pairs, above=0.8, digits=2)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+spread = (zb_new[twin] - zb_new[twin].mean(0)).square().sum(1).mean()
+nearest = torch.cdist(za_new, za[:80]).argmin(1)
+rivals = {
+    "rotation and scale alone": latent.fit_map(za[:80], zb[twin][:80], "procrustes").error(za_new, zb_new[twin]).value,
+    "the code of the nearest support picture": (zb[twin][:80][nearest] - zb_new[twin]).square().sum(1).mean() / spread,
+    "no map": (za_new - zb_new[twin]).square().sum(1).mean() / spread,
+}
+for words, value in rivals.items():
+    claim(f"{twin}: {words}", value, above=held_out[twin][80], digits=2)
+claim(f"{twin}: 500 pictures in place of 80 leave, of the error", held_out[twin][500] / held_out[twin][80],
+      above=0.5, digits=2)
+
+# %% jupyter={"source_hidden": true}
+def picture(model, z):
+    x = model.decode(z.to(DEVICE))
+    return x if isinstance(x, torch.Tensor) else x.mean
+
+
+def carried_over(n=8):
+    """New pictures through the first model's codes and a map; beside them through each model's own."""
+    rows = unseen_x[:n]
+    maps = {name: latent.fit_map(za[:80], zb[name][:80]) for name in second_models}
+    carried = [rows, *(picture(m, maps[name](za_new[:n])) for name, m in second_models.items())]
+    own = [picture(begin, za_new[:n]), *(picture(m, zb_new[name][:n]) for name, m in second_models.items())]
+    _, axes = plt.subplots(1, 2, figsize=(15, 4))
+    titles = "Carried over from the first model", "Each model's own"
+    names = ["new pictures", *(f"→ {name}" for name in second_models)], ["the first model", "", "", ""]
+    for ax, sheet, title, labels in zip(axes, (carried, own), titles, names):
+        plotting.images(torch.cat(sheet), ax, columns=n)
+        ax.set_title(title)
+        ax.set_yticks([(i + 0.5) * (px.shape[-1] + 1) for i in range(4)], labels)
+
+
+# %%
+carried_over()
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+missed = lambda p: (p - unseen_x).square().sum((1, 2, 3)).mean().item()  # squared pixels
+alone, through = (missed(picture(second_models[twin], z)) for z in (zb_new[twin], library(za_new)))
+blank = missed(px.mean(0))
+claim(f"squared error of new pictures, {twin}, by itself", alone, below=0.4 * blank, digits=2)
+claim("carried over from the first model", through, above=alone, digits=2)
+claim("the average picture", blank, above=2 * through, digits=2)
+
+# %% [markdown]
+# Eighty pictures are enough: between two VAEs of one kind the error is 0.094 of the spread, and five hundred leave 0.85
+# of that. Decoded, the carried codes miss new pictures by 2.4, the model's own by 1.8, the average picture by 9.3.
+# Wrong pairs are worth nothing at all.
+#
+# Is it strange, when the axes of a latent space are an accident? **Predict** first: how well would a matrix do that
+# starts from the *pixels*, without any first model?
+
+# %%
+flat, flat_new = px.flatten(1).cpu(), unseen_x.flatten(1).cpu()
+for name in second_models:
+    straight_on = latent.fit_map(flat[:80], zb[name][:80]).error(flat_new, zb_new[name]).value
+    claim(f"{name}: from the pixels, 80 pictures", straight_on, below=2 * held_out[name][80], digits=2)
+
+# %% [markdown]
+# Better still: 0.039. So nothing was strange. On small pictures an encoder with a hidden layer or two is nearly linear,
+# and two spaces that are each a matrix away from the pixels are a matrix away from each other. The axes are an accident;
+# the space that they span belongs to the data, as in PCA. One matrix also leads from one deep model of faces to another
+# (Asperti & Tonelli, 2022); whether the pixels are such a shortcut there we do not know. Before admiring a map between two
+# latent spaces, check how well a map straight from the pixels does. Chapter 8 will do the same with a GAN, which never had
+# an encoder.
+#
+# ## 5b.5 A grid of discrete codes
+#
+# All latents so far were points in $\mathbb R^L$ with a Gaussian prior. Suppose a picture were a sentence: then any model
+# of sentences, and there are strong ones (chapter 10), could be its prior. The VQ-VAE (van den Oord, Vinyals &
+# Kavukcuoglu, 2017) turns a picture into a small grid of *words* from a learned codebook $e_1, \dots, e_K$. At each of
+# $M$ places the encoder gives a feature $g_m(x)$, and the nearest code stands for it:
+#
+# $$ \begin{aligned}
+# k_m(x) &= \arg\min_j \| g_m(x) - e_j \| , \\
+# \text{loss} &= -\log p(x\mid e_{k_1}, \dots, e_{k_M}) + \sum_m \big\| \mathrm{sg}[g_m(x)] - e_{k_m}\big\|^2
+# + \tfrac14 \sum_m \big\|g_m(x) - \mathrm{sg}[e_{k_m}]\big\|^2 ,
+# \end{aligned} $$
+#
+# where sg stops the gradient. Where is the KL? Here $q$ puts all its mass on one word at each place; against a uniform
+# prior that costs $M \log K$, whatever the picture, and a constant has no gradient. The other two terms are no part of
+# any bound. They stand in for the gradient that the $\arg\min$ does not have: the codes move to the features and the
+# features to the codes, while the decoder's gradient is copied past the choice, from $e_{k_m}$ to $g_m(x)$, *straight
+# through*. Nearest codes win, and a code that never wins never learns: **dead codes** are this model's collapse.
+
+# %%
+WORDS = 128
+few = None if REAL == "digits" else 4000
+real_x, fresh_x = (small(data.load(REAL, split, n=few, device=DEVICE).x) for split in ("train", "test"))
+
+
+def vq(revive):
+    torch.manual_seed(SEED)
+    model = VQVAE(real_x.shape[1:], codes=WORDS, width=8, halvings=1).to(DEVICE)
+    steps, road = 2000 if FULL else 600, []
+    for history in train.steps(model, real_x, steps=steps, batch_size=64, lr=2e-3, rate=train.falling, seed=SEED):
+        if revive and len(history) % 50 == 0 and len(history) <= steps // 2:
+            model.revive(real_x[:500])  # a code without a picture moves onto a feature of one
+        if len(history) % 20 == 0:
+            road.append((len(history), model.perplexity(fresh_x)))
+    return model.eval().requires_grad_(False), road
+
+
+dead, revived = vq(False), vq(True)
+features = revived[0].encoder(fresh_x[:50]).movedim(1, -1)  # (50, *grid, 8)
+bare_codes = (features[..., None, :] - revived[0].codebook).square().sum(-1).argmin(-1)
+differ = (bare_codes != revived[0].encode_codes(fresh_x[:50])).sum()
+claim("codes on which bare code and library differ", differ, near=0, within=0)
+
+# %% jupyter={"source_hidden": true}
+def use_of_codes():
+    """How many codes are in use while training, and how often each at the end."""
+    _, axes = plt.subplots(1, 2, figsize=(13, 3.6))
+    looks = ((dead, colors.ACCENT, "as it comes", -16), (revived, colors.MODEL, "dead codes revived", 14))
+    for (model, road), color, words, up in looks:
+        plotting.curve(*zip(*road), axes[0], words, color=color, at=0.6, offset=(0, up))
+        share = model.usage(fresh_x).sort(descending=True).values.cpu()
+        axes[1].plot(range(1, WORDS + 1), 100 * share, color=color)
+    axes[0].set(xlabel="step", ylabel="codes in use", ylim=(0, None), title="Perplexity of the codes on new pictures")
+    axes[1].set(xlabel="codes, by use", ylabel="% of all places", title="How often each code is used", xlim=(0, WORDS))
+
+
+# %%
+use_of_codes()
+
+# %%
+uses = {words: model.perplexity(fresh_x) for words, (model, _) in {"as it comes": dead, "revived": revived}.items()}
+claim(f"of {WORDS} codes in use on new pictures (perplexity), as it comes", uses["as it comes"], below=uses["revived"], digits=2)
+claim("with dead codes revived", uses["revived"], above=uses["as it comes"], digits=2)
+
+# %%
+@torch.no_grad()
+def bill(model):
+    """How often each code stands at each place, (WORDS, M); nats for the codes of a new picture; log p(x | codes)."""
+    seen, new = model.encode_codes(real_x), model.encode_codes(fresh_x)
+    frequency = torch.stack([(seen.flatten(1) == k).double().mean(0) for k in range(WORDS)])
+    frequency = (frequency * len(seen) + 0.1) / (len(seen) + 0.1 * WORDS)  # no code is impossible
+    price = -frequency.log().T.gather(1, new.flatten(1).T).sum(0)
+    return frequency, price.mean().item(), model.decode_codes(new).log_prob(fresh_x).mean().item()
+
+
+(_, dead_price, dead_fit), (frequency, price, fit) = bill(dead[0]), bill(revived[0])
+uniform = revived[0].grid.numel() * torch.tensor(float(WORDS)).log()
+claim("price of a picture's codes, all alike: M log K", uniform, above=price, unit="nats")
+claim("by the frequencies of each place", price, below=uniform.item(), digits=2, unit="nats")
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+unused = [(model.usage(fresh_x) == 0).sum() for model, _ in (dead, revived)]
+claim("codes without an answer to any new picture, as it comes", unused[0], above=3)
+claim("with dead codes revived", unused[1], below=unused[0].item() - 1)
+claim("as it comes", dead_price, below=uniform.item(), digits=2, unit="nats")
+claim("log p(x | codes), revived minus as it comes", fit - dead_fit, near=0, within=20, digits=1, unit="nats")
+claim("both together: what reviving wins", fit - price - (dead_fit - dead_price), near=0, within=10, digits=1, unit="nats")
+
+# %% jupyter={"source_hidden": true}
+def grids(n=6):
+    """New pictures decoded, two halves glued, codes at random."""
+    new = revived[0].encode_codes(fresh_x)
+    decode = lambda codes: revived[0].decode_codes(codes).mean
+    left, right, half = fresh_x[10:10 + n], fresh_x[20:20 + n], new.shape[1] // 2
+    glued = torch.cat([revived[0].encode_codes(left)[:, :half], revived[0].encode_codes(right)[:, half:]], 1)
+    random = torch.randint(WORDS, (3 * n, *new.shape[1:]), device=DEVICE)
+    alone = torch.multinomial(frequency.T, 3 * n, replacement=True).T.reshape(3 * n, *new.shape[1:])
+    rebuilt = decode(new[:n])
+    sheets = {"new, decoded, error": torch.cat([fresh_x[:n], rebuilt, (rebuilt - fresh_x[:n]).abs()]),
+              "upper + lower = both": torch.cat([left, right, decode(glued)]),
+              "codes at random": decode(random), "each place by itself": decode(alone)}
+    _, axes = plt.subplots(2, 2, figsize=(11, 6))
+    for ax, (title, p) in zip(axes.flat, sheets.items()):
+        plotting.images(p, ax, columns=n)
+        ax.set_title(title)
+
+
+# %%
+grids()
+
+# %% [markdown]
+# The codes are local: the upper half of one digit and the lower half of another decode to both halves, glued together.
+# They are also no prior. Codes at random make a pattern of parts, codes drawn place by place a smudge, since what
+# stands at one place depends on its neighbors. A VQ-VAE without a model of its codes is a compressor, not a generative
+# model. The prior is missing, and what a prior is worth is measured in nats. If all codes are taken to be alike, the
+# codes of one picture cost 77.6 nats; knowing how often each stands at each place brings it down to 46. A model
+# that knows how places depend on one another will pay less still: that is chapter 10, and these codes will be its
+# sentences.
+#
+# ## 5b.6 What to keep, and what is not settled
+#
+# - Axes are an accident, up to what $q$ and luck prefer; order without supervision is not promised by any $\beta$.
+# - A score means something only between its two yardsticks: turned axes, and perfect order that knows as much.
+# - A factor that runs around a circle needs two latents.
+# - Two spaces of the same data are often one matrix apart; small ones are one matrix from the pixels, too.
+# - Discrete codes price every picture alike, until a model of the codes tells likely ones from unlikely ones.
+#
+# Honest limits. The truth was known because we rendered it: four factors, small rooms. Each number comes from one to five
+# seeds in the fast profile, and how the rooms' models are trained, batch and steps, moves their scores as well.
+#
+# **References.** I. Higgins et al., *beta-VAE*, 2017, eq. 4. R. Chen et al., *Isolating sources of disentanglement*, 2018,
+# eq. 6 (MIG). C. Eastwood, C. Williams, *A framework for the quantitative evaluation of disentangled representations*,
+# 2018, section 2 (DCI). F. Locatello et al., *Challenging common assumptions in the unsupervised learning of disentangled
+# representations*, 2019, theorem 1. M. Rolínek, D. Zietlow, G. Martius, *Variational autoencoders pursue PCA directions
+# (by accident)*, 2019. K. Lenc, A. Vedaldi, *Understanding image representations by measuring their equivariance and
+# equivalence*, 2015. A. Asperti, V. Tonelli, *Comparing the latent space of generative models*, 2022.
+# A. van den Oord, O. Vinyals, K. Kavukcuoglu, *Neural discrete representation learning*, 2017, eq. 1 to 3.
