@@ -1,5 +1,6 @@
 """A model that is there when an explorer opens, and that learns anew when one wants to watch."""
 
+import functools
 from collections.abc import Callable
 
 from torch import nn
@@ -14,7 +15,7 @@ def learner(recipe: kept.Recipe, look: Callable[[nn.Module], object], *, seed: i
     It starts from zero, ends at the model that `kept.trained` gives for the same seed, and each restart repeats it.
 
     Args:
-        look: what a checkpoint keeps, made from a frozen copy of the model in the trainer's thread.
+        look: what a checkpoint keeps of a frozen copy of the model, taken in the trainer's thread.
         options: of the recipe, `steps` among them.
     """
     now: dict[str, nn.Module] = {}
@@ -25,6 +26,17 @@ def learner(recipe: kept.Recipe, look: Callable[[nn.Module], object], *, seed: i
 
     run = lambda: kept.apart(make, seed, device)
     return Trainer(run, lambda _: look(kept.frozen(now["model"])), total=options["steps"])
+
+
+class Checkpoint:
+    """A frozen model, and what is shown of it: computed when it is first looked at, since most never are."""
+
+    def __init__(self, model: nn.Module, look: Callable[[nn.Module], object]):
+        self.model, self.look = model, look
+
+    @functools.cached_property
+    def shown(self) -> object:
+        return self.look(self.model)
 
 
 class Learned:
@@ -41,7 +53,8 @@ class Learned:
 
     def __init__(self, recipe: kept.Recipe, look: Callable[[nn.Module], object], *, seed: int, device, **options):
         self.finished = look(kept.trained(recipe, seed=seed, device=device, **options))
-        self.trainer = learner(recipe, look, seed=seed, device=device, **options)
+        checkpoint = functools.partial(Checkpoint, look=look)
+        self.trainer = learner(recipe, checkpoint, seed=seed, device=device, **options)
 
     def at(self, index: int) -> tuple[object, str]:
         """What is shown at a checkpoint, -1 the newest, and how far it is trained."""
@@ -49,7 +62,7 @@ class Learned:
         if trainer.steps == 0 and not trainer.running:
             return self.finished, f"trained {trainer.total:,} steps"
         snapshot = trainer.at(index)
-        return snapshot.state, f"step {snapshot.step:,} of {trainer.total:,}"
+        return snapshot.state.shown, f"step {snapshot.step:,} of {trainer.total:,}"
 
     def timeline(self, label: str = "training") -> Timeline:
         """The control "checkpoint", whose value is the index for `at`."""

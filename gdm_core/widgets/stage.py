@@ -174,15 +174,16 @@ class Stage(anywidget.AnyWidget):
         """Answer one request of a page; whatever goes wrong is an answer too."""
         if not isinstance(message, dict) or message.get("kind") != "draw":
             return
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.thread_time()
         reply, frame = {"view": message.get("view"), "n": message.get("n")}, None
         self._said = -SAYS_AGAIN  # what changes from here on is news again
         try:
             state, moved = self._act(message)
-            frame = self.frame(state)
+            with drawing():
+                frame = self.frame(state)
+                encoded = frame.encode()
             if frame.controls:
                 state, moved = self.clean(frame.controls, state), [*moved, *frame.controls]
-            encoded = frame.encode()
             reply |= {"kind": "frame", "set": {name: state[name] for name in sorted(moved)}}
         except Exception as error:
             reply |= {"kind": "error", "text": in_words(error)}
@@ -196,6 +197,8 @@ class Stage(anywidget.AnyWidget):
                 known = frozenset() if message.get("fresh") else self._known
                 reply["frame"], buffers, self._known = pack(encoded, known)
             reply["ms"] = round(1e3 * (time.perf_counter() - began), 3)
+            if self.trainer is not None and self.trainer.running:  # what it loses, without what waited for its step
+                reply["cost"] = round(1e3 * (time.thread_time() - spent), 3)
             self.send(reply, buffers)
 
     def _act(self, message: Mapping) -> tuple[dict, list[str]]:

@@ -21,6 +21,7 @@ import torch
 from gdm_core.validate import bad, integer
 
 PATIENCE = 0.05  # seconds that training waits for a picture at most, so that a page cannot starve it
+COPIES = 0.06  # of the time, for snapshots: of a large model they are taken less often
 TURN = 5e-4  # seconds after which Python takes turns; its own 5 ms, a dozen times a picture, held the hand up
 
 _drawing = threading.Condition()
@@ -88,7 +89,7 @@ class Trainer:
         snapshot: `snapshot(value) -> copy`, called in that thread between two steps with what the generator yielded
             (None before the first step); `lambda _: kept.frozen(model)` for a model.  A deep copy unless given.
         total: number of steps, for the progress bar, if it is known.
-        every: seconds between two snapshots at least; 0 takes one after every step.
+        every: seconds between two snapshots at least, more where one takes long; 0 takes one after every step.
         keep: how many checkpoints a timeline should have at most.  When there are more, every second one goes, so that
             they always span the whole run.
         room: bytes that the tensors and arrays of all checkpoints may take together, what they share counted once; the
@@ -108,7 +109,7 @@ class Trainer:
         snapshot: Callable[[object], object] | None = None,
         *,
         total: int | None = None,
-        every: float = 0.05,
+        every: float = 1 / 30,
         keep: int = 60,
         room: int = 2**28,
     ):
@@ -234,6 +235,7 @@ class Trainer:
             generator = iter(self.make())
             self._keep(value)
             last = began = time.monotonic()
+            rest = self.every
             while not self._wish:
                 if not self.running:
                     if seen < self.steps:  # whoever pauses sees the state in which it paused
@@ -255,9 +257,11 @@ class Trainer:
                     self._owed = max(0, self._owed - 1)
                     pace = 1 / max(now - began, 1e-6)
                     self._pace += (pace - self._pace) * (0.05 if self._pace else 1.0)
-                if now - last >= self.every:
+                if now - last >= rest:
+                    spent = time.thread_time()
                     self._keep(value)
                     seen, last = self.steps, now
+                    rest = max(self.every, (time.thread_time() - spent) / COPIES) if self.every else 0.0
                 began = now
             if seen < self.steps:
                 self._keep(value)

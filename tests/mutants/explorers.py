@@ -311,8 +311,8 @@ MUTANTS = [
     Mutant(
         "pad-codes-summed-not-averaged",
         PAD,
-        "return each.logsumexp(-1) - math.log(len(self.mean))",
-        "return each.logsumexp(-1)",
+        "exp_().mean(-1)",
+        "exp_().sum(-1)",
         f"{TESTS}::test_all_codes_together_are_a_mixture_and_holes_are_said",
     ),
     Mutant(

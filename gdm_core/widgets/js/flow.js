@@ -1,10 +1,14 @@
 // Flow control.  The reply is the acknowledgment; of waiting inputs only the newest survives; one request is in flight,
 // two when the kernel answers in less than 10 ms; a reply that never comes frees its slot; nothing is sent unseen.
+// While a model trains in the kernel, pictures have a share of the time and the training has the rest.
 
 const PATIENCE = 3000; // milliseconds until a request counts as lost
 const LONGEST = 30000; // between two tries while nobody answers
 const SLOW = 250; // until the page says that it waits
 const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
+const HAND = 0.4; // of the time for pictures while a model trains and a hand moves
+const WATCH = 0.2; // and while one only watches
+const POST = 2.5; // milliseconds that the kernel needs for a picture beside drawing it: messages come and go
 
 /**
  * ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does;
@@ -18,15 +22,23 @@ function flow({ ask, late, heard, busy }) {
     shown = 0,
     slow = 0,
     slots = 1,
-    patience = PATIENCE;
+    patience = PATIENCE,
+    moved = false, // by a hand, since the last request
+    cost = 0, // milliseconds of a training that the last picture took
+    asked = 0,
+    turn = 0;
   const flying = new Map(); // n -> { timer, input, began }
-  const watch = () => (slow ||= setTimeout(busy, SLOW, true));
+  const watch = () => (slow ||= cost ? 0 : setTimeout(busy, SLOW, true)); // a training's strip says what goes on
 
   function pump() {
+    turn = clearTimeout(turn);
     if (!wanted || !visible || flying.size >= slots) return;
-    wanted = false;
+    const rest = cost ? asked + (cost + POST) / (moved ? HAND : WATCH) - performance.now() : 0;
+    if (rest >= 1) return (turn = setTimeout(pump, rest));
+    wanted = moved = false;
+    asked = performance.now();
     const n = ++newest;
-    flying.set(n, { input, began: performance.now(), timer: setTimeout(() => expire(n), patience) });
+    flying.set(n, { input, began: asked, timer: setTimeout(() => expire(n), patience) });
     watch();
     ask(n);
   }
@@ -40,18 +52,22 @@ function flow({ ask, late, heard, busy }) {
   }
 
   return {
-    want() {
+    /** Another picture, for a hand that moved something or because the kernel has news. */
+    want(hand = true) {
       wanted = true;
+      moved ||= hand;
       input = performance.now();
       pump();
     },
-    /** Reply n took the kernel ms; paint unless a newer picture is there already. Returns ms since the input. */
-    answer(n, ms, paint) {
+    /** Reply n took the kernel ms, `lost` of them from a training; paint unless a newer picture is there already.
+     *  Returns ms since the input. */
+    answer(n, ms, lost, paint) {
       const flight = flying.get(n);
       if (flight) clearTimeout(flight.timer);
       flying.delete(n);
       slow = clearTimeout(slow);
       if ((!flying.size && !wanted) || performance.now() - flight?.began < SLOW) busy(false);
+      cost = lost ?? 0;
       slots = ms < FAST ? 2 : 1;
       patience = Math.max(PATIENCE, 3 * ms);
       heard();
@@ -75,6 +91,7 @@ function flow({ ask, late, heard, busy }) {
       for (const { timer } of flying.values()) clearTimeout(timer);
       flying.clear();
       clearTimeout(slow);
+      clearTimeout(turn);
       visible = false;
     },
   };

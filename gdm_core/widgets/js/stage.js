@@ -139,9 +139,9 @@ function render({ model, el }) {
   const complain = () => stage.say(el.closest(".jupyter-widgets-disconnected") ? GONE : SILENT);
 
   const receive = (message, buffers) => {
-    if (message.kind === "stale") return requests.want();
+    if (message.kind === "stale") return requests.want(false);
     if (message.view !== id) return;
-    const took = requests.answer(message.n, message.ms, () =>
+    const took = requests.answer(message.n, message.ms, message.cost, () =>
       message.kind === "frame" ? accept(message, buffers) : fail(message),
     );
     if (message.trainer) training?.show(message.trainer);

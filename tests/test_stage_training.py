@@ -1,0 +1,193 @@
+"""A model that trains behind a stage: pictures have their share of the time, and training the rest."""
+
+import threading
+import time
+
+import browser
+import numpy as np
+import pytest
+import stage_page
+import torch
+from browser import open_stage
+from kernel_page import Page
+from stage_page import PAD, answer, padded, sent, stop_clock
+from torch import nn
+
+from gdm_core import widgets as w
+from gdm_core.explorers.learning import Learned
+
+pytestmark = browser.needed
+chromium_running, tab, live = browser.chromium_running, browser.tab, stage_page.live  # fixtures
+
+
+def busy(seconds: float) -> None:
+    """Takes so much of a processor, however many others want it."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def working(step=0.003):
+    def make():
+        while True:
+            busy(step)
+            yield
+
+    return make
+
+
+@pytest.mark.parametrize("hand, rest", [(True, 25), (False, 50)])
+def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
+    """7.5 ms lost and 2.5 ms for the messages are 40 % of 25 ms and 20 % of 50 ms."""
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, ms=7.5, cost=7.5)
+    tab.clock.run_for(1000)
+    stir = lambda: tab.keyboard.press("ArrowRight") if hand else tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    tab.focus(PAD)
+    stir()
+    assert len(sent(tab)) == 2  # nothing was asked for a while
+    stir()
+    tab.clock.run_for(10)
+    answer(tab, 2, ms=7.5, cost=7.5)
+    tab.clock.run_for(rest - 12)
+    assert len(sent(tab)) == 2
+    tab.clock.run_for(4)
+    assert len(sent(tab)) == 3
+    answer(tab, 3, ms=7.5)  # the training has ended
+    stir()
+    assert len(sent(tab)) == 4
+
+
+def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, ms=7.5, cost=7.5)
+    tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
+    tab.clock.run_for(30)
+    assert len(sent(tab)) == 1
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    assert len(sent(tab)) == 2
+
+
+def test_nothing_is_dimmed_while_a_model_trains(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, cost=5.0)
+    tab.focus(PAD)
+    tab.clock.run_for(100)
+    tab.keyboard.press("ArrowRight")
+    tab.clock.run_for(900)
+    assert len(sent(tab)) == 2 and not tab.locator(".views[aria-busy]").count()
+
+
+def test_an_answer_tells_what_a_running_training_lost_to_it():
+    def draw(controls):
+        time.sleep(0.05)
+        busy(0.01)
+        return np.zeros((2, 2), np.uint8)
+
+    trainer = w.Trainer(working(0.0005))
+    page = Page(w.Stage(draw, [w.Pad("z", 1.0)], trainer=trainer))
+    assert "cost" not in page.draw()[0]
+    page.draw(train=["start"])
+    told = page.draw()[0]
+    trainer.stop().wait()
+    assert 9 < told["cost"] < 40 and told["ms"] > 55, told  # nothing was computed while it slept
+    assert "cost" not in page.draw()[0]
+
+
+def test_training_waits_for_the_whole_answer():
+    """Two threads that take turns in one picture would lose more than they share."""
+    held = []
+
+    class Slow:
+        def encode(self):
+            before = trainer.steps
+            time.sleep(0.02)  # within the patience of a training
+            held.append(trainer.steps - before)
+            return w.Points([[0.0, 0.0]]).encode()
+
+    trainer = w.Trainer(working(0.0005))
+    page = Page(w.Stage(lambda c: w.View(None, [Slow()], (0, 1, 0, 1)), [w.Pad("z", 1.0)], trainer=trainer))
+    page.draw(train=["start"])
+    time.sleep(0.05)
+    for _ in range(5):
+        page.draw()
+    trainer.stop().wait()
+    assert max(held[2:]) <= 1, held
+
+
+def test_snapshots_of_a_large_model_are_taken_less_often():
+    def copy(_):
+        busy(0.02)
+
+    trainer = w.Trainer(working(), copy, every=0.001)
+    trainer.start()
+    time.sleep(1.5)
+    trainer.stop().wait()
+    assert 0 < len(trainer.snapshots) <= 7  # 0.02 s of each third of a second, and the first and the last
+
+
+def test_what_is_shown_of_a_checkpoint_is_computed_when_somebody_looks(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDM_MODELS", str(tmp_path))
+    seen = []
+
+    def recipe(steps=8, device="cpu"):
+        model = nn.Linear(1, 1).to(device)
+
+        def run():
+            for _ in range(steps):
+                with torch.no_grad():
+                    model.weight.add_(1.0)
+                yield
+
+        return model, run()
+
+    def look(model):
+        seen.append(threading.current_thread().name)
+        return model.weight.item()
+
+    learned = Learned(recipe, look, seed=0, device="cpu", steps=8)
+    assert len(seen) == 1 and learned.at(-1) == (learned.finished, "trained 8 steps")
+    learned.trainer.every = 0
+    for _ in range(8):
+        learned.trainer.step().wait()
+    learned.trainer.start().wait()
+    assert len(seen) == 1 and len(learned.trainer.snapshots) == 9
+    assert learned.at(-1)[0] == pytest.approx(learned.finished) and learned.at(-1)[1] == "step 8 of 8"
+    assert learned.at(3)[0] == pytest.approx(learned.finished - 5) and len(seen) == 3
+    assert "trainer" not in seen
+
+
+def test_training_keeps_most_of_the_time_in_a_page_that_watches_and_some_while_one_drags(live, tab):
+    """Steps of 3 ms and pictures of 8 ms, counted in milliseconds of a processor: a busy machine changes no share."""
+    drawn = []
+
+    def draw(controls):
+        busy(0.008)
+        drawn.append(1)
+        return np.full((16, 16), trainer.latest.step % 256, np.uint8)
+
+    trainer = w.Trainer(working(), lambda _: None)
+    live(w.Stage(draw, [w.Pad("z", 1.0)], trainer=trainer))
+    tab.click('[data-control="train start"]')
+    tab.evaluate("void setInterval(() => __emit('msg:custom', { kind: 'stale' }), 30)")  # as the kernel tells it
+
+    def share():
+        steps, pictures = trainer.steps, len(drawn)
+        tab.wait_for_timeout(2000)
+        steps, pictures = trainer.steps - steps, len(drawn) - pictures
+        assert pictures > 15, pictures
+        return 3 * steps / (3 * steps + 8 * pictures)
+
+    alone = share()
+    hand = """(() => { const knob = document.querySelector(".knob"), keys = ["ArrowRight", "ArrowLeft"]; let i = 0;
+      globalThis.hand = setInterval(() =>
+        knob.dispatchEvent(new KeyboardEvent("keydown", { key: keys[Math.floor(i++ / 20) % 2] })), 5) })()"""
+    tab.evaluate(hand)
+    dragged = share()
+    tab.evaluate("clearInterval(globalThis.hand)")
+    trainer.stop().wait()
+    assert alone > 0.7 and 0.4 < dragged < alone, (alone, dragged)
