@@ -769,7 +769,7 @@ show_arrivals()
 claim("after 150 steps the median new three misses more than twice what it misses after 600", missing[0] > 2 * missing[1])
 claim("half of the training threes, searched anew, lose less than 0.7 nats", lost.median() < 0.7)
 claim("some of the 100 end more than 3 nats lower, but fewer than 40", 1 <= (lost > 3).sum() < 40)
-claim("a new three costs more than a training three by", grid.log_px.mean() - ceiling.mean(), above=10, digits=2,
+claim("a new three costs more than a training three by", grid.log_px.mean() - ceiling.mean(), above=3, digits=2,
       unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
@@ -814,7 +814,7 @@ explorers.posterior(seed=SEED, device=DEVICE)
 # - A neural likelihood is an infinite mixture. Its marginal and posterior have no closed form; with one or two latents a
 #   grid gives both exactly, and that is how we check everything else.
 # - $\log p(x) = \mathcal L(q, \theta; x) + \mathrm{KL}(q \,\|\, p(z\mid x))$: the bound's loss is known, and it is never negative.
-# - Reparameterize: same mean, less noise while $q$ is far off. It needs a slope: for a discrete $z$ (5.10) there is none.
+# - Reparameterize: same mean, less noise while $q$ is far off. It needs a slope: for a discrete $z$ (5b.5) there is none.
 # - $\theta$ is shared, $\nu_n$ belongs to one example. Both are climbed together; nothing guarantees the top.
 # - A search for each new picture is slow, and it can end on the wrong hill.
 # - A VAE is a generative model with inference. Apart from the preview in 3.7, nothing in this lecture was an autoencoder.
