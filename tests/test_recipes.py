@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gdm_core import colors
+
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
@@ -59,6 +61,11 @@ def test_the_guide_names_what_there_is():
     for path in re.findall(r"`((?:gdm_core|tests|lectures)/[\w/.]+)`", prose):
         assert path in own or "NN_" in path or (ROOT / path).exists(), path
     assert set(RECIPES) == {"A model", "An explorer", "A lecture"}
+
+
+def test_the_guide_names_every_color():
+    roles = {name for name, value in vars(colors).items() if name.isupper() and str(value).startswith("#")}
+    assert set(re.findall(r"\| `([A-Z]+)`,", GUIDE)) == roles
 
 
 @pytest.mark.slow

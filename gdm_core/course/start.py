@@ -14,7 +14,8 @@ NAME = "00_start.ipynb"
 WELCOME = """# Deep generative models
 
 Each chapter is a notebook: read it from top to bottom, run its cells (Shift+Enter), and drag what can be dragged.
-Every number in a text was printed by a cell above it, so what you change, you can check."""
+Cells that only draw or check are folded; a click on their dots opens them. A line with ✓ is a claim: the run measured
+the number and stops where it is not what the text says. Change a setting, run the chapter again, and see which hold."""
 
 HELP = """**Explorers on pages of their own:** [the studio](/studio/), while JupyterLab runs; \
 `make app` opens it by itself.
