@@ -6,6 +6,13 @@ FILE, TESTS = "gdm_core/plotting.py", "tests/test_plotting.py"
 
 MUTANTS = [
     Mutant(
+        "guide-without-a-color",
+        "gdm_core/colors.py",
+        'ACCENT = "#E69F00"',
+        'ACCENT = GLOW = "#E69F00"',
+        "tests/test_recipes.py::test_the_guide_names_every_color",
+    ),
+    Mutant(
         "ellipse-axes-swapped",
         FILE,
         "width, height = 2 * radius * values.flip(0).sqrt()",
