@@ -5,6 +5,7 @@ Notebooks call `use_style()` once; importing changes nothing.
 """
 
 import base64
+import io
 import json
 import math
 import sys
@@ -16,6 +17,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from PIL import Image
 from torch import Tensor
 
 from gdm_core import colors
@@ -62,7 +64,8 @@ def use_style() -> None:
 def turn(plotly, twin: Figure) -> None:
     """Show a figure that can be turned or hovered over and, where none can be (GitHub, paper), its picture.
 
-    Both are one output, of which a page takes what it can draw.
+    Both are one output, of which a page takes what it can draw.  The picture is a JPEG: beside a PNG plotly waits for
+    the mouse in JupyterLab, and shows the picture until then, twice as large.
 
     Args:
         plotly: a `plotly.graph_objects.Figure`.
@@ -75,8 +78,11 @@ def turn(plotly, twin: Figure) -> None:
     png, size = retina_figure(twin)
     plt.close(twin)
     drawn = {"application/vnd.plotly.v1+json": json.loads(plotly.to_json()), "text/plain": "a figure to turn"}
-    encoded = base64.b64encode(png).decode()
-    display({**drawn, "image/png": encoded}, raw=True, metadata={"image/png": size})
+    Image.open(io.BytesIO(png)).convert("RGB").save(
+        jpeg := io.BytesIO(), "JPEG", quality=92, subsampling=0, optimize=True
+    )
+    encoded = base64.b64encode(jpeg.getvalue()).decode()
+    display({**drawn, "image/jpeg": encoded}, raw=True, metadata={"image/jpeg": size})
 
 
 def images(x: Tensor, ax: Axes, *, columns: int | None = None, titles: Sequence[str] = (), pad: int = 1) -> Axes:

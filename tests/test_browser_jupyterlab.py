@@ -1,5 +1,6 @@
 """Every explorer in a real JupyterLab: made by Run All, off screen and on screen; seen, read and dragged there."""
 
+import nbformat
 import pytest
 import servers
 import tiny_course
@@ -30,6 +31,15 @@ def draw(controls):
     return Frame(np.add.outer(np.arange(8) * (y + 4), np.arange(8) * (x + 4)).astype(np.uint8), f"z1 is {x:.2f}")
 
 Stage(draw, [Pad("z", limit=3.0)], title="Pad")"""
+TURNS = """\
+import matplotlib.pyplot as plt
+import plotly.graph_objects as go
+from gdm_core import plotting
+
+plotting.use_style()
+fig, ax = plt.subplots(figsize=(4, 3))
+ax.plot([0, 1])
+plotting.turn(go.Figure(go.Scatter(x=[0, 1], y=[0, 1])), fig)"""
 HOLDS = (".knob", ".slider input", ".timeline input")  # the first of these that there is takes the drag
 
 
@@ -40,6 +50,11 @@ def lab(tmp_path_factory):
     cells = [f"from gdm_core import explorers\n\nexplorers.{name}()" for name in EXPLORERS]
     servers.notebook(home / "all.ipynb", *cells, template=None)
     servers.notebook(home / "busy.ipynb", PAD, "import time\n\ntime.sleep(300)", template=None)
+    pattern = nbformat.read(servers.notebook(home / "pattern.ipynb", TURNS, "1 + 1", "print(3)", template=None), 4)
+    pattern.cells[1].metadata["jupyter"] = {"source_hidden": True}
+    pattern.cells[2].metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+    pattern.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="3")]
+    nbformat.write(pattern, home / "pattern.ipynb")
     with servers.lab(home) as server:
         yield server
 
@@ -122,3 +137,16 @@ def test_an_explorer_answers_while_the_next_cell_runs(opened):
     run_all(tab)
     answers_a_drag(tab, alive(tab, "Pad"))
     assert tab.locator(".jp-InputPrompt").nth(1).inner_text() == "[*]:"
+
+
+def test_a_figure_turns_without_a_network_and_folds_stay_folded(opened):
+    tab = opened("pattern.ipynb")
+    cells = tab.locator(".jp-CodeCell")
+    assert cells.nth(2).locator(".jp-OutputPlaceholder").count() == 1  # until it is run
+    run_all(tab)
+    until(lambda: cells.nth(1).locator(".jp-OutputArea-output").count() == 1, 60, "what the folded cell says")
+    until(lambda: cells.nth(0).locator(".js-plotly-plot .scatterlayer .trace").count() == 1, 60, "plotly's figure")
+    assert cells.nth(0).locator(".jp-OutputArea-output").count() == 1  # the twin is for where plotly is not
+    assert cells.nth(0).locator("img:visible").count() == 0
+    hidden = [cells.nth(i).locator(".jp-InputPlaceholder").count() for i in range(3)]
+    assert hidden == [0, 1, 1]

@@ -170,7 +170,7 @@ def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     plotting.turn(go.Figure(go.Scatter3d(x=[1.0], y=[2.0], z=[3.0])), twin)
     ((data, options),) = shown
     assert data["application/vnd.plotly.v1+json"]["data"][0]["type"] == "scatter3d" and options["raw"]
-    width, height = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size
-    size = options["metadata"]["image/png"]
+    width, height = Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).size
+    size = options["metadata"]["image/jpeg"]
     assert abs(width - 2 * size["width"]) < 2 and abs(height - 2 * size["height"]) < 2 and width > 150
     assert not plt.fignum_exists(twin.number)

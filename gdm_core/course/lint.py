@@ -222,7 +222,7 @@ def _figures(nb: NotebookNode) -> Iterator[str]:
     for number, cell in enumerate(nb.cells, 1):
         for drawn in cell.get("outputs", ()):
             data = drawn.get("data", {})
-            if PLOTLY in data and "image/png" not in data:
+            if PLOTLY in data and "image/jpeg" not in data:
                 yield f"cell {number}: needed a picture beside what plotly draws, got none; try plotting.turn"
             shown = drawn.get("metadata", {}).get("image/png", {}).get("width")
             if drawn.output_type == "display_data" and "image/png" in data and not shown:

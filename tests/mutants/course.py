@@ -154,7 +154,7 @@ MUTANTS = [
            f"{LINTS}too_much_for_one_sitting"),
     Mutant("any-time-will-do", LINT, "not in stated:", "not in stated and 'Time' not in stated:",
            lint("source", "other-minutes")),
-    Mutant("turns-alone", LINT, 'and "image/png" not in data:', "and False:", lint("notebook", "turns-alone")),
+    Mutant("turns-alone", LINT, 'and "image/jpeg" not in data:', "and False:", lint("notebook", "turns-alone")),
     Mutant("blurred-figures", LINT, "and not shown:", "and False:", lint("notebook", "blurred")),
     Mutant("explorers-take-no-time", f"{COURSE}/sitting.py", 'output.output_type == "execute_result"', "False",
            f"{LINTS}digits_that_no_replay_compares"),
