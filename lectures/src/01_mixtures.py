@@ -11,7 +11,7 @@
 # - derive EM from a lower bound, say why it never goes down, and show two ways in which it goes wrong;
 # - choose the number of components, fit a mixture to real handwritten digits, and say what it cannot do.
 #
-# You need: probability densities, Bayes' rule, a little torch. Time: 60 minutes to read, 30 more to play.
+# You need: probability densities, Bayes' rule, a little torch. Time: 25 minutes to read, 30 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more starts, more components
@@ -19,70 +19,125 @@ DATASET = "digits"  # or "strokes", "mnist", "fashion": any data set of gray pic
 DEVICE = "cpu"
 SEED = 0
 
-# %%
+# %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.patches import Rectangle
+from sklearn.cluster import KMeans
 from torch.distributions import Categorical, MultivariateNormal, Normal
 
 from gdm_core import colors, data, plotting, train
 from gdm_core.course.claims import claim
+from gdm_core.data import scenes
 from gdm_core.models.gmm import GMM
 from gdm_core.validate import choice
 
 choice("PROFILE", PROFILE, ["fast", "full"])
 choice("DATASET", DATASET, ["digits", "strokes", "mnist", "fashion"])
 plotting.use_style()
-torch.manual_seed(SEED)
-KINDS = [colors.LATENT, colors.MODEL, colors.EXACT, colors.FAMILY, colors.ACCENT, colors.ENCODER]  # one a component
+torch.manual_seed(SEED);
 
 # %% [markdown]
 # ## 1.1 One bump is not enough
 #
 # A *generative model* is a distribution $p_\theta(x)$, learned from samples of an unknown $p_\text{data}(x)$, that we
 # can put to work: **generate** new $x$; give the **density** of an $x$, high for the usual and low for the odd; find a
-# shorter **representation** of $x$; and answer a question that has **several right answers**. The last is why a
-# predictor is not enough. Ask one for the color of a gray car: it has seen red cars and blue cars, and the answer that
-# minimizes its squared error is the average, a muddy purple that no car has.
+# shorter **representation** of $x$; and answer a question that has **several right answers**.
 #
-# Here is the smallest version of that failure. The data come from a distribution with three bumps, which we know
-# exactly (green). We fit the one-bump model whose likelihood is highest: a Gaussian with the mean and the standard
-# deviation of the data (red).
+# That last task is where an ordinary predictor fails. Ask it to color a gray photograph of a car: it has seen red cars
+# and blue cars, and the answer with the smallest squared error is their average, a muddy purple that no car has.
+#
+# Here is that failure in a world where we know every right answer. The question is a caption, "a large cube on an azure
+# floor between orange walls", which leaves the color of the cube open. **Predict:** which single picture has the
+# smallest squared error, averaged over the ten answers?
 
 # %%
-weights = torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64)  # p(z = k)
-means = torch.tensor([-3.0, 0.5, 3.2], dtype=torch.float64)
-stds = torch.tensor([0.7, 0.5, 0.6], dtype=torch.float64)
+answers = scenes.render(torch.tensor([[6, 1, hue, 5, 0, 4] for hue in range(10)]))  # (10, 3, 64, 64)
+average = answers.mean(0)
+
+
+def error(picture):  # squared, summed over the pixels, averaged over the right answers
+    return (answers - picture).square().sum((1, 2, 3)).mean()
+
+
+claim("squared error of the average", error(average), below=min(error(a) for a in answers))
+claim("squared error of the best of the ten right answers", min(error(a) for a in answers), above=error(average))
+
+# %% jupyter={"source_hidden": true}
+def ten_answers(answers, average):
+    fig, axes = plt.subplots(1, 2, figsize=(13, 1.6), width_ratios=[10, 1.02])
+    plotting.images(answers, axes[0], columns=10)
+    plotting.images(average[None], axes[1])
+    axes[0].set_title("Ten right answers, and the guess whose squared error is smallest")
+    axes[1].add_patch(Rectangle((-0.5, -0.5), 64, 64, fill=False, ec=colors.ACCENT, lw=5))
+
+
+# %%
+ten_answers(answers, average)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+tint = lambda picture: (picture[:, 30:32, 28:30].amax(0) - picture[:, 30:32, 28:30].amin(0)).mean()  # on the cube
+claim("color of the palest right cube, strongest minus weakest channel", min(tint(a) for a in answers), above=0.3)
+claim("color of the average cube", tint(average), below=0.15)
+
+# %% [markdown]
+# A predictor that is punished by squared error answers with the gray cube, which is wrong in all ten worlds. A
+# generative model has to do something else: give each of the ten a share of the probability.
+#
+# Now the same failure with one number in place of a picture. The data come from a distribution with three bumps, which
+# we know exactly (green). Of all Gaussians, the one with the highest likelihood has the mean and the standard deviation
+# of the data (vermilion). **Predict:** where will it peak?
+
+# %%
+weights = torch.tensor([0.4, 0.35, 0.25], dtype=torch.float64)  # p(z = k)
+means = torch.tensor([-3.2, 1.4, 3.2], dtype=torch.float64)
+stds = torch.tensor([0.7, 0.6, 0.6], dtype=torch.float64)
 
 z = Categorical(weights).sample((2000,))  # which bump
 x = Normal(means[z], stds[z]).sample()  # where in it
 one_bump = Normal(x.mean(), x.std())
-
-line = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-step = line[1] - line[0]
 
 
 def log_truth(x):  # (B,) -> (B,) nats
     return (weights.log() + Normal(means, stds).log_prob(x[:, None])).logsumexp(1)
 
 
-fig, ax = plt.subplots()
-plotting.histogram(x, ax)
-plotting.curve(line, log_truth(line).exp(), ax, "where the data come from", color=colors.EXACT, at=0.545, offset=(12, 8))
-plotting.curve(line, one_bump.log_prob(line).exp(), ax, "best single Gaussian", color=colors.MODEL, at=0.26, offset=(-190, 14))
-ax.set(xlabel="x", xlim=(-8, 8), title="One Gaussian is likeliest where there are few data");
+# %% jupyter={"source_hidden": true}
+line = torch.linspace(-9, 9, 4001, dtype=torch.float64)
+step = line[1] - line[0]
+
+
+def one_gaussian(x, line, truth, gaussian):
+    fig, ax = plt.subplots(figsize=(11, 3.6))
+    plotting.histogram(x, ax)
+    plotting.curve(line, truth, ax, color=colors.EXACT)
+    plotting.curve(line, gaussian, ax, color=colors.MODEL)
+    ax.text(4.2, 0.15, "where the data come from", color=colors.EXACT, fontweight="bold")
+    ax.text(-5.1, 0.05, "best single Gaussian", color=colors.MODEL, ha="right", fontweight="bold")
+    ax.set(xlabel="x", xlim=(-9, 9), title="The best Gaussian peaks where hardly any data lie")
+
 
 # %%
-p = log_truth(line).exp()
-kl = (p * (log_truth(line) - one_bump.log_prob(line))).sum() * step
-claim("the true density integrates to 1", p.sum() * step, near=1, within=1e-6, digits=6)
-claim("one Gaussian loses, per example", kl, above=0.1, digits=2, unit="nats")
-claim("density at the Gaussian's peak, as a share of the highest true density",
-      log_truth(one_bump.mean[None])[0].exp() / p.max(), below=0.7)
+one_gaussian(x, line, log_truth(line).exp(), one_bump.log_prob(line).exp())
 
-# %% [markdown] tags=["read-out"]
-# The Gaussian puts its highest density between the bumps, and it loses 0.37 nats on every example. The loss is a
-# Kullback-Leibler divergence, $\mathrm{KL}(p \| q) = \mathbb{E}_p[\log p(x) - \log q(x)]$: the part of the log-likelihood
-# that a better model could still win. We measure in *nats*, natural logarithms, per example, in the whole course.
+# %%
+peak = one_bump.mean
+kl = (log_truth(line).exp() * (log_truth(line) - one_bump.log_prob(line))).sum() * step
+claim("examples within 0.5 of the Gaussian's peak", 100 * ((x - peak).abs() < 0.5).double().mean(), below=5, digits=2, unit="%")
+claim("what the Gaussian expects there", 100 * (one_bump.cdf(peak + 0.5) - one_bump.cdf(peak - 0.5)), above=10, digits=2, unit="%")
+claim("one Gaussian loses, per example", kl, above=0.3, digits=2, unit="nats")
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+claim("the true density integrates to 1", log_truth(line).exp().sum() * step, near=1, within=1e-6, digits=6)
+claim("density at the Gaussian's peak, as a share of the lowest bump's",
+      (log_truth(peak[None])[0] - log_truth(means).min()).exp(), below=0.2)
+
+# %% [markdown]
+# The Gaussian expects most where there is least: near its peak, 15% of the examples, and 3.1% are there. It loses 0.57
+# nats on every example. The loss is a Kullback-Leibler divergence,
+# $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb{E}_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$: the part
+# of the log-likelihood that a better model could still win. We measure in *nats*, natural logarithms, per example, in
+# the whole course.
 
 # %% [markdown]
 # ## 1.2 A latent variable
@@ -97,38 +152,21 @@ claim("density at the Gaussian's peak, as a share of the highest true density",
 #
 # The prior is three numbers, each likelihood has one bump, and yet the marginal has three. Every model from here to
 # chapter 5 is made this way; only $p(x\mid z)$ gets richer. Sampling in the order of the arrows, first $z$, then $x$, is
-# called *ancestral sampling*. It is the two lines above.
+# called *ancestral sampling*. It is the two lines above. Do they really draw from $p(x)$? Compare the share of samples
+# below each $x$ with the exact distribution function:
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=[1, 1.5, 2])
-axes[0].bar([1, 2, 3], weights, color=KINDS[:3], width=0.6)
-axes[0].set(title="prior p(z)", xticks=[1, 2, 3], xlabel="z", ylim=(0, 0.62))
-for bar, w in zip([1, 2, 3], weights):
-    axes[0].text(bar, w + 0.015, f"{w:.1f}", ha="center")
-total = torch.zeros_like(line)
-for k in range(3):
-    likelihood = Normal(means[k], stds[k]).log_prob(line).exp()
-    plotting.curve(line, likelihood, axes[1], color=KINDS[k])
-    joint = weights[k] * likelihood
-    axes[2].fill_between(line, total, total + joint, color=KINDS[k], alpha=0.45, lw=0)
-    total = total + joint
-plotting.histogram(x, axes[2])
-plotting.curve(line, total, axes[2], color=colors.EXACT)
-axes[1].set(title="likelihood p(x | z)", xlabel="x", yticks=[], xlim=(-6, 6))
-axes[2].set(title="marginal p(x) = Σ p(z) p(x | z), and samples", xlabel="x", xlim=(-6, 6));
-
-# %%
-cdf = (weights * Normal(means, stds).cdf(x.sort().values[:, None])).sum(1)  # exact distribution function at the samples
-rank = torch.arange(1, len(x) + 1) / len(x)
-claim("ancestral samples against the exact marginal, Kolmogorov-Smirnov distance", (cdf - rank).abs().max(),
-      below=2.23 / len(x) ** 0.5)  # exceeded by chance once in ten thousand
+cdf = (weights * Normal(means, stds).cdf(x.sort().values[:, None])).sum(1)  # exact, at the samples
+share = torch.arange(1, len(x) + 1) / len(x)
+claim("ancestral samples against the exact marginal, largest difference of shares", (cdf - share).abs().max(),
+      below=2.23 / len(x) ** 0.5)  # by chance above that once in ten thousand (Kolmogorov, Smirnov)
 
 # %% [markdown]
 # ## 1.3 Turning it around: responsibilities
 #
 # Given $x$, which component made it? Bayes' rule answers with probabilities, the **responsibilities**
 #
-# $$ r_k(x) = p(z=k \mid x) = \frac{\pi_k\, p(x\mid z=k)}{\sum_j \pi_j\, p(x \mid z=j)} . $$
+# $$ \gamma_k(x) = p(z=k \mid x) = \frac{\pi_k\, p(x\mid z=k)}{\sum_j \pi_j\, p(x \mid z=j)} . $$
 #
 # In code it is a softmax over the log of the joint. We stay in logarithms: far from every bump all the densities
 # underflow to zero, and $0/0$ is no probability.
@@ -138,17 +176,48 @@ def log_joint(x, weights, means, stds):  # (B,) -> (B, K): log p(x, z = k)
     return weights.log() + Normal(means, stds).log_prob(x[:, None])
 
 
-r = log_joint(line, weights, means, stds).softmax(1)  # (B, K)
+gamma = log_joint(line, weights, means, stds).softmax(1)  # (B, K)
 
-fig, ax = plt.subplots(figsize=(8, 3))
-for k, (at, name) in enumerate([(0.1, "p(z=1 | x)"), (0.53, "p(z=2 | x)"), (0.87, "p(z=3 | x)")]):
-    plotting.curve(line, r[:, k], ax, color=KINDS[k])
-    ax.text(line[int(at * len(line))], 1.06, name, color=KINDS[k], ha="center", fontweight="bold")
-ax.set(xlabel="x", yticks=[0, 0.5, 1], ylim=(0, 1.18), xlim=(-8, 8));
+# %% jupyter={"source_hidden": true}
+def four_distributions(line, weights, joint, gamma, x):
+    fig, axes = plt.subplots(1, 4, figsize=(14, 3.4))
+    axes[0].bar([1, 2, 3], weights, color=colors.COMPONENTS[:3], width=0.6)
+    axes[0].set(title="prior p(z)", xticks=[1, 2, 3], xlabel="z", ylim=(0, 0.5))
+    total = torch.zeros_like(line)
+    plotting.histogram(x, axes[2])
+    for k in range(3):
+        axes[0].text(k + 1, weights[k] + 0.012, f"{weights[k]:.2f}", ha="center")
+        plotting.curve(line, joint[:, k] / weights[k], axes[1], color=colors.COMPONENTS[k])
+        axes[2].fill_between(line, total, total + joint[:, k], color=colors.COMPONENTS[k], alpha=0.45, lw=0)
+        total = total + joint[:, k]
+        plotting.curve(line, gamma[:, k], axes[3], color=colors.COMPONENTS[k])
+    plotting.curve(line, total, axes[2], color=colors.EXACT)
+    axes[1].set(title="likelihood p(x | z)", yticks=[])
+    axes[2].set(title="marginal p(x), samples")
+    axes[3].set(title="posterior p(z | x)", yticks=[0, 0.5, 1])
+    for ax in axes[1:]:
+        ax.set(xlabel="x", xlim=(-6, 6), ylim=(0, None), xticks=[-4, 0, 4])
+
 
 # %%
-average = (r * p[:, None]).sum(0) * step  # E_p(x)[ p(z | x) ]
-claim("averaged over the data the responsibilities are the prior, largest difference", (average - weights).abs().max(),
+four_distributions(line, weights, log_joint(line, weights, means, stds).exp(), gamma, x)
+
+# %% [markdown]
+# The first two panels are the model, the third is what one sees of it, and the last one asks back: almost everywhere one
+# component is responsible alone, and between two bumps they share.
+#
+# The library says the same in one line. A `GMM` has full covariance matrices, any number of features, and the same words
+# as every model of this course: `sample`, `log_prob`, `prior`, `decode` for $p(x\mid z)$, `encode` for $p(z\mid x)$.
+
+# %%
+twin = GMM(3, 1).double()
+twin.set(weights, means[:, None], stds[:, None, None] ** 2)
+claim("library and bare code agree on log p(x)", (twin.log_prob(line[:, None]) - log_truth(line)).abs().max(), below=1e-10)
+claim("and on p(z | x)", (twin.responsibilities(line[:, None]) - gamma).abs().max(), below=1e-10)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+prior_again = (gamma * log_truth(line).exp()[:, None]).sum(0) * step  # E_p(x)[ p(z | x) ]
+claim("averaged over the data the responsibilities are the prior, largest difference", (prior_again - weights).abs().max(),
       below=1e-6)
 far = torch.tensor([60.0], dtype=torch.float64)
 claim("in plain probabilities x = 60 gives 0/0", (weights * Normal(means, stds).log_prob(far[:, None]).exp()).sum() == 0)
@@ -156,326 +225,463 @@ claim("in logarithms the responsibilities there still sum to one",
       log_joint(far, weights, means, stds).softmax(1).sum(), near=1, within=1e-12)
 
 # %% [markdown]
-# The library says the same in one line: a `GMM` has full covariance matrices, any number of features, and the same words
-# as every model of this course: `sample`, `log_prob`, `prior`, `decode` for $p(x\mid z)$, `encode` for $p(z\mid x)$.
-
-# %%
-twin = GMM(3, 1).double()
-twin.set(weights, means[:, None], stds[:, None, None] ** 2)
-claim("library and bare code agree on log p(x)", (twin.log_prob(line[:, None]) - log_truth(line)).abs().max(), below=1e-10)
-claim("and on p(z | x)", (twin.responsibilities(line[:, None]) - r).abs().max(), below=1e-10)
-
-# %% [markdown]
 # ## 1.4 Learning without labels: EM
 #
 # Now only $x_1, \dots, x_N$ are given. We want the parameters $\theta = (\pi, \mu, \Sigma)$ with the highest
-# log-likelihood, $\ell(\theta) = \frac1N \sum_n \log \sum_k \pi_k\, \mathcal N(x_n; \mu_k, \Sigma_k)$. Were the $z_n$
-# known, this would be counting and averaging. They are not, and the sum inside the logarithm couples all parameters.
+# log-likelihood, $\ell(\theta) = \frac1N \sum_n \log \sum_k \pi_k\, \mathcal N(x_n; \mu_k, \Sigma_k)$. If we knew the $z_n$,
+# this would be counting and averaging. We do not, and the sum inside the logarithm couples all parameters.
 #
 # **Expectation maximization** guesses and counts in turn:
 #
-# - **E**: with the parameters fixed, compute the responsibilities $r_{nk} = p(z_n = k \mid x_n)$;
-# - **M**: with the responsibilities fixed, count and average, each example counting for component $k$ with weight $r_{nk}$.
+# - **E**: with the parameters fixed, compute the responsibilities $\gamma_{nk} = p(z_n = k \mid x_n)$;
+# - **M**: with the responsibilities fixed, maximize the log-likelihood of the guessed pairs $(x_n, z_n)$, in which each
+#   example counts for component $k$ with weight $\gamma_{nk}$,
+#
+# $$ Q(\theta) = \sum_n \sum_k \gamma_{nk} \big[ \log \pi_k + \log \mathcal N(x_n; \mu_k, \Sigma_k) \big] . $$
+#
+# There the logarithm meets each Gaussian alone, so the maximum has a formula. Write $N_k = \sum_n \gamma_{nk}$ and set the
+# derivatives to zero, for $\pi$ with a multiplier $\lambda$ because the weights must sum to 1:
+#
+# $$ \begin{aligned}
+# \textstyle\sum_n \gamma_{nk}\, \Sigma_k^{-1} (x_n - \mu_k) = 0 \;&\Rightarrow\; \mu_k = \tfrac{1}{N_k} \textstyle\sum_n \gamma_{nk}\, x_n , \\
+# \tfrac12 \textstyle\sum_n \gamma_{nk} \big[ \Sigma_k - (x_n - \mu_k)(x_n - \mu_k)^\top \big] = 0 \;&\Rightarrow\; \Sigma_k = \tfrac{1}{N_k} \textstyle\sum_n \gamma_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top , \\
+# N_k / \pi_k = \lambda ,\quad \textstyle\sum_k \pi_k = 1 \;&\Rightarrow\; \pi_k = N_k / N .
+# \end{aligned} $$
+#
+# (The second line is the derivative with respect to $\Sigma_k^{-1}$.) Counting and averaging after all, with fractions of
+# examples:
 
 # %%
 def em_step(x, weights, means, covariances):
-    log_joint = weights.log() + MultivariateNormal(means, covariances).log_prob(x[:, None])  # (N, K)
-    r = log_joint.softmax(1)  # E step
-    counts = r.sum(0)  # (K,)
-    means = r.T @ x / counts[:, None]  # M step
+    joint = weights.log() + MultivariateNormal(means, covariances).log_prob(x[:, None])  # (N, K)
+    gamma = joint.softmax(1)  # E step
+    counts = gamma.sum(0)  # (K,)
+    means = gamma.T @ x / counts[:, None]  # M step
     centered = x[:, None] - means  # (N, K, d)
-    covariances = torch.einsum("nk,nki,nkj->kij", r, centered, centered) / counts[:, None, None]
-    return (counts / len(x), means, covariances), log_joint.logsumexp(1).mean()
+    covariances = torch.einsum("nk,nki,nkj->kij", gamma, centered, centered) / counts[:, None, None]
+    return (counts / len(x), means, covariances), joint.logsumexp(1).mean()
 
 
-truth = GMM(3, 2).double()  # a world that we know: three tilted blobs
+# %% [markdown]
+# A world that we know: three tilted blobs in the plane. We start all three components in an empty corner and let the bare
+# loop and the library's `em`, a generator that makes one iteration a turn, run side by side. **Predict:** which blob will
+# be found first?
+
+# %%
+truth = GMM(3, 2).double()
 truth.set(
     torch.tensor([0.5, 0.3, 0.2]),
     torch.tensor([[-1.0, 0.6], [1.4, 1.2], [0.8, -1.6]]),
     torch.tensor([[[0.7, 0.45], [0.45, 0.5]], [[0.5, -0.35], [-0.35, 0.4]], [[0.9, 0.1], [0.1, 0.12]]]),
 )
-with torch.no_grad():
-    blobs, unseen = truth.sample(1500), truth.sample(20000)
-
+blobs, unseen = truth.sample(1500), truth.sample(20000)
 model = GMM(3, 2).double()
 model.set(torch.full((3,), 1 / 3), torch.tensor([[-2.0, 2.0], [-1.5, 1.5], [-1.0, 2.0]]), 0.5 * torch.eye(2).expand(3, 2, 2))
-bare = (model.weights.detach(), model.means.detach().clone(), model.covariances.detach())
 
+# %%
+bare = (model.weights.detach(), model.means.detach().clone(), model.covariances.detach())
 snapshots, likelihood = [], []
-for i, value in enumerate(model.em(blobs, 60)):  # a generator: each turn of the loop is one iteration
-    bare, bare_value = em_step(blobs, *bare)
+for i, value in enumerate(model.em(blobs, 60), 1):
+    bare, _ = em_step(blobs, *bare)
     likelihood.append(value)
-    if i + 1 in (1, 4, 10, 60):
-        snapshots.append((i + 1, model.means.detach().clone(), model.covariances.detach(), model.responsibilities(blobs)))
+    if i in (1, 4, 10, 60):
+        snapshots.append((i, model.means.detach().clone(), model.covariances.detach(), model.responsibilities(blobs).detach()))
 
 claim("after 60 iterations library and bare EM agree, largest difference in the means",
       (model.means - bare[1]).abs().max(), below=1e-8)
 claim("smallest gain of an iteration", torch.tensor(likelihood).diff().min(), above=-1e-12, unit="nats")
 
+# %% jupyter={"source_hidden": true}
+def em_road(x, snapshots, likelihood, ceiling):
+    fig = plt.figure(figsize=(14, 6.4))
+    grid = fig.add_gridspec(2, 4, height_ratios=[1.25, 1])
+    shades = torch.from_numpy(colors.rgb(*colors.COMPONENTS[:3]))
+    below = fig.add_subplot(grid[1, :])
+    plotting.curve(range(len(likelihood)), likelihood, below, marker=".")
+    for column, (i, mu, sigma, gamma) in enumerate(snapshots):
+        ax = fig.add_subplot(grid[0, column])
+        plotting.points(x, ax, color=(gamma @ shades).clamp(0, 1).numpy(), size=6)
+        plotting.ellipses(mu, sigma, ax, color=colors.COMPONENTS[:3])
+        ax.set(title=f"after {i} iteration{'s' if i > 1 else ''}", xticks=[], yticks=[], xlim=(-3.6, 3.6), ylim=(-2.9, 3.2))
+        if i < len(likelihood):
+            below.plot(i, likelihood[i], "o", color=colors.ACCENT, ms=10)
+    below.axhline(ceiling, color=colors.EXACT, ls="--", lw=2)
+    below.text(60, ceiling + 0.03, "the truth, on unseen data", color=colors.EXACT, ha="right", va="bottom", fontweight="bold")
+    below.text(60, ceiling - 0.05, "EM, on its training data", color=colors.MODEL, ha="right", va="top", fontweight="bold")
+    below.set(xlabel="EM iteration", ylabel="nats per example", ylim=(-3.4, -2.4), title="The log-likelihood never goes down")
+
+
 # %%
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.9), sharex=True, sharey=True)
-shades = torch.tensor([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in KINDS[:3]], dtype=torch.float64)
-for ax, (i, mu, sigma, r) in zip(axes, snapshots):
-    plotting.points(blobs, ax, color=(r.detach() @ shades).clamp(0, 1).numpy(), size=6)
-    plotting.ellipses(mu, sigma, ax, color=KINDS[:3])
-    ax.set(title=f"after {i} iteration{'s' if i > 1 else ''}", xticks=[], yticks=[])
+em_road(blobs, snapshots, likelihood, truth.log_prob(unseen).mean().item())
 
 # %% [markdown]
-# The crosses start together in an empty corner. Each point is colored by its responsibilities: gray-brown mixtures of
-# color are points that EM is not sure about. As the ellipses move, the colors sharpen, and the other way round.
+# The crosses leave the empty corner together. Each point is colored by its responsibilities: mixed colors are points that
+# EM is not sure about. As the ellipses move, the colors sharpen, and the other way round.
 #
-# How good is the result? We know the truth here, so we can say it on 20,000 *unseen* examples, where no model can beat
-# the distribution that made them, except by luck.
+# How good is the result? We know the truth, so we can say it on 20,000 *unseen* examples, where no model can beat the
+# distribution that made them, except by luck. And did the formulas really find the maximum of $Q$? Its derivatives, taken
+# by autograd at the M step's answer, must vanish, and for $\pi$ equal the multiplier $\lambda = N$.
 
 # %%
-with torch.no_grad():
-    ceiling = truth.log_prob(unseen)
-    reached = model.log_prob(unseen)
-gap = ceiling - reached
-
-fig, ax = plt.subplots(figsize=(8, 3.2))
-plotting.curve(range(len(likelihood)), likelihood, ax, "training data", at=0.06, offset=(22, -10), marker=".")
-ax.axhline(ceiling.mean(), color=colors.EXACT, ls="--", lw=2)
-ax.text(60, ceiling.mean() - 0.03, "the truth, on unseen data", color=colors.EXACT, ha="right", va="top", fontweight="bold")
-ax.set(xlabel="EM iteration", ylabel="nats per example", ylim=(-3.4, -2.55), title="The log-likelihood never goes down");
-
-# %%
+gap = (truth.log_prob(unseen) - model.log_prob(unseen)).detach()
 claim("EM loses against the truth on unseen data", gap.mean(), below=0.03, unit="nats")
-claim("standard error of that", gap.std() / len(gap) ** 0.5, below=0.005, unit="nats")
+
+gamma = model.responsibilities(blobs).detach()
+new = [t.detach().requires_grad_() for t in em_step(blobs, model.weights, model.means, model.covariances)[0]]
+Q = (gamma * (new[0].log() + MultivariateNormal(*new[1:]).log_prob(blobs[:, None]))).sum() / len(blobs)
+slopes = torch.autograd.grad(Q, new)
+claim("largest derivative of Q in a mean or a covariance at the M step's answer", max(s.abs().max() for s in slopes[1:]), below=1e-9)
+claim("derivatives in the weights, as shares of the multiplier: largest difference from 1", (slopes[0] - 1).abs().max(), below=1e-9)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+claim("standard error of that loss", gap.std() / len(gap) ** 0.5, below=0.005, unit="nats")
 
 # %% [markdown]
 # ## 1.5 Why it works: the bound
 #
-# Take *any* distribution $q(z)$ for one example. The logarithm is concave, so Jensen's inequality gives
+# Why does maximizing $Q$ raise $\ell$? Take *any* distribution $q(z)$ for one example. The logarithm is concave, so Jensen's
+# inequality gives
 #
-# $$ \log p(x) = \log \sum_z q(z) \frac{p(x, z)}{q(z)} \;\ge\; \sum_z q(z) \log \frac{p(x, z)}{q(z)} =: \mathcal L(q, \theta), $$
+# $$ \log p(x) = \log \sum_z q(z) \frac{p(x, z)}{q(z)} \;\ge\; \sum_z q(z) \log \frac{p(x, z)}{q(z)} =: \mathcal L(q, \theta) . $$
 #
-# and what is lost is known exactly: $\log p(x) - \mathcal L(q, \theta) = \mathrm{KL}\big(q(z) \,\|\, p(z \mid x)\big) \ge 0$.
+# What is lost is known exactly. Write the joint the other way round, $p(x, z) = p(z \mid x)\, p(x)$:
 #
-# So EM climbs one function by turns, along two coordinates. The **E step** maximizes $\mathcal L$ over $q$: the best
-# $q$ is the posterior, the KL vanishes, the bound *touches* the log-likelihood. The **M step** maximizes $\mathcal L$
-# over $\theta$ with $q$ held: the bound rises, and the log-likelihood above it must rise at least as much. This bound
-# will carry us to chapter 5, where it is called the ELBO.
+# $$ \mathcal L(q, \theta) = \sum_z q(z) \log \frac{p(z \mid x)\, p(x)}{q(z)} = \log p(x) - \mathrm{KL}\big(q(z) \,\|\, p(z \mid x)\big) . $$
 #
-# Below is one parameter of the 1-D mixture, the mean of the left bump, with all others held at the truth. Green is the
-# log-likelihood as a function of that mean; each gray curve is the bound built at the dot on it.
+# So EM climbs one function by turns, along two coordinates. The **E step** maximizes $\mathcal L$ over $q$: the best $q$ is
+# the posterior, the KL vanishes, and the bound *touches* the log-likelihood. The **M step** maximizes $\mathcal L$ over
+# $\theta$ with $q$ held; in $\theta$, $\mathcal L$ differs from $Q$ by a constant. The bound rises, and the log-likelihood
+# above it must rise at least as much. Under the name ELBO this bound carries us through chapters 3 to 5.
+#
+# Two bumps that overlap let us watch it. Their weights and widths are known; first one mean is unknown, then both. Green
+# is the log-likelihood, and each orange bound touches it at a dot. **Predict:** where does the next dot lie? And where does
+# EM go when both means start at the same place?
 
 # %%
-def average_log_likelihood(mu1, x):  # the left mean as the only unknown
-    return log_joint(x, weights, torch.stack([mu1, means[1], means[2]]), stds).logsumexp(1).mean()
+pi, mu = torch.tensor([0.3, 0.7], dtype=torch.float64), torch.tensor([-1.5, 1.5], dtype=torch.float64)
+y = Normal(mu[Categorical(pi).sample((1000,))], 1.0).sample()
 
 
-def bound(mu1, q, x):  # L(q, theta), with q (B, K) held
-    joint = log_joint(x, weights, torch.stack([mu1, means[1], means[2]]), stds)
-    return (q * (joint - q.log().nan_to_num(neginf=0.0))).sum(1).mean()
+def log_likelihood(m):  # m: the two means
+    return log_joint(y, pi, m, torch.ones_like(m)).logsumexp(1).mean()
 
 
-mus = torch.linspace(-6.5, 2.5, 181, dtype=torch.float64)
-curve = torch.stack([average_log_likelihood(m, x) for m in mus])
-mu, path = torch.tensor(2.0, dtype=torch.float64), []
-for _ in range(4):
-    q = log_joint(x, weights, torch.stack([mu, means[1], means[2]]), stds).softmax(1)  # E
-    path.append((mu, q))
-    mu = (q[:, 0] * x).sum() / q[:, 0].sum()  # M
-bounds = [torch.stack([bound(m, q, x) for m in mus]) for _, q in path]
+def bound(m, q):  # L(q, theta), with q (B, K) held
+    return (q * log_joint(y, pi, m, torch.ones_like(m)) - torch.xlogy(q, q)).sum(1).mean()
 
-fig, ax = plt.subplots(figsize=(9, 4))
-plotting.curve(mus, curve, ax, "log-likelihood", color=colors.EXACT, at=0.75, offset=(14, 8))
-for t, ((m, _), b) in enumerate(zip(path, bounds)):
-    ax.plot(mus, b, color=colors.NOISE, lw=1.6)
-    ax.plot(m, average_log_likelihood(m, x), "o", color=colors.ACCENT, ms=9)
-    ax.annotate(str(t), (m, average_log_likelihood(m, x)), (0, 10), textcoords="offset points", ha="center", color=colors.DATA)
-ax.set(xlabel="mean of the left component", ylabel="nats per example", ylim=(curve.min() - 0.6, curve.max() + 0.7), title="Each bound touches at its dot and is never above");
+
+def climb(m, free, steps):  # EM on the means that are free
+    path, m = [], torch.tensor(m, dtype=torch.float64)
+    for _ in range(steps):
+        q = log_joint(y, pi, m, torch.ones_like(m)).softmax(1)  # E
+        path.append((m, q))
+        m = torch.where(torch.tensor(free), q.T @ y / q.sum(0), m)  # M
+    return path
+
+
+one = climb([4.0, 1.5], [True, False], 6)
+left, right, middle = (climb(start, [True, True], 10) for start in ([-4.0, -3.0], [3.0, -3.5], [3.0, 3.0]))
+
+# %% jupyter={"source_hidden": true}
+import plotly.graph_objects as go
+
+side, axis = torch.linspace(-5, 5, 101, dtype=torch.float64), torch.linspace(-4, 4, 41, dtype=torch.float64)
+sweep = lambda f: torch.stack([f(m) for m in torch.cartesian_prod(axis, axis)]).reshape(41, 41)
+surface, touching = sweep(log_likelihood), sweep(lambda m: bound(m, right[0][1]))
+roads = [torch.stack([m for m, _ in path]) for path in (left, right, middle)]
+
+
+def slices_and_map(paths):
+    fig, axes = plt.subplots(1, 2, figsize=(14, 4.8), width_ratios=[1.4, 1])
+    for t, (m, q) in enumerate(one):
+        axes[0].plot(side, [bound(torch.stack([s, m[1]]), q) for s in side], color=colors.ACCENT, lw=1.6)
+        axes[0].plot(m[0], log_likelihood(m), "o", color=colors.DATA, ms=8)
+        axes[0].annotate(str(t), (m[0], log_likelihood(m)), (4, 8), textcoords="offset points", color=colors.DATA)
+    plotting.curve(side, [log_likelihood(torch.stack([s, mu[1]])) for s in side], axes[0], color=colors.EXACT)
+    axes[0].text(-4.9, -1.95, "log-likelihood", color=colors.EXACT, fontweight="bold")
+    axes[0].text(-4.9, -3.3, "bounds", color=colors.ACCENT, fontweight="bold")
+    axes[0].set(xlabel="first mean", ylabel="nats per example", ylim=(-3.6, -1.7), title="The top of each bound is the next dot")
+    levels = (surface.max() - torch.tensor([6, 4, 2.5, 1.5, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.05])).tolist()
+    axes[1].contour(axis, axis, surface.T, levels=levels, colors=[colors.EXACT], linewidths=1.2, linestyles="solid")
+    for road in paths:
+        axes[1].plot(*road.T, "o-", color=colors.DATA, ms=5, lw=1.5)
+    axes[1].set(xlabel="first mean", ylabel="second mean", title="Three starts, three ends", aspect="equal")
+    return fig
+
+
+def surface_to_turn(paths):
+    flat = lambda z: [[round(v, 2) for v in row] for row in z.clamp(min=-8).T.tolist()]
+    sheet = lambda z, color, name, alpha: go.Surface(x=axis.tolist(), y=axis.tolist(), z=flat(z), name=name, opacity=alpha,
+        colorscale=[[0, color], [1, color]], showscale=False, hovertemplate=name + " %{z:.2f} nats")
+    fig = go.Figure([sheet(surface, colors.EXACT, "log-likelihood", 0.9), sheet(touching, colors.ACCENT, "bound", 0.6)])
+    for road in paths:
+        height = [round(log_likelihood(m).item() + 0.05, 2) for m in road]
+        fig.add_scatter3d(x=road[:, 0].tolist(), y=road[:, 1].tolist(), z=height, mode="lines+markers", showlegend=False,
+            line={"color": colors.DATA, "width": 5}, marker={"size": 4, "color": colors.DATA}, hovertemplate="%{z:.2f} nats")
+    fig.update_layout(height=520, margin={"l": 0, "r": 0, "t": 40, "b": 0}, title="The bound touches where EM stands",
+        scene={"xaxis_title": "first mean", "yaxis_title": "second mean", "zaxis_title": "nats", "zaxis_range": [-8, -1.5]})
+    return fig
+
 
 # %%
-touch = max(abs(bound(m, q, x) - average_log_likelihood(m, x)).item() for m, q in path)
-above = max((b - curve).max().item() for b in bounds)
-m, q = path[0]
-other = torch.tensor(-1.0, dtype=torch.float64)
-posterior = log_joint(x, weights, torch.stack([other, means[1], means[2]]), stds).log_softmax(1)
-kl = (q * (q.log() - posterior)).nan_to_num().sum(1).mean()
-claim("distance between bound and log-likelihood at the dots", touch, below=1e-12, unit="nats")
-claim("bound minus log-likelihood, largest anywhere", above, below=1e-12, unit="nats")
-claim("gap at mean -1 under the first q, minus KL(q, posterior) there",
-      average_log_likelihood(other, x) - bound(other, q, x) - kl, near=0, within=1e-10, unit="nats")
+plotting.turn(surface_to_turn(roads), slices_and_map(roads))
+
+# %%
+m, q = one[0]
+elsewhere = mu.clone()
+posterior = log_joint(y, pi, elsewhere, torch.ones_like(mu)).softmax(1)
+kl = (torch.xlogy(q, q) - torch.xlogy(q, posterior)).sum(1).mean()
+claim("under the first q, the bound at the true means lies below the log-likelihood by",
+      log_likelihood(elsewhere) - bound(elsewhere, q), above=0.1, unit="nats")
+claim("that minus KL(q, posterior)", log_likelihood(elsewhere) - bound(elsewhere, q) - kl, near=0, within=1e-10, unit="nats")
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+claim("distance between bound and log-likelihood at the dots", max(abs(bound(m, q) - log_likelihood(m)) for m, q in one),
+      below=1e-12, unit="nats")
+claim("bound minus log-likelihood, largest anywhere", (touching - surface).max(), below=1e-12, unit="nats")
+twin = GMM(2, 1).double().set(pi, mu[:, None], torch.ones(2, 1, 1))
+claim("library and bare code agree on the bound", twin.bound(y[:, None], q).mean() - bound(mu, q), near=0, within=1e-10)
 
 # %% [markdown]
-# **Predict before you run.** If you start the left mean at exactly $+0.5$, on top of the middle component, does EM ever
-# get away? And if all three components start as exact copies of each other?
-#
-# <details><summary>Answer</summary>
-#
-# The components have different weights and widths, so their responsibilities differ and the mean moves. Three exact
-# copies share every example equally forever: each M step gives all of them the same parameters. The symmetry must be
-# broken by the start, which is why nobody starts EM with copies.
-# </details>
+# Each step jumps to the top of its bound: far from the data the log-likelihood is flat and the steps are short, then EM
+# finds the slope. With two free means the surface has two tops (turn it), for the components may trade places, and with
+# unequal weights one top is lower: EM ends on the one on whose slope it starts, here 0.2 nats apart. Two means that start
+# as one stay one: the components have equal widths, so they share every example in the same proportion, and EM stops on
+# the pass between the tops. Nobody starts EM with copies.
 
 # %%
-q = log_joint(x, weights, torch.stack([means[1], means[1], means[2]]), stds).softmax(1)
-moved = (q[:, 0] * x).sum() / q[:, 0].sum()
+best, worse, stuck = (log_likelihood(path[-1][0]) for path in (left, right, middle))
+claim("what the lower top loses", best - worse, above=0.1, digits=1, unit="nats")
+claim("what the pass loses", best - stuck, above=0.3, digits=2, unit="nats")
+claim("distance of the two means that started as one", (middle[-1][0][0] - middle[-1][0][1]).abs(), below=1e-6)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+q = log_joint(x, weights, means[[1, 1, 2]], stds).softmax(1)
+claim("other widths part them: from the top of the middle bump of 1.1 the left mean moves in one step by",
+      (q[:, 0] @ x / q[:, 0].sum() - means[1]).abs(), above=0.1)
 copies = GMM(3, 1).double()
 copies.set(torch.full((3,), 1 / 3), x.mean().expand(3, 1), torch.full((3, 1, 1), 4.0))
 list(copies.em(x[:, None], 20))
-claim("started on top of the middle bump, the left mean moves in one step by", moved - means[1], below=-0.1)
 claim("three exact copies after 20 iterations, largest difference of their means",
       copies.means.max() - copies.means.min(), below=1e-9)
 
 # %% [markdown]
 # ## 1.6 Two ways to go wrong
 #
-# **Local optima.** The log-likelihood has many peaks, and EM climbs the one on whose slope it starts. Eight Gaussians
-# on a ring, eight components: good starts find all of them, a bad start lets two components share one bump while
-# another must cover two.
+# **Local optima.** The log-likelihood has many tops. Eight Gaussians on a ring, eight components: good starts find all of
+# them, a bad start lets two components share one bump while another must cover two. The library's `start` takes
+# k-means++ (Arthur and Vassilvitskii, 2007): centers among the examples, each drawn with a probability that grows with its
+# distance to those before it. **Predict:** how often does it find the best top, and how often do eight random examples?
 
 # %%
 ring = data.load("eight_gaussians", n=2000, seed=SEED)
+x8 = ring.x.double()
+
+
+def final(method, seed):  # -> (nats per example, model)
+    torch.manual_seed(SEED + seed)
+    model = GMM(8, 2).double()
+    if method == "k-means++":
+        model.start(x8)
+    else:
+        model.set(torch.full((8,), 1 / 8), x8[torch.randperm(len(x8))[:8]], x8.T.cov().expand(8, 2, 2))
+    return list(model.em(x8, 100, floor=1e-4))[-1], model  # without the floor a random start may collapse: see below
+
+
 starts = 30 if PROFILE == "full" else 12
-runs = {"random examples": [], "k-means++": []}
-for s in range(starts):
-    for method in runs:
-        torch.manual_seed(SEED + s)
-        model = GMM(8, 2).double()
-        x8 = ring.x.double()
-        if method == "k-means++":
-            model.start(x8)
-        else:
-            chosen = x8[torch.randperm(len(x8))[:8]]
-            model.set(torch.full((8,), 1 / 8), chosen, x8.T.cov().expand(8, 2, 2))
-        final = list(model.em(x8, 100, floor=1e-4))[-1]  # a random start may collapse: see below
-        runs[method].append((final, model))
+runs = {method: [final(method, s) for s in range(starts)] for method in ("random examples", "k-means++")}
 
-best = max(v for method in runs.values() for v, _ in method)
-worst_value, worst = min(runs["random examples"], key=lambda run: run[0])
-_, good = max(runs["k-means++"], key=lambda run: run[0])
+# %% jupyter={"source_hidden": true}
+def optima(x, runs):
+    fig, axes = plt.subplots(1, 3, figsize=(14, 4.2), width_ratios=[1, 1, 1.35])
+    worst, good = min(runs["random examples"], key=lambda r: r[0])[1], max(runs["k-means++"], key=lambda r: r[0])[1]
+    for ax, m, title in [(axes[0], worst, "A bad start"), (axes[1], good, "A good start")]:
+        plotting.points(x, ax, size=3, alpha=0.3)
+        plotting.ellipses(m.means, m.covariances, ax)
+        ax.set(title=title, xticks=[], yticks=[])
+    for row, (method, results) in enumerate(runs.items()):
+        spread = torch.linspace(-0.12, 0.12, len(results))
+        axes[2].scatter([value for value, _ in results], row + spread, s=50, alpha=0.7, color=colors.MODEL, linewidths=0)
+        axes[2].text(0.02, row + 0.24, method, transform=axes[2].get_yaxis_transform(), color=colors.DATA, fontweight="bold")
+    axes[2].set(yticks=[], xlabel="nats per example", ylim=(-0.4, 1.5), title="Where each start ends")
 
-fig, axes = plt.subplots(1, 3, figsize=(13, 4), width_ratios=[1, 1, 1.25])
-for ax, m, title in [(axes[0], worst, "a bad start"), (axes[1], good, "a good start")]:
-    plotting.points(ring.x, ax, size=3, alpha=0.3)
-    plotting.ellipses(m.means, m.covariances, ax)
-    ax.set(title=title, xticks=[], yticks=[])
-for row, results in enumerate(runs.values()):
-    values = torch.tensor([v for v, _ in results])
-    spread = torch.linspace(-0.12, 0.12, len(values))
-    axes[2].scatter(values, row + spread, s=50, alpha=0.7, color=[colors.MODEL, colors.EXACT][row], linewidths=0)
-axes[2].set(yticks=[0, 1], yticklabels=list(runs), xlabel="nats per example", ylim=(-0.6, 1.6), title="final log-likelihood");
 
 # %%
-share = {m: sum(v > best - 0.02 for v, _ in r) / len(r) for m, r in runs.items()}
-claim("share of k-means++ starts that reach the best optimum", share["k-means++"], above=share["random examples"], digits=2)
-claim("what the worst start loses", best - worst_value, above=0.05, unit="nats")
+optima(ring.x, runs)
+
+# %%
+best = max(value for results in runs.values() for value, _ in results)
+share = {method: sum(value > best - 0.02 for value, _ in results) / starts for method, results in runs.items()}
+claim("share of k-means++ starts that reach the best top", share["k-means++"], above=share["random examples"], digits=2)
+claim("what the worst start loses", best - min(value for value, _ in runs["random examples"]), above=0.05, digits=2, unit="nats")
 
 # %% [markdown]
-# **Singularities.** Put one component exactly on one example and let its variance go to zero: the density of that
-# example goes to infinity, that of all others stays finite, and the likelihood grows without limit. The maximum of the
-# likelihood of a Gaussian mixture *does not exist*; what we look for is a good local maximum.
+# **Singularities.** Put one component exactly on one example and let its variance go to zero. The density of that example
+# grows without limit, that of all others stays finite. So the likelihood of a Gaussian mixture *has no maximum*; what we
+# look for is a good local one. Here a broad Gaussian and a component on the first of ten examples have half of the weight
+# each, and the component gets narrower.
 
 # %%
 ten = x[:10]
-small = torch.logspace(0, -20, 21, dtype=torch.float64)  # standard deviation of the component on the first example
-spiked = [torch.logaddexp(Normal(ten.mean(), ten.std()).log_prob(ten), Normal(ten[0], s).log_prob(ten)).mean()
-          - torch.tensor(2.0).log() for s in small]
-fig, ax = plt.subplots(figsize=(8, 3))
-plotting.curve(small, torch.stack(spiked), ax, marker="o")
-ax.set(xscale="log", xlabel="standard deviation of a component that sits on one example of ten", ylabel="nats per example",
-       title="The likelihood has no maximum")
-ax.invert_xaxis();
+
+
+def spiked(s):  # log-likelihood of a component of width s on the first example
+    broad, spike = Normal(ten.mean(), ten.std()).log_prob(ten), Normal(ten[0], s).log_prob(ten)
+    return (torch.logaddexp(broad, spike) - torch.tensor(2.0).log()).sum()
+
+
+def log_prior(s, nu=4.0, s0=0.5):
+    return -nu * (s.log() + s0**2 / (2 * s**2))
+
+
+gain = spiked(torch.tensor(1e-9, dtype=torch.float64)) - spiked(torch.tensor(1e-8, dtype=torch.float64))
+claim("what a tenth of the width wins", gain, near=torch.tensor(10.0).log(), within=0.02, unit="nats")
+
+# %% jupyter={"source_hidden": true}
+def no_maximum():
+    fig, ax = plt.subplots(figsize=(9, 3.6))
+    widths = torch.logspace(1, -12, 261, dtype=torch.float64)
+    plain = torch.stack([spiked(s) for s in widths])
+    plotting.curve(widths, plain, ax, color=colors.MODEL)
+    plotting.curve(widths, plain + log_prior(widths), ax, color=colors.ACCENT)
+    ax.text(1e-6, -21, "log-likelihood", color=colors.MODEL, fontweight="bold")
+    ax.text(0.06, -44, "with a prior on the width", color=colors.ACCENT, fontweight="bold")
+    ax.set(xscale="log", xlim=(10, 1e-12), ylim=(-50, 5), xlabel="width of a component that sits on one example of ten",
+           ylabel="nats", title="The likelihood has no maximum; with a prior there is one")
+
 
 # %%
-gain = (spiked[-1] - spiked[-2]) * len(ten)
-claim("each factor of ten in that width wins the one example", gain, near=torch.tensor(10.0).log(), within=0.02, unit="nats")
+no_maximum()
+
+# %% [markdown]
+# Each tenth of the width wins $\log 10$, 2.3 nats, forever. Library EM that runs into such a component refuses to go on and
+# says what to do. The principled cure is a **prior** on each variance, here $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu
+# s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and Raftery, 2007). EM then climbs to a maximum of the
+# *posterior* of $\theta$ (MAP), and in its M step only the variance changes: $\nu$ phantom examples at distance $s_0$ from
+# the mean are averaged in,
+#
+# $$ \sigma_k^2 = \frac{\nu s_0^2 + \sum_n \gamma_{nk} (x_n - \mu_k)^2}{\nu + N_k} . $$
+
+# %%
+stuck = GMM(2, 1).double()
+stuck.set(torch.tensor([0.5, 0.5]), torch.stack([x[:1], x.mean()[None]]), torch.tensor([[[1e-10]], [[4.0]]]))
 try:
-    stuck = GMM(2, 1).double()
-    stuck.set(torch.tensor([0.5, 0.5]), torch.stack([x[:1], x.mean()[None]]), torch.tensor([[[1e-10]], [[4.0]]]))
     list(stuck.em(x[:, None], 50))
 except ValueError as error:
     print("ValueError:", error)
 
-# %% [markdown] tags=["read-out"]
-# The gain per factor of ten is $\log 10 = 2.3$ nats for that one example, forever. The library refuses to go on and
-# says what to do. A floor under the variances, fewer components, or a prior on the covariance are the usual cures.
+
+def map_step(x, weights, means, var, nu=4.0, s0=0.5):
+    gamma = log_joint(x, weights, means, var.sqrt()).softmax(1)
+    counts = gamma.sum(0)
+    means = gamma.T @ x / counts
+    var = (nu * s0**2 + (gamma * (x[:, None] - means).square()).sum(0)) / (nu + counts)
+    return counts / len(x), means, var
+
+
+cured = (stuck.weights.detach(), stuck.means.detach().flatten(), stuck.covariances.detach().flatten())
+for _ in range(50):
+    cured = map_step(x, *cured)
+claim("from the same start MAP goes on; its narrower component ends with a standard deviation of", cured[2].min().sqrt(),
+      above=0.1, digits=2)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+worth = []  # log-likelihood plus log prior of all variances, along the road of MAP
+road = (stuck.weights.detach(), stuck.means.detach().flatten(), torch.tensor([1e-2, 4.0], dtype=torch.float64))
+for _ in range(50):
+    worth.append(log_joint(x, road[0], road[1], road[2].sqrt()).logsumexp(1).sum() + log_prior(road[2].sqrt()).sum())
+    road = map_step(x, *road)
+claim("smallest gain of a MAP iteration", torch.stack(worth).diff().min(), above=-1e-8, unit="nats")
 
 # %% [markdown]
 # ## 1.7 How many components?
 #
-# The training likelihood cannot tell: it grows with every component that we add. The likelihood of **held-out**
-# examples can, since a component that serves one accident of the training set does nothing for new examples. We keep
-# the training set small on purpose, 300 examples from the ring of eight.
+# The training likelihood cannot tell: it grows with every component that we add. The likelihood of **held-out** examples
+# can, because a component that fits a quirk of the training set is of no use on new examples. We keep the training set
+# small on purpose, 300 examples from the ring of eight. **Predict:** which of the two curves turns, and where?
 
 # %%
 few, held_out = ring.x[:300].double(), data.load("eight_gaussians", "validation", n=5000, seed=SEED).x.double()
-counts = [1, 2, 4, 6, 7, 8, 9, 10, 12, 16, 20, 24]
-training, validation, error = [], [], []
+counts, training, scores = [1, 2, 4, 6, 7, 8, 9, 10, 12, 16, 20, 24], [], []
 for k in counts:
     fits = []
     for s in range(5 if PROFILE == "full" else 3):
-        m = GMM(k, 2).double()
         torch.manual_seed(SEED + s)
-        m.start(few)
+        m = GMM(k, 2).double().start(few)
         fits.append((list(m.em(few, 80, floor=1e-3))[-1], m))
     value, m = max(fits, key=lambda fit: fit[0])
-    with torch.no_grad():
-        score = m.log_prob(held_out)
     training.append(value)
-    validation.append(score.mean().item())
-    error.append((score.std() / len(score) ** 0.5).item())
-chosen = counts[max(range(len(counts)), key=lambda i: validation[i])]
-exact = -ring.density.log_prob(held_out).mean()
+    scores.append(m.log_prob(held_out).detach())
 
-fig, ax = plt.subplots(figsize=(9, 4))
-plotting.curve(counts, training, ax, "training", color=colors.DATA, marker="o")
-plotting.curve(counts, validation, ax, "held out", color=colors.MODEL, marker="o")
-ax.axhline(-exact, color=colors.EXACT, ls="--", lw=2)
-ax.text(24.4, -exact, "the exact density", color=colors.EXACT, va="center", fontweight="bold", backgroundcolor="white")
-ax.axvline(chosen, color=colors.ACCENT, lw=1.5, zorder=0)
-ax.set(xlabel="components", ylabel="nats per example", xlim=(0, 30), ylim=(min(validation) - 0.15, max(training) + 0.15),
-       title="Training goes up and up, held-out likelihood turns");
+validation = [s.mean().item() for s in scores]
+chosen = counts[max(range(len(counts)), key=lambda i: validation[i])]
+claim("number of components with the highest held-out likelihood", chosen, near=8, within=0)
+
+# %% jupyter={"source_hidden": true}
+def training_and_held_out(counts, training, validation, exact, chosen):
+    fig, ax = plt.subplots(figsize=(9, 4))
+    plotting.curve(counts, training, ax, color=colors.DATA, marker="o")
+    plotting.curve(counts, validation, ax, color=colors.MODEL, marker="o")
+    ax.axhline(exact, color=colors.EXACT, ls="--", lw=2)
+    ax.axvline(chosen, color=colors.ACCENT, lw=1.5, zorder=0)
+    ax.text(24, training[-1] + 0.06, "training", color=colors.DATA, ha="right", fontweight="bold")
+    ax.text(24, validation[-1] - 0.06, "held out", color=colors.MODEL, ha="right", va="top", fontweight="bold")
+    ax.text(1, exact + 0.03, "the exact density", color=colors.EXACT, va="bottom", fontweight="bold")
+    ax.set(xlabel="components", ylabel="nats per example", ylim=(min(validation) - 0.15, max(training) + 0.2),
+           title="Training goes up and up, held-out likelihood turns")
+
 
 # %%
-claim("number of components with the highest held-out likelihood", chosen, near=8, within=0)
-claim("with 24 components training gains over 8", training[-1] - training[counts.index(8)], above=0, unit="nats")
-claim("and held-out data lose", validation[counts.index(8)] - validation[-1], above=3 * error[-1], unit="nats")
+training_and_held_out(counts, training, validation, ring.density.log_prob(held_out).mean().item(), chosen)
+
+# %%
+eight = counts.index(8)
+lost = scores[eight] - scores[-1]
+claim("from 8 to 24 components training gains", training[-1] - training[eight], above=0, digits=2, unit="nats")
+claim("and held-out data lose", lost.mean(), above=3 * lost.std().item() / len(lost) ** 0.5, digits=2, unit="nats")
 
 # %% [markdown]
 # ## 1.8 The same model by gradient
 #
 # EM needs closed-form M steps, and neural networks have none. But $\ell(\theta)$ is differentiable, so gradient ascent on
 # it works too, through the same object: `model.loss` is the mean of $-\log p(x)$, and `train.fit` minimizes it as it will
-# minimize the loss of every model to come. Positive weights, positive-definite covariances: the library keeps them so by
-# storing logits and a Cholesky factor.
+# minimize the loss of every model to come. Weights must stay positive and covariances positive definite; the library
+# stores logits and a Cholesky factor, so that every gradient step keeps them so. **Predict:** will the two meet?
 
 # %%
-by_em, by_gradient = GMM(3, 2).double(), GMM(3, 2).double()
-by_em.start(blobs)
+by_em, by_gradient = GMM(3, 2).double().start(blobs), GMM(3, 2).double()
 by_gradient.load_state_dict(by_em.state_dict())
-em_values = list(by_em.em(blobs, 60))
+em_values = torch.tensor(list(by_em.em(blobs, 60)))
 history = train.fit(by_gradient, blobs, steps=400, batch_size=len(blobs), lr=0.05, rate=train.falling)
 
-fig, ax = plt.subplots(figsize=(8, 3.4))
-plotting.curve(range(1, 61), em_values, ax, "EM", color=colors.EXACT, at=0.05, offset=(-32, 0))
-plotting.curve(range(1, 401), [-v for v in history.loss], ax, "gradient (Adam)", color=colors.MODEL, at=0.03, offset=(12, 0))
-ax.set(xscale="log", xlabel="passes over the data", ylabel="nats per example", title="Same start, same top, another road")
+top = em_values[-1]
+passes = lambda values: int((values < top - 0.001).sum()) + 1  # until a thousandth of a nat is missing
+claim("where gradient ascent ends, minus where EM ends", -history.loss[-1] - top, near=0, within=2e-3, unit="nats")
+claim("gradient ascent (Adam) needs more passes over the data", passes(-torch.tensor(history.loss)) > passes(em_values))
 
-claim("where gradient ascent ends, minus where EM ends", -history.loss[-1] - em_values[-1], near=0, within=2e-3, unit="nats")
+# %% [markdown]
+# They meet, and EM takes the shorter road, without a step size to choose. That is what closed forms are worth.
 
 # %% [markdown]
 # ## 1.9 Real digits
 #
-# So far the truth was known. Now 1,000 scans of handwritten digits, 8 by 8 pixels of 17 gray levels, written by people;
-# the test set was written by *other* people. A density on numbers that come in 17 steps could cheat by putting
-# infinitely thin spikes on them, as in 1.6. The standard cure is *dequantization*: add uniform noise as wide as one
-# step, so that the density becomes a fair bound on the probability of the discrete picture,
+# So far the truth was known. Now a thousand scans of handwritten digits, 8 x 8 pixels of 17 gray levels, written by people;
+# the test set was written by *other* people. A density on numbers that come in steps could cheat by putting infinitely
+# thin spikes on them, as in 1.6. The standard cure is *dequantization*: add uniform noise as wide as one step, so that the
+# density becomes a fair bound on the probability of the discrete picture,
 #
 # $$ \log P(\text{picture}) \;\ge\; \mathbb{E}_{u}\big[\log p(\text{picture} + u)\big], \qquad u \sim \text{Uniform}[0, 1)^{64}, $$
 #
-# with pixels counted in gray levels, 0 to 16. Larger pictures are first shrunk to 8 by 8, so that a full 64 x 64
-# covariance matrix per component can be estimated.
+# with pixels counted in gray levels, 0 to 16. Larger pictures are first shrunk to 8 x 8, so that a full 64 x 64 covariance
+# matrix per component can be estimated.
 
-# %%
+# %% jupyter={"source_hidden": true}
 def small_levels(split):  # (N, 64) gray levels 0 ... 16
     x = data.load(DATASET, split, n=None if DATASET == "digits" else 2000, seed=SEED, device=DEVICE).x
     return (torch.nn.functional.adaptive_avg_pool2d(x, 8) * 16).round().flatten(1).double()
 
 
+# %%
 def dequantized(levels):
     return levels + torch.rand_like(levels)
 
@@ -489,47 +695,122 @@ for floor in (0.2, 1.0):  # variance added to every direction, in squared gray l
         m.start(dequantized(train_levels), floor=floor)
         for _ in range(30):  # fresh noise each time: one EM iteration on each dequantized copy
             next(m.em(dequantized(train_levels), 1, floor=floor))
-        with torch.no_grad():
-            table.append((m.log_prob(dequantized(valid_levels)).mean().item(), k, floor, m))
+        table.append((m.log_prob(dequantized(valid_levels)).mean().item(), k, floor, m))
 _, k, floor, digits = max(table, key=lambda row: row[0])
-with torch.no_grad():
-    test = digits.log_prob(dequantized(test_levels))
-    drawn = digits.sample(30)
 
-# The rival: every pixel has a free histogram of its own and knows nothing of the others.
-histogram = torch.stack([(train_levels == level).double().mean(0) for level in range(17)])  # (17, 64)
-histogram = (histogram * len(train_levels) + 0.1) / (len(train_levels) + 1.7)  # no level is impossible
-independent = histogram.log()[test_levels.long(), torch.arange(64)].sum(1)
-alone = Categorical(histogram.T).sample((30,)).double()
-
-twenty = next(m for _, k_, floor_, m in table if (k_, floor_) == (20, 1.0))
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.6))
-for ax, pictures, title in [
-    (axes[0], train_levels[:30], "data"),
-    (axes[1], twenty.means.detach(), "means of 20 components"),
-    (axes[2], drawn, f"samples, {k} components"),
-    (axes[3], alone, "samples, pixels alone"),
-]:
-    plotting.images(pictures.reshape(-1, 1, 8, 8) / 16, ax, columns=6 if len(pictures) == 30 else 5)
-    ax.set_title(title)
+# %% [markdown]
+# The rival knows nothing of the way pixels go together: each pixel has a free histogram of its own, and the picture's
+# probability is the product. **Predict:** whose samples look better? And whose likelihood is higher?
 
 # %%
-lead = independent - test
-claim("components chosen on the validation set", k, above=2)
-claim("mixture, nats per test digit: -log p is at most", -test.mean(), below=200, unit="nats")
-claim("standard error", test.std() / len(test) ** 0.5, below=5, unit="nats")
-claim("pixels alone, -log p on the same digits", -independent.mean(), below=200, unit="nats")
+histogram = torch.stack([(train_levels == level).double().mean(0) for level in range(17)])  # (17, 64)
+histogram = (histogram * len(train_levels) + 0.1) / (len(train_levels) + 1.7)  # no level is impossible
+alone = histogram.log()[test_levels.long(), torch.arange(64)]  # (N, 64), one term a pixel
+
+noisy = dequantized(test_levels)
+mixture = digits.log_prob(noisy).detach()
+lead = alone.sum(1) - mixture
+claim("mixture, nats per test digit: -log p is at most", -mixture.mean(), below=200, unit="nats")
+claim("pixels alone, -log p on the same digits", -alone.sum(1).mean(), below=200, unit="nats")
 claim("pixels alone lead by", lead.mean(), above=5 * lead.std().item() / len(lead) ** 0.5, digits=2, unit="nats")
 
-# %% [markdown] tags=["read-out"]
-# Look first, then read the numbers. The mixture's samples are rough digits: it knows which pixels go together. The samples
-# of the rival are dust. And yet the rival has the *better* likelihood, 106 nats against 130: most pixels at the edge are
-# nearly always exactly 0, a histogram says so almost for free, and a Gaussian, even a narrow one, cannot. So a better
-# likelihood need not mean better samples, nor the other way round. We will meet the rival again: a model of digits has
-# learned something when it beats 106.
+# %% jupyter={"source_hidden": true}
+def two_models_of_digits():
+    twenty = next(m for _, k_, floor_, m in table if (k_, floor_) == (20, 1.0))
+    fig, axes = plt.subplots(1, 4, figsize=(14, 3.4))
+    for ax, pictures, title in [
+        (axes[0], train_levels[:20], "Data"),
+        (axes[1], twenty.means.detach(), "Means of 20 components"),
+        (axes[2], digits.sample(20), f"Samples of the mixture ({k})"),
+        (axes[3], Categorical(histogram.T).sample((20,)).double(), "Samples of pixels alone"),
+    ]:
+        plotting.images(pictures.reshape(-1, 1, 8, 8) / 16, ax, columns=5)
+        ax.set_title(title)
+
+
+# %%
+two_models_of_digits()
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+claim("components chosen on the validation set", k, above=2)
+claim("standard error of the mixture's nats", mixture.std() / len(mixture) ** 0.5, below=5, unit="nats")
+
+# %% [markdown]
+# Look first, then read the numbers. The mixture's samples are rough digits: it knows which pixels go together. The rival's
+# samples are dust. And yet the rival has the *better* likelihood, 106 nats against 130. So a better likelihood need not
+# mean better samples, nor the other way round. We will meet the rival again: a model of digits has learned something when
+# it beats 106.
 #
-# The samples also show what the mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise; what
-# varies *within* a digit, slant or width or a loop, is a direction of one big covariance matrix and nothing more.
+# What does the rival have that a mixture lacks? Gray levels pile up at the ends of the scale, white paper and full ink,
+# where a histogram has a bar and a Gaussian a slope. As a control, give each pixel a Gaussian of its own in place of its
+# histogram, so that neither model knows about other pixels, and split what it loses by gray level and by pixel.
+
+# %%
+levels = dequantized(train_levels)
+loss = alone - Normal(levels.mean(0), levels.std(0)).log_prob(noisy)  # (N, 64) nats that a Gaussian loses, pixel by pixel
+ends = (test_levels == 0) | (test_levels == 16)
+quiet = (train_levels == 0).double().mean(0) > 0.9  # pixels that are nearly always paper
+
+part = lambda m: (m.weights.log() + MultivariateNormal(m.means[:, quiet], m.covariances[:, quiet][:, :, quiet])
+                  .log_prob(noisy[:, None, quiet])).logsumexp(1).detach()  # the mixture's marginal on the quiet pixels
+claim("a Gaussian in place of each histogram loses", loss.sum(1).mean(), above=0, digits=2, unit="nats")
+claim("of these at gray level 0 or 16", (loss * ends).sum(1).mean(), above=loss.sum(1).mean() / 2, digits=2, unit="nats")
+claim("pixels that are 0 in more than 90 % of pictures", int(quiet.sum()), above=0)
+explained = (alone[:, quiet].sum(1) - part(digits)).mean()
+claim("nats of the mixture's gap that come from these", explained, below=lead.mean(), digits=2, unit="nats")
+claim("and from all others", lead.mean() - explained, above=0, digits=2, unit="nats")
+
+# %% [markdown]
+# A Gaussian for each pixel loses 43 nats to its histogram, and 45 of them at the two ends: in between it is even a little
+# better. The mixture suffers from the same thing. The 16 pixels that are nearly always paper make up 8 of its 24 nats, the
+# other 48 pixels the remaining 16.
+#
+# The samples also show what the mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise; what varies
+# *within* a digit, slant or width or a loop, is a direction of one big covariance matrix and nothing more.
+#
+# **Larger pictures, and k-means.** At 28 x 28 pixels a full covariance matrix has 784 x 784 entries, too many to estimate.
+# Give all components the same round covariance $\sigma^2 I$, and only distances count:
+# $\gamma_{nk} \propto \pi_k \exp(-\|x_n - \mu_k\|^2 / 2\sigma^2)$. As $\sigma \to 0$ the nearest center takes the whole
+# example, and EM becomes **k-means**: assign each example to its nearest center, move each center to the average of its
+# examples. Below are 40 components for 4,000 drawn digits. **Predict:** with the $\sigma$ that EM learns, how soft are the
+# responsibilities?
+
+# %%
+def round_step(x, weights, means, var):  # EM with covariance var I for all components
+    gamma = (weights.log() - torch.cdist(x, means).square() / (2 * var)).softmax(1)
+    counts = gamma.sum(0)
+    means = gamma.T @ x / counts[:, None]
+    var = (gamma * torch.cdist(x, means).square()).sum() / x.numel()
+    return (counts / len(x), means, var), gamma
+
+
+drawn = data.load("strokes", n=4000, seed=SEED).flat().double()  # (N, 784) in [0, 1]
+even, seeds = torch.full((40,), 1 / 40, dtype=torch.float64), drawn[:40]
+(_, hard, _), _ = round_step(drawn, even, seeds, 1e-6)
+kmeans = KMeans(40, init=seeds.numpy(), n_init=1, max_iter=1).fit(drawn.numpy())
+claim("at a tiny variance one EM step is one step of scikit-learn's k-means, largest difference",
+      (hard - torch.from_numpy(kmeans.cluster_centers_)).abs().max(), below=1e-9)
+
+fitted = (even, seeds, drawn.var(0).mean())
+for _ in range(30):
+    fitted, gamma = round_step(drawn, *fitted)
+claim("pictures that one component takes for more than 99 %", 100 * (gamma.amax(1) > 0.99).double().mean(), above=90, digits=2, unit="%")
+
+# %% jupyter={"source_hidden": true}
+def centers(x, means):
+    fig, axes = plt.subplots(1, 2, figsize=(14, 4.5))
+    for ax, pictures, title in [(axes[0], x[:40], "Each center starts on a picture ..."), (axes[1], means, "... and ends as the average of many")]:
+        plotting.images(pictures.reshape(-1, 1, 28, 28), ax, columns=8)
+        ax.set_title(title)
+
+
+# %%
+centers(drawn, fitted[1])
+
+# %% [markdown]
+# Hardly soft at all: 99% of the pictures belong to one component. In many dimensions distances are so different that EM
+# with round components is k-means in all but name. And each prototype is blurred where its pictures differ: the failure of
+# 1.1, now in every component.
 
 # %% [markdown]
 # ## 1.10 Play
@@ -547,8 +828,10 @@ explorers.mixtures(seed=SEED, device=DEVICE)
 # ## 1.11 What to keep, and what is not settled
 #
 # - A latent variable turns simple pieces into a rich marginal; the posterior over it is Bayes' rule.
-# - EM is coordinate ascent on $\mathcal L(q,\theta)$: it never goes down, and it promises only a local optimum.
-# - The likelihood of a Gaussian mixture is unbounded; held-out likelihood chooses the size, not the training likelihood.
+# - EM is coordinate ascent on $\mathcal L(q,\theta)$: it never goes down, and it promises only a local optimum. With round,
+#   narrow components it is k-means.
+# - The likelihood of a Gaussian mixture is unbounded, and a prior on the variances bounds it; held-out likelihood chooses
+#   the size, not the training likelihood.
 # - The bound $\log p(x) = \mathcal L(q,\theta) + \mathrm{KL}(q\|p(z\mid x))$ outlives mixtures: it is chapter 3.
 #
 # Honest limits. Held-out likelihood chose eight components in an experiment built from eight components; real data have
@@ -558,6 +841,8 @@ explorers.mixtures(seed=SEED, device=DEVICE)
 #
 # **References.** A. Dempster, N. Laird, D. Rubin, *Maximum likelihood from incomplete data via the EM algorithm*, 1977,
 # eq. 2.17. R. Neal, G. Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other variants*, 1998,
-# eq. 7 (the bound). C. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 9.2 to 9.4 (eq. 9.23 to 9.28).
-# D. Arthur, S. Vassilvitskii, *k-means++*, 2007. B. Uria, I. Murray, H. Larochelle, *RNADE*, 2013 (dequantization);
-# L. Theis, A. van den Oord, M. Bethge, *A note on the evaluation of generative models*, 2016, eq. 3 to 6.
+# eq. 7 (the bound). C. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 9.2 to 9.4 (eq. 9.23 to 9.28;
+# k-means as a limit of EM: section 9.3.2). D. Arthur, S. Vassilvitskii, *k-means++*, 2007. C. Fraley, A. Raftery, *Bayesian
+# regularization for normal mixture estimation and model-based clustering*, 2007. B. Uria, I. Murray, H. Larochelle,
+# *RNADE*, 2013 (dequantization); L. Theis, A. van den Oord, M. Bethge, *A note on the evaluation of generative models*,
+# 2016, eq. 3 to 6.
