@@ -45,6 +45,11 @@ class Chapter:
         """What `gdm build` writes."""
         return self.source.parent.parent / f"{self.name}.ipynb"
 
+    @property
+    def is_lab(self) -> bool:
+        """Whether this is a lab."""
+        return self.source.parent.parent.name == "labs"
+
     @cached_property
     def opening(self) -> str:
         """The first cell, without the marks of comments and emphasis."""

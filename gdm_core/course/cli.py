@@ -66,14 +66,10 @@ def build(arguments: list[str]) -> int:
     """Run chapter sources in fresh kernels and write the committed notebooks; a second run changes no byte."""
     from gdm_core.course import chapters, kernels, notebooks, start
 
-    def options(parser):
-        _names(parser)
-        parser.add_argument("--labs", action="store_true", help="build labs in place of lectures")
-
-    chosen = _parse(build, arguments, options)
+    chosen = _parse(build, arguments, _names)
     home = chapters.root()
     failed = 0
-    for chapter in chapters.choose(chosen.names, chapters.chapters("labs" if chosen.labs else "lectures", home)):
+    for chapter in chapters.choose(chosen.names, chapters.chapters(home=home)):
         print(f"{chapter.name} ...", flush=True)
         started = time.perf_counter()
         try:
@@ -86,6 +82,13 @@ def build(arguments: list[str]) -> int:
         print(f"  {'written' if changed else 'unchanged'}, {seconds:.1f} s, {size / 1000:.0f} kB", flush=True)
     start.write_page(home)
     return int(failed > 0)
+
+
+def labs(arguments: list[str]) -> int:
+    """Exercises with checks: build them, check a notebook, open the next one."""
+    from gdm_core.course.labs.commands import main
+
+    return main(arguments)
 
 
 def lint(arguments: list[str]) -> int:
@@ -102,7 +105,7 @@ def lint(arguments: list[str]) -> int:
     for chapter in chapters.choose(chosen.names, listed):
         complaints = complaints_about(chapter)
         found += len(complaints)
-        held = [str(sitting(nbformat.read(chapter.notebook, 4)))] if not complaints else []
+        held = [str(sitting(nbformat.read(chapter.notebook, 4)))] if not complaints and not chapter.is_lab else []
         print("\n  ".join([f"{'✗' if complaints else '✓'} {chapter.name}", *complaints, *held]))
     return int(found > 0)
 
@@ -185,7 +188,7 @@ def environment(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (lab, app, build, lint, run, export, test, mutants, doctor, environment)}
+COMMANDS = {f.__name__: f for f in (lab, app, labs, build, lint, run, export, test, mutants, doctor, environment)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,8 @@ from nbformat import NotebookNode
 
 from gdm_core.course.chapters import Chapter
 from gdm_core.course.claims import MARK
-from gdm_core.course.notebooks import SOLUTION, fingerprint, read_source
+from gdm_core.course.labs import lint as labs
+from gdm_core.course.notebooks import fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
 from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, sitting, visible
 
@@ -32,7 +33,7 @@ MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg",
 def lint(chapter: Chapter) -> list[str]:
     """Complaints about `chapter.notebook`, each on one line; none when it is fit to be committed."""
     path = chapter.notebook
-    build = f"try gdm build {chapter.number}"
+    build = f"try gdm {'labs ' * chapter.is_lab}build {chapter.number}"
     if not path.is_file():
         return [f"needed {path.name} built from {chapter.source.name}, got no file; {build}"]
     try:
@@ -40,14 +41,12 @@ def lint(chapter: Chapter) -> list[str]:
         nbformat.validate(nb)
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         return [f"needed a notebook, got {type(error).__name__}: {str(error).splitlines()[0]}; {build}"]
-    source = read_source(chapter.source)
-    for_students = any(SOLUTION.search(cell.source) for cell in source.cells)
-    complaints = [*_fresh(nb, source, for_students, build), *_small(path), *_links(nb, path)]
-    if for_students:
-        return complaints
+    always = [*_small(path), *_links(nb, path), *_opening(chapter)]
+    if chapter.is_lab:
+        return [*always, *labs.complaints(chapter, nb)]
     return [
-        *complaints,
-        *_opening(chapter),
+        *_fresh(nb, read_source(chapter.source), build),
+        *always,
         *_parameters(nb),
         *_counts(nb, build),
         *_outputs(nb, str(path.resolve().parent.parent)),
@@ -59,12 +58,12 @@ def lint(chapter: Chapter) -> list[str]:
     ]
 
 
-def _fresh(nb: NotebookNode, source: NotebookNode, for_students: bool, build: str) -> Iterator[str]:
+def _fresh(nb: NotebookNode, source: NotebookNode, build: str) -> Iterator[str]:
     """The notebook was built from the source as it is, and not edited since."""
     stamp, now = nb.metadata.get("gdm", {}).get("source"), fingerprint(source)
     if stamp != now:
         yield f"needed outputs of the source as it is ({now}), got those of {stamp or 'no stamped build'}; {build}"
-    elif not for_students and fingerprint(nb) != now:
+    elif fingerprint(nb) != now:
         yield f"needed the cells of the source, got cells edited after the build; edit the source and {build}"
 
 

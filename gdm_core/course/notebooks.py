@@ -26,9 +26,7 @@ from gdm_core.validate import bad
 
 CELL_SECONDS = 1800  # an old processor that does ten other things took 600 s where a quiet one takes 30
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
-GAP = r"\1# Your code here\n\1raise NotImplementedError()"
-KEPT = {"tags", "nbgrader", "jupyter", "editable", "deletable", "slideshow"}
+KEPT = {"tags", "exercise", "jupyter", "editable", "deletable", "slideshow"}
 
 
 class CellFailed(RuntimeError):
@@ -53,7 +51,7 @@ def read_source(path: str | os.PathLike) -> NotebookNode:
         raise bad(f"cells in {path.name}", "none", "a first line `# %% [markdown]`")
     nb.metadata = NotebookNode(kernelspec=SPEC, language_info={"name": "python"})
     nb.nbformat, nb.nbformat_minor = 4, 5
-    _name_cells(nb)
+    name_cells(nb)
     return nb
 
 
@@ -130,7 +128,7 @@ def normalize(nb: NotebookNode) -> NotebookNode:
 def _normalize_display(output: NotebookNode) -> None:
     output.data.pop(WIDGET_VIEW, None)
     if "image/png" in output.data:
-        output.data["image/png"] = _plain_png(output.data["image/png"])
+        output.data["image/png"] = plain_png(output.data["image/png"])
     sizes = {
         mime: {k: v for k, v in about.items() if k in ("width", "height")}
         for mime, about in output.metadata.items()
@@ -151,7 +149,7 @@ def _joined(outputs: list) -> list:
     return joined
 
 
-def _plain_png(encoded: str) -> str:
+def plain_png(encoded: str) -> str:
     """A PNG of at most 256 colors, a third of the size, without the text that names the version of matplotlib."""
     picture, plain = Image.open(io.BytesIO(base64.b64decode(encoded))), io.BytesIO()
     if picture.mode == "RGBA":
@@ -160,15 +158,6 @@ def _plain_png(encoded: str) -> str:
         picture = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     picture.save(plain, "PNG", optimize=True)
     return base64.b64encode(plain.getvalue()).decode()
-
-
-def student(nb: NotebookNode) -> NotebookNode:
-    """What a student gets, in place: solutions replaced by a gap, no outputs."""
-    for cell in nb.cells:
-        cell.source = SOLUTION.sub(GAP, cell.source)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nb
 
 
 def write(nb: NotebookNode, path: Path) -> bool:
@@ -184,20 +173,16 @@ def write(nb: NotebookNode, path: Path) -> bool:
 def build(chapter: Chapter, *, cell_seconds: int = CELL_SECONDS) -> bool:
     """Run `chapter.source` and write `chapter.notebook`; whether that changed the file.
 
-    A source with solutions is run with them, and written without them and without outputs.
-
     Raises:
         CellFailed: nothing is written.
     """
     source = read_source(chapter.source)
     nb = normalize(execute(source, chapter.notebook.parent, cell_seconds=cell_seconds))
-    if any(SOLUTION.search(cell.source) for cell in nb.cells):
-        _name_cells(student(nb))
     nb.metadata["gdm"] = {"source": fingerprint(source)}
     return write(nb, chapter.notebook)
 
 
-def _name_cells(nb: NotebookNode) -> None:
+def name_cells(nb: NotebookNode) -> None:
     """Ids that follow from the text of a cell, so that an inserted cell renames no other."""
     seen: dict[str, int] = {}
     for cell in nb.cells:

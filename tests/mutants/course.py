@@ -94,11 +94,6 @@ MUTANTS = [
            f"{BUILD}normalize_takes_out_what_is_chance"),
     Mutant("cells-named-by-position", NOTEBOOKS, 'f"{cell.cell_type}\\n{cell.source}"', 'f"{len(seen)}"',
            f"{BUILD}inserted_cell_renames_no_other"),
-    Mutant("solution-left-in", NOTEBOOKS, "SOLUTION.sub(GAP, cell.source)",
-           "SOLUTION.sub(GAP, cell.source, 0) and cell.source", f"{BUILD}solutions_are_cut_out_at_their_indent"),
-    Mutant("first-solution-to-last", NOTEBOOKS, r"### BEGIN SOLUTION\n.*?### END", r"### BEGIN SOLUTION\n.*### END",
-           f"{BUILD}solutions_are_cut_out_at_their_indent"),
-    Mutant("gap-without-indent", NOTEBOOKS, r"\n\1raise", r"\nraise", f"{BUILD}solutions_are_cut_out_at_their_indent"),
     # Kernels
     Mutant("settings-of-the-user-win", KERNELS, "{**machine, **settings(), **own,",
            "{**settings(), **own, **machine,",

@@ -1,0 +1,111 @@
+"""From a function that looks at an answer to a verdict of one line."""
+
+import random
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator
+
+from gdm_core.checks.answers import Answer
+
+MARKS = {"right": "✓", "wrong": "✗", "not written": "·", "error": "!", "out of time": "⌛", "to read": "?"}
+FOUND_NOTHING = "the checks found no mistake"
+
+
+class Wrong(Exception):
+    """An answer is wrong; the message is the hint that its author gets."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one answer: `kind` is one of MARKS, `said` the rest of the line."""
+
+    exercise: str
+    kind: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{MARKS[self.kind]} {self.exercise}: {self.said}"
+
+
+class Exercise:
+    """A check: `look(answer, numbers)` raises Wrong(hint), or an AssertionError of `compare`, or returns.
+
+    Its name is that of the function that the student writes.  It has random numbers of its own, the same at each call.
+    """
+
+    def __init__(self, look: Callable[[Answer, Generator], None]):
+        self.look, self.name, self.__doc__ = look, look.__name__, look.__doc__
+
+    def __call__(self, answer: Callable, *, show: Callable | None = None) -> None:
+        """Print the verdict and, after a right answer, the picture that `show` draws of it."""
+        verdict = self.verdict(answer)
+        print(verdict)
+        if verdict.kind == "right" and show is not None:
+            try:
+                show(Answer(answer))
+            except Exception as error:  # a picture may need other exercises; Run All goes on
+                print(f"  no picture: {one_line(error)}")
+
+    def verdict(self, answer, seed: int = 0) -> Verdict:
+        """What the checks say, whatever the answer does short of ending the process or never returning.
+
+        Args:
+            answer: what the student wrote; None where there is nothing by that name.
+            seed: of the check's random numbers, and of those that the answer draws.
+        """
+        if answer is None or answer is Ellipsis:
+            return Verdict(self.name, "not written", "not written yet")
+        if not callable(answer):
+            return Verdict(self.name, "wrong", f"needed a function, got {type(answer).__name__}")
+        asked = Answer(answer)
+        try:
+            with own_numbers(seed), torch.enable_grad():
+                self.look(asked, torch.Generator().manual_seed(seed))
+        except Wrong as wrong:
+            return Verdict(self.name, "wrong", str(wrong))
+        except NotImplementedError as error:
+            where = traceback.extract_tb(error.__traceback__)[-1].name
+            other = where not in (self.name, getattr(answer, "__name__", self.name))
+            said = f"it needs {where}, which is not written yet" if other else "not written yet"
+            return Verdict(self.name, "not written", said)
+        except (Exception, SystemExit) as error:
+            fault = "your code" if error is asked.raised or isinstance(error, SystemExit) else "the check itself"
+            return Verdict(self.name, "error", f"{fault} raised {one_line(error)}")
+        return Verdict(self.name, "right", FOUND_NOTHING)
+
+
+def exercises(lab) -> dict[str, Exercise]:
+    """The exercises of a module such as `gdm_core.checks.lab01`, in its order."""
+    return {name: found for name, found in vars(lab).items() if isinstance(found, Exercise)}
+
+
+@contextmanager
+def own_numbers(seed: int) -> Iterator[None]:
+    """What an answer draws follows from `seed`; afterwards the notebook's random numbers go on as if nothing was."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.manual_seed(seed), np.random.seed(seed % 2**32), random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0]), np.random.set_state(states[1]), random.setstate(states[2])
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an error, its first line, and the line of the student's code that raised it.
+
+    That is the last line outside of this package and of installed ones, or the last of all.
+    """
+    message = (str(error).strip().splitlines() or [""])[0][:200]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename and "/gdm_core/checks/" not in _slashes(f.filename)]
+    line = f" in the line `{own[-1].line}`" if own and own[-1].line else ""
+    return f"{type(error).__name__}{': ' + message if message else ''}{line}"
+
+
+def _slashes(path: str) -> str:
+    return path.replace("\\", "/")

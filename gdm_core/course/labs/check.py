@@ -1,0 +1,157 @@
+"""Checks a lab's notebook in a process of its own: a loop or a dead process costs the exercise that it was in."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from gdm_core.checks.exercise import Verdict
+from gdm_core.checks.exercise import exercises as asked
+from gdm_core.course.kernels import settings
+from gdm_core.course.labs import student
+from gdm_core.validate import bad
+
+SECONDS = 60  # for one cell, or for the checks of one exercise
+LOOK = 0.05
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook of a lab.
+
+    Raises:
+        ValueError: no such file, no notebook, none of a lab.
+    """
+    try:
+        nb = nbformat.read(path, 4)
+        nbformat.validate(nb)
+    except OSError:
+        raise bad("a notebook", f"no file {path}", "labs/01_mixtures.ipynb") from None
+    except Exception as error:  # a damaged file fails in many ways
+        first = (str(error).splitlines() or [""])[0][:120]
+        raise bad("a notebook", f"{Path(path).name}, which is none ({type(error).__name__}: {first})",
+                  "the file as JupyterLab saved it") from None  # fmt: skip
+    if not module(nb):
+        raise bad("the notebook of a lab", Path(path).name, "labs/01_mixtures.ipynb")
+    return nb
+
+
+def module(nb: NotebookNode) -> str:
+    """Such as "lab01", or nothing for a notebook of no lab that there is."""
+    about = nb.metadata.get("gdm")
+    name = f"lab{about.get('lab')}" if isinstance(about, dict) else ""
+    known = name.removeprefix("lab").isalnum() and importlib.util.find_spec(f"gdm_core.checks.{name}")
+    return name if known else ""
+
+
+def check(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> list[Verdict]:
+    """What the checks say of each exercise in `path`, in the order of the lab; open questions at the end.
+
+    Args:
+        path: a notebook of a lab, as the student left it.
+        seed: of the checks' random numbers; 0 is the notebook's own.
+        seconds: how long one cell, or the checks of one exercise, may take.
+
+    Raises:
+        ValueError: see `read`.
+    """
+    nb = read(path)
+    names = list(asked(importlib.import_module(f"gdm_core.checks.{module(nb)}")))
+    found: dict[str, Verdict] = {}
+    with tempfile.TemporaryDirectory(prefix="gdm-lab-") as folder:
+        said, job = Path(folder, "said"), Path(folder, "job")
+        skip: list[str] = []
+        while set(names) - set(found):
+            content = {
+                "notebook": str(Path(path).resolve()),
+                "lab": module(nb),
+                "seed": seed,
+                "skip": skip,
+                "said": str(said),
+            }
+            job.write_text(json.dumps(content), encoding="utf-8")
+            said.write_text("", encoding="utf-8")
+            ending = _run([sys.executable, "-m", "gdm_core.course.labs.worker", str(job)], folder, said, seconds)
+            heard = _heard(said)
+            found |= {s["step"]: Verdict(s["step"], s["kind"], s["said"]) for s in heard if "kind" in s}
+            if not heard or heard[-1]["step"] == "end" or not ending:
+                break
+            last = heard[-1]
+            skip += [last["step"], *found]
+            where = "" if last["step"] in names else f" in {last['step']}"
+            kind, line = ("out of time", f"more than {seconds:g} s") if ending == "time" else ("error", ending)
+            if last.get("exercise"):
+                found[last["exercise"]] = Verdict(last["exercise"], kind, line + where)
+    missing = Verdict("", "error", "the notebook could not be run to its end")
+    verdicts = [found.get(name, Verdict(name, missing.kind, missing.said)) for name in names]
+    return verdicts + [_words(nb, name) for name in _open(nb)]
+
+
+def table(verdicts: list[Verdict]) -> str:
+    """One line an exercise."""
+    wide = max(len(v.exercise) for v in verdicts)
+    return "\n".join(f"  {str(v)[0]} {v.exercise:<{wide}}  {v.kind:<12} {v.said}" for v in verdicts)
+
+
+def _run(command: list[str], folder: str, said: Path, seconds: float) -> str:
+    """Wait for a worker: "" when it came to its end, "time" when a step took too long, else how it died."""
+    environment = {**os.environ, **settings(), "MPLBACKEND": "agg", "IPYTHONDIR": folder}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    size, since = -1, time.monotonic()
+    try:
+        while process.poll() is None:
+            time.sleep(LOOK)
+            if (now := said.stat().st_size) != size:
+                size, since = now, time.monotonic()
+            if time.monotonic() - since > seconds:
+                return "time"
+    finally:
+        _end(process)
+    return "" if process.returncode == 0 and '"end"' in said.read_text("utf-8") else "it ended Python"
+
+
+def _end(process: subprocess.Popen) -> None:
+    """The worker and what it started."""
+    if os.name == "posix":
+        try:
+            os.killpg(process.pid, 9)
+        except ProcessLookupError:
+            pass
+    elif process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _heard(said: Path) -> list[dict]:
+    """What a worker said, without a line that it did not finish."""
+    lines = said.read_text("utf-8", "replace").splitlines()
+    heard = []
+    for line in lines:
+        try:
+            heard.append(json.loads(line))
+        except ValueError:
+            continue
+    return [h for h in heard if isinstance(h, dict) and "step" in h]
+
+
+def _open(nb: NotebookNode) -> list[str]:
+    """Exercises that are answered in words."""
+    return [name for name, about in student.exercises(nb).items() if not about["checked"]]
+
+
+def _words(nb: NotebookNode, name: str) -> Verdict:
+    cells = [c for c in nb.cells if c.cell_type == "markdown" and c.metadata.get("exercise") == name]
+    answered = [c.source for c in cells if not c.source.lstrip().startswith("<details>")]
+    words = " ".join(answered).replace(student.WORDS, "").split()
+    if not words:
+        return Verdict(name, "not written", "not written yet")
+    return Verdict(name, "to read", f"{len(words)} words, for a person to read")

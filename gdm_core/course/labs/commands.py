@@ -1,0 +1,80 @@
+"""`gdm labs`: build, check, next."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from gdm_core.course import chapters, kernels, notebooks, start
+from gdm_core.course.labs import build as building
+from gdm_core.course.labs import check as checking
+from gdm_core.course.labs.key import write_key
+
+
+def build(chosen: argparse.Namespace) -> int:
+    """Write the students' notebooks; solutions and the key go to build/."""
+    home = chapters.root()
+    failed = 0
+    for lab in chapters.choose(chosen.names, chapters.chapters("labs", home)):
+        print(f"{lab.name} ...", flush=True)
+        started = time.perf_counter()
+        try:
+            changed = building.build(lab, home / "build" / "labs")
+        except (notebooks.CellFailed, kernels.KernelHung, ValueError) as error:
+            failed += 1
+            print(f"✗ {lab.name}: {error}\n{lab.notebook.name} is as it was.", file=sys.stderr)
+            continue
+        size = lab.notebook.stat().st_size
+        word = "written" if changed else "unchanged"
+        print(f"  {word}, {time.perf_counter() - started:.1f} s, {size / 1000:.0f} kB", flush=True)
+    start.write_page(home)
+    print(f"solutions: {home / 'build' / 'labs'}\nkey: {write_key(home)}")
+    return int(failed > 0)
+
+
+def check(chosen: argparse.Namespace) -> int:
+    """Run notebooks and say of each exercise: right, wrong with a hint, not written, an error, or out of time."""
+    fine = True
+    for path in chosen.files:
+        print(path, flush=True)
+        verdicts = checking.check(path, seed=chosen.seed, seconds=chosen.seconds)
+        print(checking.table(verdicts), flush=True)
+        fine &= all(v.kind in ("right", "to read") for v in verdicts)
+    return int(not fine)
+
+
+def next_(chosen: argparse.Namespace) -> int:
+    """Open the first lab with something left to do."""
+    from gdm_core.course import cli
+
+    home = chapters.root()
+    for lab in chapters.choose([], chapters.chapters("labs", home)):
+        verdicts = checking.check(lab.notebook)
+        left = [v.exercise for v in verdicts if v.kind not in ("right", "to read")]
+        print(f"{lab.name}: {'left to do: ' * bool(left)}{', '.join(left) or 'done'}", flush=True)
+        if left:
+            return cli.lab([f"--LabApp.default_url=/lab/tree/labs/{lab.notebook.name}", *chosen.options])
+    print("Nothing is left to do in the labs that there are.")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="gdm labs", description="Exercises with gaps, and checks that say what is wrong."
+    )
+    kinds = parser.add_subparsers(required=True, metavar="build | check | next")
+    made = kinds.add_parser("build", help=build.__doc__, description=build.__doc__)
+    made.add_argument("names", nargs="*", metavar="NN", help="numbers or names of labs; all by default")
+    made.set_defaults(run=build)
+    asked = kinds.add_parser("check", help=check.__doc__, description=check.__doc__)
+    asked.add_argument("files", nargs="+", metavar="FILE", type=Path, help="notebooks of labs")
+    asked.add_argument(
+        "--seconds", type=float, default=checking.SECONDS, help="for a cell or an exercise (%(default)s)"
+    )
+    asked.add_argument("--seed", type=int, default=0, help="of the checks' random numbers; 0 is the notebook's own")
+    asked.set_defaults(run=check)
+    opened = kinds.add_parser("next", help=next_.__doc__, description=next_.__doc__)
+    opened.add_argument("options", nargs="*", help="passed on to JupyterLab, after --")
+    opened.set_defaults(run=next_)
+    chosen = parser.parse_args(arguments)
+    return chosen.run(chosen)
