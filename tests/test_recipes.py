@@ -25,7 +25,7 @@ def blocks(text, language):
 def copy(tmp_path):
     """The course as one clones it, without its notebooks."""
     leave = shutil.ignore_patterns("__pycache__", "*.ipynb", ".ipynb_checkpoints", "*.egg-info")
-    for name in ("gdm_core", "tests", "lectures", "pyproject.toml"):
+    for name in ("gdm_core", "tests", "lectures", "labs", "pyproject.toml"):
         there, here = tmp_path / name, ROOT / name
         shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
     return tmp_path
@@ -34,11 +34,12 @@ def copy(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_recipe_works_as_written(copy, title):
-    (code,) = blocks(RECIPES[title], "python")
-    first, _, body = code.partition("\n")
-    new = copy / first.removeprefix("# ")
-    assert new.parent.is_dir() and not new.exists(), f"needed a new file in a folder of the course, got {first}"
-    new.write_text(body, encoding="utf-8")
+    files = []
+    for code in blocks(RECIPES[title], "python"):
+        first, _, body = code.partition("\n")
+        files.append(new := copy / first.removeprefix("# "))
+        assert new.parent.is_dir() and not new.exists(), f"needed a new file in a folder of the course, got {first}"
+        new.write_text(body, encoding="utf-8")
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(copy)}
     environment.pop("PYTEST_XDIST_WORKER", None)
@@ -48,19 +49,17 @@ def test_a_recipe_works_as_written(copy, title):
     assert " passed" in done.stdout, done.stdout[
         -500:
     ]  # the last command is pytest, which fails where it finds nothing
-    ruff = subprocess.run(["ruff", "check", "-q", new], cwd=copy, env=environment, capture_output=True, text=True)
+    ruff = subprocess.run(["ruff", "check", "-q", *files], cwd=copy, env=environment, capture_output=True, text=True)
     assert ruff.returncode == 0, ruff.stdout
 
 
 def test_the_guide_names_what_there_is():
     """Every path in its prose exists."""
     prose = re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)
-    own = {
-        first.removeprefix("# ") for text in RECIPES.values() for first in [blocks(text, "python")[0].split("\n")[0]]
-    }
-    for path in re.findall(r"`((?:gdm_core|tests|lectures)/[\w/.]+)`", prose):
-        assert path in own or "NN_" in path or (ROOT / path).exists(), path
-    assert set(RECIPES) == {"A model", "An explorer", "A lecture"}
+    own = {code.split("\n")[0].removeprefix("# ") for text in RECIPES.values() for code in blocks(text, "python")}
+    for path in re.findall(r"`((?:gdm_core|tests|lectures|labs)/[\w/.]+)`", prose):
+        assert path in own or "NN" in path or (ROOT / path).exists(), path
+    assert set(RECIPES) == {"A model", "An explorer", "A lecture", "A lab"}
 
 
 def test_the_guide_names_every_color():

@@ -115,6 +115,6 @@ def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
     by_name = {c.name: c for c in among}
     picked = []
     for name in names:
-        parts = [c for c in among if name.lstrip("0") in (c.spoken, str(c.whole))]
+        parts = [c for c in among if name.lstrip("0") in (c.spoken, str(c.whole)) or c.name == Path(name).stem]
         picked += parts or [by_name[choice("chapter", Path(name).stem, by_name)]]
     return list(dict.fromkeys(picked)) or among

@@ -100,13 +100,14 @@ def lint(arguments: list[str]) -> int:
     from gdm_core.course.sitting import sitting
 
     chosen = _parse(lint, arguments, _names)
-    listed = chapters.chapters() if chosen.names else chapters.chapters() + chapters.chapters("labs")
+    listed = chapters.chapters() + chapters.chapters("labs")
     found = 0
     for chapter in chapters.choose(chosen.names, listed):
         complaints = complaints_about(chapter)
         found += len(complaints)
         held = [str(sitting(nbformat.read(chapter.notebook, 4)))] if not complaints and not chapter.is_lab else []
-        print("\n  ".join([f"{'✗' if complaints else '✓'} {chapter.name}", *complaints, *held]))
+        name = "lab " * chapter.is_lab + chapter.name
+        print("\n  ".join([f"{'✗' if complaints else '✓'} {name}", *complaints, *held]))
     return int(found > 0)
 
 
