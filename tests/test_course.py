@@ -211,7 +211,7 @@ def test_build_and_lint_say_what_happened(course, monkeypatch, capsys):
     assert "written" in said.out and "02_second: code cell 3 raised\n    x = y\nNameError" in said.err
     assert (course / "lectures" / start.NAME).is_file()
     assert cli.main(["build", "1"]) == 0 and "unchanged" in capsys.readouterr().out
-    assert cli.main(["lint", "1"]) == 0 and capsys.readouterr().out.startswith("✓ 01_first\n  11 words, 4 lines")
+    assert cli.main(["lint", "01_first"]) == 0 and capsys.readouterr().out.startswith("✓ 01_first\n  11 words, 4 lines")
     assert cli.main(["lint"]) == 1
     assert "✗ 02_second\n  needed 02_second.ipynb built" in capsys.readouterr().out
     assert cli.main(["lint", "2"]) == 1 and capsys.readouterr().out.count("needed") == 1  # one complaint is enough

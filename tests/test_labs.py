@@ -9,9 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gdm_core.checks.exercise import Verdict
 from gdm_core.course import cli
 from gdm_core.course.chapters import Chapter, chapters
-from gdm_core.course.labs import student
+from gdm_core.course.labs import commands, student
 from gdm_core.course.labs.build import for_students
 from gdm_core.course.labs.check import check, table
 from gdm_core.course.labs.key import write_key
@@ -101,6 +102,18 @@ def test_a_loop_and_a_dead_process_cost_their_exercise_alone(tmp_path):
     assert "you normalized over the examples" in verdicts["e_step"].said
 
 
+def test_next_opens_the_first_lab_with_something_left(monkeypatch, capsys):
+    left = {"01_mixtures": Verdict("e_step", "wrong", "no"), "02_ppca": Verdict("posterior", "not written", "")}
+    monkeypatch.setattr(commands.checking, "check", lambda path: [left.get(path.stem, Verdict("a", "right", "fine"))])
+    opened = []
+    assert commands.main(["next"], lambda options: opened.append(options) or 0) == 0
+    assert opened == [["--LabApp.default_url=/lab/tree/labs/01_mixtures.ipynb"]]
+    assert capsys.readouterr().out == "01_mixtures: left to do: e_step\n"
+    left.clear()
+    assert commands.main(["next"], opened.append) == 0 and len(opened) == 1
+    assert capsys.readouterr().out.endswith("Nothing is left to do in the labs that there are.\n")
+
+
 @pytest.mark.slow
 def test_the_command_prints_a_row_an_exercise(tmp_path, capsys):
     path = solved(
@@ -184,7 +197,5 @@ def test_lint_sees_what_was_changed_after_the_build(copied):
 
 
 def test_a_table_is_one_line_an_exercise():
-    from gdm_core.checks.exercise import Verdict
-
     rows = table([Verdict("e", "right", "good"), Verdict("long", "wrong", "bad")]).splitlines()
     assert rows == ["  ✓ e     right        good", "  ✗ long  wrong        bad"]

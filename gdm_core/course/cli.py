@@ -88,7 +88,7 @@ def labs(arguments: list[str]) -> int:
     """Exercises with checks: build them, check a notebook, open the next one."""
     from gdm_core.course.labs.commands import main
 
-    return main(arguments)
+    return main(arguments, lab)
 
 
 def lint(arguments: list[str]) -> int:

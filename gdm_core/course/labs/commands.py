@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gdm_core.course import chapters, kernels, notebooks, start
@@ -45,20 +46,19 @@ def check(chosen: argparse.Namespace) -> int:
 
 def next_(chosen: argparse.Namespace) -> int:
     """Open the first lab with something left to do."""
-    from gdm_core.course import cli
-
     home = chapters.root()
     for lab in chapters.choose([], chapters.chapters("labs", home)):
         verdicts = checking.check(lab.notebook)
         left = [v.exercise for v in verdicts if v.kind not in ("right", "to read")]
         print(f"{lab.name}: {'left to do: ' * bool(left)}{', '.join(left) or 'done'}", flush=True)
         if left:
-            return cli.lab([f"--LabApp.default_url=/lab/tree/labs/{lab.notebook.name}", *chosen.options])
+            return chosen.open([f"--LabApp.default_url=/lab/tree/labs/{lab.notebook.name}", *chosen.options])
     print("Nothing is left to do in the labs that there are.")
     return 0
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
+    """`gdm labs`.  open_: starts JupyterLab with these options."""
     parser = argparse.ArgumentParser(
         prog="gdm labs", description="Exercises with gaps, and checks that say what is wrong."
     )
@@ -75,6 +75,6 @@ def main(arguments: list[str]) -> int:
     asked.set_defaults(run=check)
     opened = kinds.add_parser("next", help=next_.__doc__, description=next_.__doc__)
     opened.add_argument("options", nargs="*", help="passed on to JupyterLab, after --")
-    opened.set_defaults(run=next_)
+    opened.set_defaults(run=next_, open=open_)
     chosen = parser.parse_args(arguments)
     return chosen.run(chosen)
