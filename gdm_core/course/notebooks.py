@@ -26,6 +26,7 @@ from gdm_core.validate import bad
 
 CELL_SECONDS = 1800  # an old processor that does ten other things took 600 s where a quiet one takes 30
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+MANY_COLORS = 10_000  # lines, text and gray pictures have at most 6,000, rendered rooms 40,000
 KEPT = {"tags", "exercise", "jupyter", "editable", "deletable", "slideshow"}
 
 
@@ -150,11 +151,14 @@ def _joined(outputs: list) -> list:
 
 
 def plain_png(encoded: str) -> str:
-    """A PNG of at most 256 colors, a third of the size, without the text that names the version of matplotlib."""
+    """A PNG of at most 256 colors, a third of the size, without the text that names the version of matplotlib.
+
+    A figure of rendered rooms has too many colors for that, and 256 of them show: it stays as it is.
+    """
     picture, plain = Image.open(io.BytesIO(base64.b64decode(encoded))), io.BytesIO()
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    if picture.mode == "RGB":
+    if picture.mode == "RGB" and picture.getcolors(MANY_COLORS):
         picture = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     picture.save(plain, "PNG", optimize=True)
     return base64.b64encode(plain.getvalue()).decode()

@@ -98,9 +98,8 @@ def rows_of_rooms():
 rows_of_rooms()
 
 # %% [markdown]
-# A row on the right mixes what the rows on the left keep apart. Nothing asked for more. Rotate $z$ by any matrix $R$,
-# and rotate it back at the entrance of the decoder: the prior is round, so prior, likelihood and bound stay as they
-# are.
+# A row on the right mixes what the rows on the left keep apart. Nothing asked for more. Rotate $z$, and rotate it back
+# at the entrance of the decoder: the prior is round, so $p(x)$ stays what it was for every picture.
 
 # %%
 turn, _ = torch.linalg.qr(torch.randn(6, 6, device=DEVICE))

@@ -86,6 +86,8 @@ MUTANTS = [
     Mutant("folds-change-nothing", NOTEBOOKS, "if on)", "if on and False)",
            f"{BUILD}fingerprint_follows_what_the_source_says"),
     Mutant("few-colors", NOTEBOOKS, "quantize(256,", "quantize(8,", f"{BUILD}pictures_are_small_and_look_the_same"),
+    Mutant("rooms-of-few-colors", NOTEBOOKS, " and picture.getcolors(MANY_COLORS)", "",
+           f"{BUILD}pictures_are_small_and_look_the_same"),
     Mutant("dark-paper", NOTEBOOKS, '"white"), picture)', '"black"), picture)',
            f"{BUILD}pictures_are_small_and_look_the_same"),
     Mutant("errors-joined-to-output", NOTEBOOKS, " and last.name == output.name", "",
