@@ -67,7 +67,7 @@ def test_the_solutions_are_right_and_draw_their_pictures(lab):
 def test_nothing_of_the_solutions_is_left(lab):
     source, text = student.source(lab), lab.notebook.read_text(encoding="utf-8")
     secrets = list(student.secrets(source))
-    assert len(secrets) > 10 and not [line for line in secrets if json.dumps(line)[1:-1] in text]
+    assert secrets and not [line for line in secrets if json.dumps(line)[1:-1] in text]
     nb = nbformat.read(lab.notebook, 4)
     assert not [cell for cell in nb.cells if cell.get("outputs") or cell.get("execution_count")]
 
@@ -166,7 +166,7 @@ FAULTS = {
     "equation": ("$$", "$", "needed the equation"),
     "signature": (") -> Tensor:", "):", "needed a typed signature"),
     "minutes": ("Time: 80 minutes", "Time: 70 minutes", "needed Time: 80 minutes"),
-    "too-long": ('"minutes": 20', '"minutes": 40', "needed exercises of 45 to 90 minutes"),
+    "too-long": ('"minutes": 20', '"minutes": 40', "needed exercises of at most 90 minutes"),
     "difficulty": ('"difficulty": 1', '"difficulty": 7', "needed difficulty from 1 to 5"),
     "markers": ("    ### BEGIN SOLUTION\n    square", "    square", "needed no solution in"),
 }

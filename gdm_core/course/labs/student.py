@@ -43,17 +43,15 @@ def source(lab: Chapter) -> NotebookNode:
 
 
 def student(nb: NotebookNode, pictures: dict[str, str]) -> NotebookNode:
-    """What a student gets of `source(lab)`, in place.
+    """What a student gets of `source(lab)`, which has no outputs, in place.
 
     Args:
-        nb: with or without outputs.
+        nb: the source.
         pictures: exercise -> PNG in base64.
     """
     cells = []
     for cell in nb.cells:
         cell.source = SOLUTION.sub(GAP if cell.cell_type == "code" else WORDS, cell.source)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
         if is_check(cell) and cell.metadata.exercise in pictures:
             png = pictures[cell.metadata.exercise]
             text = FOLDED.format(width=width(png) // DPI_RATIO)
