@@ -152,7 +152,7 @@ claim("density at the Gaussian's peak, as a share of the lowest bump's",
 #
 # The prior is three numbers, each likelihood has one bump, and yet the marginal has three. Every model from here to
 # chapter 5 is made this way; only $p(x\mid z)$ gets richer. Sampling in the order of the arrows, first $z$, then $x$, is
-# called *ancestral sampling*. It is the two lines above. Do they really draw from $p(x)$? Compare the share of samples
+# called *ancestral sampling*. The two lines in 1.1 did just that. Do they really draw from $p(x)$? Compare the share of samples
 # below each $x$ with the exact distribution function:
 
 # %%
@@ -203,8 +203,8 @@ def four_distributions(line, weights, joint, gamma, x):
 four_distributions(line, weights, log_joint(line, weights, means, stds).exp(), gamma, x)
 
 # %% [markdown]
-# The first two panels are the model, the third is what one sees of it, and the last one asks back: almost everywhere one
-# component is responsible alone, and between two bumps they share.
+# The first two panels are the model, the third is what it looks like from outside, and the last asks the question in
+# reverse: almost everywhere one component is responsible on its own, and between two bumps the responsibility is shared.
 #
 # The library says the same in one line. A `GMM` has full covariance matrices, any number of features, and the same words
 # as every model of this course: `sample`, `log_prob`, `prior`, `decode` for $p(x\mid z)$, `encode` for $p(z\mid x)$.
@@ -445,9 +445,9 @@ claim("library and bare code agree on the bound", twin.bound(y[:, None], q).mean
 # %% [markdown]
 # Each step jumps to the top of its bound: far from the data the log-likelihood is flat and the steps are short, then EM
 # finds the slope. With two free means the surface has two tops (turn it), for the components may trade places, and with
-# unequal weights one top is lower: EM ends on the one on whose slope it starts, here 0.2 nats apart. Two means that start
-# as one stay one: the components have equal widths, so they share every example in the same proportion, and EM stops on
-# the pass between the tops. Nobody starts EM with copies.
+# unequal weights one top is lower, here by 0.2 nats: EM climbs the one on whose slope it starts. Two means that start as
+# one stay one: the components have equal widths, so they share every example in the same proportion, and EM stops on the
+# pass between the tops. This is why nobody starts EM with identical components.
 
 # %%
 best, worse, stuck = (log_likelihood(path[-1][0]) for path in (left, right, middle))
@@ -554,8 +554,8 @@ def no_maximum():
 no_maximum()
 
 # %% [markdown]
-# Each tenth of the width wins $\log 10$, 2.3 nats, forever. Library EM that runs into such a component refuses to go on and
-# says what to do. The principled cure is a **prior** on each variance, here $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu
+# Making the component ten times narrower wins $\log 10$, 2.3 nats, every time. The library's EM stops when it runs into
+# such a component, and its error says what to do. The principled cure is a **prior** on each variance, here $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu
 # s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and Raftery, 2007). EM then climbs to a maximum of the
 # *posterior* of $\theta$ (MAP), and in its M step only the variance changes: $\nu$ phantom examples at distance $s_0$ from
 # the mean are averaged in,
@@ -742,7 +742,7 @@ claim("standard error of the mixture's nats", mixture.std() / len(mixture) ** 0.
 # it beats 106.
 #
 # What does the rival have that a mixture lacks? Gray levels pile up at the ends of the scale, white paper and full ink,
-# where a histogram has a bar and a Gaussian a slope. As a control, give each pixel a Gaussian of its own instead of its
+# where a histogram has a spike and a Gaussian cannot. As a control, give each pixel a Gaussian of its own instead of its
 # histogram, so that neither model knows about other pixels, and split what it loses by gray level and by pixel.
 
 # %%
@@ -808,15 +808,14 @@ def centers(x, means):
 centers(drawn, fitted[1])
 
 # %% [markdown]
-# Hardly soft at all: 99% of the pictures belong to one component. In many dimensions distances are so different that EM
-# with round components is k-means in all but name. And each prototype is blurred where its pictures differ: the failure of
+# Hardly soft at all: 99% of the pictures belong to one component, so that EM is k-means here in all but name. And each prototype is blurred where its pictures differ: the failure of
 # 1.1, now in every component.
 
 # %% [markdown]
 # ## 1.10 Play
 #
 # Drag the means and the ellipses, step EM, and watch responsibilities, bound and likelihood. *Before you press step:*
-# where will each ellipse go? Then start it into a bad optimum on purpose and see whether you can rescue it by dragging
+# where will each ellipse go? Then choose a start that leads to a bad optimum and see whether you can rescue it by dragging
 # one mean.
 
 # %%

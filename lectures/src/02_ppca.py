@@ -123,7 +123,7 @@ variance_missed(kept, needed)
 #
 # $$ p(x) = \int \mathcal N(x; Wz + b, \sigma^2 I)\, \mathcal N(z; 0, I)\, dz = \mathcal N(x;\; b,\; W W^\top + \sigma^2 I) . $$
 #
-# Check it with ten lines: draw $z$, then average $p(x \mid z)$ at one point, and compare with the closed form.
+# Check it: draw $z$, then average $p(x \mid z)$ at one point, and compare with the closed form.
 
 # %%
 W = torch.tensor([[1.6], [0.9]], dtype=torch.float64)  # d = 2, L = 1
@@ -161,8 +161,8 @@ def latent_line(x, marginal, W, b):
 latent_line(x, marginal, W, b)
 
 # %% [markdown]
-# The decoder lays the latent axis into the plane of the data, and the noise makes an ellipse of it: green are the lines of
-# equal $p(x)$.
+# The decoder places the latent axis in the plane of the data, and the noise widens it to an ellipse. The green lines join
+# points of equal $p(x)$.
 
 # %% [markdown]
 # ## 2.3 Maximum likelihood in closed form
@@ -344,9 +344,8 @@ claim("completion against the conditional mean of the big Gaussian, largest diff
       (complete(whole, s)[:, ~s] - regression).abs().max(), below=1e-8)
 
 # %% [markdown]
-# One pixel in five is enough to halve, nearly, the error of the mean picture. Do not trust the method too far: with the whole lower
-# half hidden the same model is no better than the mean picture. It has to extrapolate there, from noise that it believes to
-# be independent from pixel to pixel.
+# One pixel in five is enough to nearly halve the error of the mean picture. But do not trust the method too far: with the
+# whole lower half hidden, the same model does no better than the mean picture.
 
 # %% [markdown]
 # ## 2.5 The same maximum by EM
@@ -455,6 +454,8 @@ claim("PPCA with its own choice of latents: -log p is at most", -test.mean(), be
 claim("a Gaussian with any covariance", -best_gaussian.log_prob(test_x).mean(), near=-test.mean().item(), within=3, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+gain = factors_held_out[some.index(51)] - factors_held_out[some.index(24)]
+claim("held out, factor analysis gains from 24 latents to 51", gain, below=2, digits=1, unit="nats")
 behind = test - pixels
 claim("PPCA with its choice against factor analysis with 24", behind.mean().abs(), below=4, digits=1, unit="nats")
 claim("standard error of that difference", behind.std() / len(behind) ** 0.5, below=1, digits=1, unit="nats")
@@ -463,9 +464,8 @@ claim("noise that PPCA leaves, standard deviation", ppca[chosen].var.sqrt(), nea
 
 # %% [markdown]
 # Read the figure in two steps. With few latents the single $\sigma^2$ hurts: at 24, factor analysis leads by 19 nats. PPCA
-# catches up only at 51 of 64 latents, no short description at all, when it has spent a latent on nearly every direction
-# that varies and its own noise is down to a standard deviation of 0.311 gray levels, hardly more than the $1/\sqrt{12}$ of
-# the uniform noise that we added. But the level at which both end is not the fault of $\sigma^2$: factor analysis is flat
+# catches up only at 51 of 64 latents, no short description at all. By then the noise that it has left is down to a standard
+# deviation of 0.311 gray levels, hardly more than the $1/\sqrt{12}$ of the uniform noise that we added. But the level at which both end is not the fault of $\sigma^2$: factor analysis is flat
 # from 24 on, and a Gaussian with *any* covariance costs the same 132 nats. That is the price of being Gaussian. PPCA is
 # level with the mixture of chapter 1, and both lose to independent pixels with free histograms (1.9).
 
