@@ -137,7 +137,7 @@ def test_below_the_board_is_the_pen_in_the_style_of_the_codes_around(board, stan
     row = decoded(model, [z] * 10, range(10))
     learned = style_vaes.pictures("strokes")
     average = torch.stack([learned.x[learned.labels == k].mean(0) for k in range(10)])
-    assert frame.text.startswith("error against the pen: at z ")
+    assert frame.text.startswith("squared error against the pen, summed over pixels: at z ")
     told = numbers(frame.text, "at z"), numbers(frame.text, "classes")
     assert told[0][0] == pytest.approx((row - truth).square().sum().item() / 10, abs=0.06)
     assert told[1][0] == pytest.approx((average - truth).square().sum().item() / 10, abs=0.06)
@@ -187,7 +187,7 @@ def test_taking_a_code_goes_to_the_chosen_picture(board, stand_in):
     for tile in (3, 15):
         i = (d.labels == tile % 10).nonzero()[tile // 10, 0]
         close(cell(board.frame().views["gallery"].image, tile // 10, tile % 10), 1 - d.x[i, 0])
-        told = board.controls["take"].press({**board.values(), "given": tile})
+        told = board.controls["given"].press({**board.values(), "given": tile})
         expected = encoded(model, d.x[i, None], d.labels[i, None])[0].clamp(-3.2, 3.2)
         np.testing.assert_allclose(told["z"], expected[:2], atol=0.0051)  # as many digits as a link should carry
         np.testing.assert_allclose(told["z3"], expected[2], atol=0.0251)
@@ -200,7 +200,7 @@ def test_the_board_says_when_z_leaves_the_crowd(board):
     warning = lambda z, z3: board.frame({"z": z, "z3": z3}).views["board"].warning
     d = style_vaes.pictures("strokes", fresh=True)
     assert warning((3.2, -3.2), 3.2) != ""
-    inside = board.controls["take"].press({**board.values(), "given": 4})
+    inside = board.controls["given"].press({**board.values(), "given": 4})
     crowd = Crowd.of(kept.trained(style_vaes.class_vae, dataset="strokes", steps=2000), d)
     z = torch.tensor([*inside["z"], inside["z3"]])
     assert warning(inside["z"], inside["z3"]) == crowd.lost(z)
@@ -210,17 +210,18 @@ def test_the_board_says_when_z_leaves_the_crowd(board):
 def test_the_plane_shows_the_codes_near_this_z3(board, stand_in, z3):
     """A slice through the codes: those elsewhere in z3 fade, and the ball of the prior shrinks."""
     model, d = stand_in(style_vaes.class_vae, dataset="strokes", steps=2000), style_vaes.pictures("strokes", fresh=True)
-    dots, circle = board.frame({"z3": z3}).views["codes"].overlay
-    mean = encoded(model, d.x, d.labels).detach().numpy()
+    others, _, own, _, mine, circle = board.frame({"z3": z3, "given": 13}).views["codes"].overlay
+    mean, labels = encoded(model, d.x, d.labels).detach().numpy(), d.labels.numpy()
     inside = (np.abs(mean[:, :2]) < 3.2).all(1)
     place = {tuple(m): i for i, m in enumerate(np.round(mean[:, :2], 4))}
-    found = [place[tuple(m)] for m in np.round(np.asarray(dots.xy), 4)]
-    strength = np.exp(-((mean[found, 2] - z3) ** 2))
-    missing = np.setdiff1d(np.flatnonzero(inside), found)
-    assert len(found) > 50 and (np.exp(-((mean[missing, 2] - z3) ** 2)) < 0.021).all()
-    assert (np.diff(strength) >= -1e-6).all()  # the strongest on top
-    full = colors.CLASSES[d.labels[found].numpy()]
-    np.testing.assert_allclose(1 - np.asarray(dots.color), strength[:, None] * (1 - full), atol=1e-4)
+    for dots, shade, right in ((others, "#c4c8ce", labels != 3), (own, colors.DATA, labels == 3)):
+        found = [place[tuple(m)] for m in np.round(np.asarray(dots.xy), 4)]
+        strength = np.exp(-((mean[found, 2] - z3) ** 2))
+        missing = np.setdiff1d(np.flatnonzero(inside & right), found)
+        assert len(found) > 10 and right[found].all() and (np.exp(-((mean[missing, 2] - z3) ** 2)) < 0.021).all()
+        assert (np.diff(strength) >= -1e-6).all()  # the strongest on top
+        np.testing.assert_allclose(1 - np.asarray(dots.color), strength[:, None] * (1 - colors.rgb(shade)), atol=1e-4)
+    np.testing.assert_allclose(mine.xy, mean[labels == 3][1:2, :2], atol=1e-5)  # of its class the second that is shown
     draws = torch.randn(200_000, 3, generator=torch.Generator().manual_seed(0)).numpy()
     ball = np.hypot(np.linalg.norm(circle.xy, axis=1)[0], z3)  # the circle is a cut through it
     assert (np.linalg.norm(draws, axis=1) < ball).mean() == pytest.approx(0.95, abs=0.002)  # 4 standard errors
@@ -228,7 +229,23 @@ def test_the_plane_shows_the_codes_near_this_z3(board, stand_in, z3):
 
 
 def test_beyond_the_ball_of_the_prior_there_is_no_circle(board):
-    assert len(board.frame({"z3": 3.05}).views["codes"].overlay) == 1
+    assert len(board.frame({"z3": 3.05}).views["codes"].overlay) == 5
+    assert len(board.frame({"z3": 0.0}).views["codes"].overlay) == 6
+
+
+def test_the_legend_names_the_class_that_is_shown_in_ink(board):
+    """One class among all others, not ten colors that nobody can tell apart."""
+    for tile in (0, 17):
+        keys = [(m.label, m.color) for m in board.frame({"given": tile}).views["codes"].overlay if m.label]
+        assert keys[:3] == [("other classes", "#c4c8ce"), (f"class {tile % 10}", colors.DATA), ("chosen", "accent")]
+
+
+def test_a_choice_acts_at_once(board):
+    """Whoever presses a picture sees its code and its style, without another button."""
+    told = board._act({"state": {"given": 15}, "presses": {"given": 1}})
+    expected = board.controls["given"].press({**board.values(), "given": 15})
+    assert told[0]["z"] == expected["z"] and told[0]["z3"] == expected["z3"] and set(told[1]) >= {"z", "z3"}
+    assert not any(control.kind == "button" for control in board.controls.values())
 
 
 def test_the_board_answers_while_the_model_trains_anew(stand_in):
@@ -242,7 +259,7 @@ def test_the_board_answers_while_the_model_trains_anew(stand_in):
         first = stage.frame({"checkpoint": 0})
         assert first.text.endswith("step 0 of 2,000")
         assert not np.array_equal(first.views["board"].image, young.views["board"].image)
-        code = lambda checkpoint: stage.controls["take"].press({**stage.values(), "checkpoint": checkpoint})["z"]
+        code = lambda checkpoint: stage.controls["given"].press({**stage.values(), "checkpoint": checkpoint})["z"]
         assert code(0) != code(stage.trainer.count() - 1)
         stage.trainer.reset().wait()
         assert np.array_equal(stage.frame().views["board"].image, kept)
@@ -297,9 +314,9 @@ def test_codes_and_pixels_are_added(sum_of, stand_in, told):
     close(frame.views["codes"].image, 1 - made[0])
     close(frame.views["pixels"].image, 1 - pixels[0])
     close(frame.views["truth"].image, 1 - truth[0])
-    assert frame.views["truth"].label.startswith("the truth")
+    assert frame.views["truth"].label.startswith("truth")
     wrong = [(p - truth).square().sum().item() for p in (made, pixels, xc)]
-    assert frame.text.startswith("error: codes ")
+    assert frame.text.startswith("squared error, summed over pixels: codes ")
     np.testing.assert_allclose(numbers(frame.text, "codes")[:3], wrong, atol=0.06)
     assert [frame.views[f"gallery {n}"].label for n in "abc"] == ["0.6 (a", "− b)", "+ c"]
     d = style_vaes.pictures("strokes")
@@ -309,7 +326,7 @@ def test_codes_and_pixels_are_added(sum_of, stand_in, told):
     assert numbers(frame.text, "nearest of")[0] == len(d) and f": {away:.2f} away" in frame.text
     close(frame.views["nearest"].image, 1 - d.x[i, 0])
     assert frame.views["nearest"].label.endswith(f"a {d.labels[i]}")
-    assert frame.views["codes"].label == "= by codes, decoded" + " as a 3" * told
+    assert frame.views["codes"].label == "= codes" + " as a 3" * told
 
 
 @torch.no_grad()
@@ -319,7 +336,7 @@ def test_a_step_between_classes_tells_the_decoder_the_new_one(sum_of, stand_in):
     z = encoded(model, offered.x[[0, 2, 12]], offered.labels[[0, 2, 12]])
     close(frame.views["codes"].image, 1 - decoded(model, (z[0] - z[1] + z[2])[None], [2])[0, 0])
     assert [frame.views[f"gallery {n}"].label for n in "abc"] == ["a", "− b", "+ c"]
-    assert frame.views["codes"].label.endswith("decoded as a 2")
+    assert frame.views["codes"].label.endswith("= codes as a 2")
 
 
 def test_the_truth_keeps_its_place_where_there_is_none(sum_of, stand_in):

@@ -193,6 +193,8 @@ def test_gaussians_have_their_grips_on_the_ellipse_that_is_drawn():
         for sign in (1, -1):  # the ellipse passes on both sides, of the eigenvector's two signs one has the grip
             x, y = 200 + sign * 40 * length * direction[0], 100 - sign * 40 * length * direction[1]
             assert inked[round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3].any()
+    shades = {tuple(p) for p in pixels[inked][:, :3].tolist()}
+    assert tuple(int(colors.COMPONENTS[0][i : i + 2], 16) for i in (1, 3, 5)) in shades  # of a mixture's components
     grips = [
         (round(100 - 20 * 2 * length * np.sin(a)), round(200 + 20 * 2 * length * np.cos(a)))
         for length, a in zip(control.value[0][2:4], (control.value[0][4], control.value[0][4] + np.pi / 2))

@@ -47,7 +47,8 @@ def ends(control) -> list:
 def moved(stage, control, end, base: dict) -> dict:
     """The whole state after a hand moved one control there; a button is pressed so often."""
     state = stage.clean({control.name: end}, base)
-    for _ in range(end if control.kind == "button" and control.press else 0):
+    times = end if control.kind == "button" else 1
+    for _ in range(times if getattr(control, "press", None) else 0):
         state = stage.clean(control.press(stage.values(state)) or {}, state)
     return state
 

@@ -194,10 +194,10 @@ def _slice(x: torch.Tensor, run: Run, half: int) -> View:
         span = min(span, 6 * gap)
     span = max(span, 1e-6)
     floor, top = high - 1.35 * span, high + 0.25 * span
-    inside = lambda values: np.stack([t, np.where(values < floor, np.nan, values)], 1)
+    curve = lambda values: np.stack([t, values], 1)
     marks = [
-        Lines(inside(likelihood), "model"),
-        Lines(inside(bound), "latent", width=2),
+        Lines(curve(likelihood), "model"),
+        Lines(curve(bound), "latent", width=2),
         *_gap(t[now], likelihood[now], bound[now], "gap = KL(q ‖ posterior)"),
     ]
     label = "the M step, close up, q held" if e else "before the first E step"

@@ -35,6 +35,7 @@ from gdm_core.widgets import (
 MOST = 40  # latents
 SHOWN = (4, 4)  # rows and columns of the gallery
 LIMIT = 3.6
+KNOWN = "Learned: W, b and σ². Exact: the posterior, log p(x)."
 
 
 def ppca(seed: int = 0, device: str = "auto") -> Stage:
@@ -81,6 +82,7 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
         decoded = model.decode(z).mean
         if controls["draw"]:
             decoded = decoded + model.var.sqrt() * noise(controls["new noise"], 64).to(x)
+        missed = (rebuilt - chosen[0]).square().mean().sqrt().item()
         label = int(digits.labels[gallery[controls["digit"]]])
         same = (digits.labels == label).numpy()
         covariance = posterior.covariance_matrix[0, :2, :2]
@@ -100,13 +102,17 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
             "latents": View(
                 None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=2.0
             ),
-            "pictures": View(tile(picture(torch.stack([decoded, rebuilt])), 2), label="decoded · the digit, rebuilt"),
-            "digits": View(choices, label="choose a digit"),
+            "pictures": View(
+                tile(picture(torch.stack([decoded, chosen[0], rebuilt])), 3),
+                label=f"{'a draw' if controls['draw'] else 'decoded'} at z · digit · rebuilt",
+            ),
+            "digits": View(choices, label="choose a digit: z goes to its code"),
         }
         std = covariance.diagonal().sqrt().tolist()
         text = (
-            f"posterior std {std[0]:.2f}, {std[1]:.2f} · log p(x) = {said(model.log_prob(chosen).item(), 1)} nats · "
-            f"noise std {model.var.sqrt().item():.2f} gray levels · {place(controls['z'], atypical(controls['z']))}"
+            f"posterior std {std[0]:.2f}, {std[1]:.2f} · rebuilt misses the digit by {missed:.2f} gray levels, rms · "
+            f"log p(x) = {said(model.log_prob(chosen).item(), 1)} nats · noise std {model.var.sqrt().item():.2f} "
+            f"gray levels · {place(controls['z'], atypical(controls['z']))}"
         )
         return Frame(views, text)
 
@@ -118,17 +124,16 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
         draw,
         [
             Pad("z", limit=LIMIT, value=(1.0, 0.5), labels=("z1", "z2"), on="latents"),
-            Tiles("digit", on="digits", rows=SHOWN[0], columns=SHOWN[1]),
+            Tiles("digit", on="digits", rows=SHOWN[0], columns=SHOWN[1], press=to_posterior),
             Slider("latents", 2, MOST, 10, step=1, label="number of latents"),
             Slider("noise", 0.1, 30.0, 1.0, log=True, label="noise variance × maximum likelihood"),
             Slider("turn", -180, 180, 0, step=1, label="turn the latents", unit="°"),
-            Toggle("draw", False, label="add the noise of p(x | z)"),
+            Toggle("draw", False, label="a draw from p(x | z)"),
             Button("new noise"),
-            Button("go", to_posterior, label="z to the posterior mean"),
         ],
         title=headers.title(__doc__),
-        caption="Drag z; choose a digit; then raise the noise and watch the posterior widen and shrink to the middle.",
-        exported="Drag z: which stroke comes and goes with each direction?",
+        caption=f"Choose a digit, drag z, raise the noise: the posterior widens and shrinks to the middle. {KNOWN}",
+        exported=f"Drag z: which stroke comes and goes with each direction? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.ppca(seed={seed})",
         sampled={"z": 9},
         name="ppca",

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from gdm_core import colors, devices, likelihoods, networks, train
-from gdm_core.data import Dataset, digits, idx, strokes
-from gdm_core.explorers import headers
+from gdm_core.data import Dataset, strokes
+from gdm_core.explorers import class_names, headers
 from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place, said
+from gdm_core.explorers.style_vaes import DATASETS, REAL
 from gdm_core.models.vae import VAE
 from gdm_core.validate import choice
 from gdm_core.widgets import (
@@ -31,8 +32,6 @@ from gdm_core.widgets import (
     Pad,
     Points,
     Stage,
-    Text,
-    Toggle,
     View,
     atypical,
     plane,
@@ -43,9 +42,9 @@ LIMIT = 4.0
 BOARD = 15  # decoded pictures a side
 CODES = 1000  # pictures whose codes are shown
 GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
+DRAW, NEAREST = "a draw", "nearest picture"  # what can be shown beside the mean
 SIGNS = "purple: more codes than the prior expects · brown: fewer; within the circles, holes"
-REAL = {"digits": digits.load, "mnist": idx.mnist, "fashion": idx.fashion}
-DATASETS = ("strokes", *REAL)
+KNOWN = "Learned: the picture and the codes. Exact: the prior, its circles."
 STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
 
 
@@ -136,9 +135,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         chart, when = learned.at(controls["checkpoint"])
         z = chart.mean.new_tensor(controls["z"])
         made = chart.model.decode(z)
-        x = made.mean
-        if controls["draw"]:
-            x = x + made.base_dist.scale * noise(controls["new noise"], *x.shape)
+        x, std = made.mean, made.base_dist.scale
         distance, nearest = (v.item() for v in (chart.mean - z).norm(dim=1).min(0))
         crowd = chart.log_marginal(z).item()
         warning = atypical(z)
@@ -148,15 +145,17 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         name = f"of class {labels[nearest]}" if dataset == "fashion" else f"a {labels[nearest]}"
         views = {
             "codes": _codes(chart, shown.labels, controls["ground"]),
-            "picture": View(
-                ink(x), label="draw from p(x | z)" if controls["draw"] else "mean of p(x | z)", warning=warning
-            ),
+            "picture": View(ink(x), label="mean of p(x | z)", warning=warning),
         }
-        if controls["nearest"]:
+        if controls["beside"] == DRAW:
+            drawn = x + std * noise(controls["new noise"], *x.shape)
+            label = f"a draw: mean + noise, std {std.mean().item():.2f}"
+            views["draw"] = View(ink(drawn), label=label)
+        if controls["beside"] == NEAREST:
             views["nearest"] = View(ink(shown.x[nearest]), label="data, nearest code")
         text = (
-            f"nearest code: {name}, {distance:.2f} away · all codes together: log q(z) = {said(crowd)} nats · "
-            f"{place(z, warning)} · {when}"
+            f"nearest code: {name}, {distance:.2f} away · learned: log q(z) = {said(crowd)} nats, all codes together · "
+            f"exact: {place(z, warning)} · {when}"
         )
         return Frame(views, text)
 
@@ -172,15 +171,14 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         [
             Pad("z", limit=LIMIT, value=(0.6, -0.9), labels=("z1", "z2"), on="codes"),
             Choice("ground", GROUNDS, label="the plane shows"),
-            Toggle("draw", False, label="add the noise of p(x | z)"),
+            Choice("beside", ("nothing", DRAW, NEAREST), label="beside the mean"),
             Button("new noise"),
-            Toggle("nearest", False, label="the picture with the nearest code"),
             Button("real", to_code, label="z to the code of a picture"),
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption="Drag z. Then press Train: the model learns anew, from nothing, and the pad keeps answering.",
-        exported="Drag z, and watch the class change from region to region.",
+        caption=f"Drag z. Then press Train: the model learns anew, and the pad keeps answering. {KNOWN}",
+        exported=f"Drag z, and watch the class change from region to region. {KNOWN}",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
         decoder=decoder,
@@ -206,7 +204,14 @@ def _codes(chart: Map, labels: Tensor, ground: str) -> View:
     else:
         inside = (chart.mean.abs() < LIMIT).all(1)
         marks.append(Points(chart.mean[inside], colors.CLASSES[labels[inside].cpu().numpy() % 10], size=5, alpha=0.8))
-        kinds = labels.unique()
-        middle = torch.stack([chart.mean[labels == k].median(0).values for k in kinds]).clamp(-LIMIT, LIMIT)
-        marks.append(Text(middle, [str(k) for k in kinds.tolist()], size=19))
-    return View(image, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), label, axes=("z1", "z2"), aspect=1.0, size=1.2, **look)
+        marks.append(class_names.names(chart.mean, labels, LIMIT))
+    return View(
+        image,
+        marks,
+        (-LIMIT, LIMIT, -LIMIT, LIMIT),
+        label,
+        axes=("z1", "z2"),
+        aspect=1.0,
+        size=1.2,
+        **look,
+    )

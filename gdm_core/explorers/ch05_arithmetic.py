@@ -25,6 +25,7 @@ WRITERS = ((0.0, 1.5, 1.0), (0.5, 1.5, 1.0), (0.0, 3.0, 1.0), (0.5, 3.0, 1.0))  
 SPACES = {"told the class": (class_vae, 2000), "not told": (plain_vae, 1200)}
 TOLD, UNTOLD = SPACES
 SMALL = 0.6  # size of a result: four of them fit beside each other on a small laptop
+KNOWN = "Learned: the codes. Exact: pixels, the truth."
 THINNEST = 0.5  # pixels: the pen draws no thinner
 
 
@@ -108,18 +109,16 @@ def arithmetic(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         words = ("a", "− b", "+ c") if amount == 1 else (f"{amount:.2g} (a", "− b)", "+ c")
         views = {f"gallery {name}": View(gallery, label=word, size=0.9) for name, word in zip("abc", words)}
         warning, told_as = near.lost(z), f" as {near.named(i)}" if told else ""
-        views["codes"] = View(ink.shown(made), label=f"= by codes, decoded{told_as}", warning=warning, size=SMALL)
-        views["pixels"] = View(ink.shown(pixels), label="= by pixels", size=SMALL)
+        views["codes"] = View(ink.shown(made), label=f"= codes{told_as}", warning=warning, size=SMALL)
+        views["pixels"] = View(ink.shown(pixels), label="= pixels", size=SMALL)
         if truth is not None:
-            views["truth"] = View(ink.shown(truth), label="the truth, by the pen", size=SMALL)
+            views["truth"] = View(ink.shown(truth), label="truth, by the pen", size=SMALL)
             wrong = lambda p: (p - truth).square().sum().item()
-            reason = (
-                f"error: codes {wrong(made):.1f} · pixels {wrong(pixels):.1f} · c alone {wrong(x[2]):.1f}, squared, "
-                "summed over pixels"
-            )
+            told = f"codes {wrong(made):.1f} · pixels {wrong(pixels):.1f} · c alone {wrong(x[2]):.1f}"
+            reason = f"squared error, summed over pixels: {told}"
         elif reason:
             views["truth"] = View(nothing(x.shape[-1]), label="no right answer", size=SMALL)
-        views["nearest"] = View(ink.shown(near.pictures.x[i]), label=f"nearest code: {near.named(i)}", size=SMALL)
+        views["nearest"] = View(ink.shown(near.pictures.x[i]), label=f"nearest: {near.named(i)}", size=SMALL)
         among = f"{len(near.mean):,} codes" + (f" of {near.named(i)}" if told else "")
         text = (
             f"nearest of {among}: {away:.2f} away; 99 % of them have a neighbor within {near.usual[1]:.2f} · "
@@ -138,8 +137,8 @@ def arithmetic(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
             Choice("model", list(SPACES), label="encoder and decoder"),
         ],
         title=headers.title(__doc__),
-        caption="Choose three pictures. When is the sum what you meant, and when does it leave the crowd?",
-        exported="Choose a and c. When is the sum what you meant, and when does it leave the crowd?",
+        caption=f"Choose three pictures. When is the sum what you meant, when off the crowd? {KNOWN}",
+        exported=f"Choose a and c. When is the sum what you meant, when off the crowd? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",
         sampled={"a": 20, "c": 20, "model": 2},
         name="arithmetic",

@@ -18,7 +18,6 @@ from gdm_core.explorers.read_outs import place, said
 from gdm_core.explorers.style_vaes import DATASETS, class_vae, pictures
 from gdm_core.validate import choice
 from gdm_core.widgets import (
-    Button,
     Choice,
     Frame,
     Lines,
@@ -34,7 +33,10 @@ from gdm_core.widgets import (
 
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
+PALE = "#c4c8ce"  # codes of other classes than the chosen one
 REACH = 0.3  # std of the weights of the codes that have a say in the style at z: on the codes themselves it errs least
+KNOWN = "Learned: the board, the codes."
+PEN_KNOWN = f"{KNOWN} Exact: the pen."
 PEN, CODES = "the pen, in the mean style of the codes around z", "in each class the picture with the nearest code"
 
 
@@ -77,18 +79,16 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         low, high = (said(z[moved].item() + end, 1) for end in (ROWS[0], ROWS[-1]))
         label = f"rows: z{moved + 1} from {low} (top) to {high}"
         views = {
-            "codes": _codes(crowd, z[2]),
+            "codes": _codes(crowd, z[2], given[controls["given"]].item()),
             "board": _board(made, truth, label, PEN if drawn else CODES),
-            "gallery": View(gallery, label="choose a picture, then move z to its code", size=1.2),
+            "gallery": View(gallery, label="choose a picture: z goes to its code", size=1.2),
         }
         views["board"].warning = warning
         text = f"nearest of {len(d)} new pictures: {crowd.named(i)}, {away:.2f} away · {place(z, warning)} · {when}"
         if drawn and crowd.near(z):  # elsewhere nobody knows the style
             wrong = lambda p: (p - truth).square().sum((1, 2, 3)).mean().item()
-            text = (
-                f"error against the pen: at z {wrong(row):.1f} · averages of the classes {wrong(average):.1f}, "
-                f"squared, summed over pixels · {text}"
-            )
+            told = f"at z {wrong(row):.1f} · averages of the classes {wrong(average):.1f}"
+            text = f"squared error against the pen, summed over pixels: {told} · {text}"
         return Frame(views, text)
 
     def take(controls) -> dict:
@@ -102,12 +102,11 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
             Pad("z", limit=LIMIT, value=(0.4, -0.5), labels=("z1", "z2"), on="codes"),
             Slider("z3", -LIMIT, LIMIT, 0.3, step=0.05),
             Choice("rows", ["z1", "z2", "z3"], label="down a column"),
-            Tiles("given", on="gallery", rows=2, columns=10),
-            Button("take", take, label="z to the chosen picture"),
+            Tiles("given", on="gallery", rows=2, columns=10, press=take),
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption="Drag z: ten classes in one hand. Which keep to the common style, and which go their own way?",
+        caption=f"Drag z: ten classes in one hand. Which keep to the common style? {PEN_KNOWN if drawn else KNOWN}",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.style_board({dataset!r}, seed={seed})",
         sampled={"z": 7, "rows": 3},
@@ -134,14 +133,19 @@ def style_at(crowd: Crowd, z: Tensor) -> Tensor:
     return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ three_styles.styles(crowd.pictures)
 
 
-def _codes(crowd: Crowd, z3: Tensor) -> View:
-    """Where the pictures lie, by class: a space of styles, in which classes overlap; what is far in z3 fades."""
+def _codes(crowd: Crowd, z3: Tensor, chosen: int) -> View:
+    """Where the pictures lie, those of the chosen one's class in ink: they are everywhere; what is far in z3 fades."""
     turn = np.linspace(0, 2 * np.pi, 90)
     near = (-(crowd.mean[:, 2] - z3).square()).exp()
     order = near.argsort()  # the strongest on top
     order = order[((crowd.mean[:, :2].abs() < LIMIT).all(1) & (near > 0.02))[order]]
-    shade = near.new_tensor(colors.CLASSES)[crowd.pictures.labels[order] % 10]
-    marks = [Points(crowd.mean[order, :2], 1 - near[order, None] * (1 - shade), size=6)]
+    kind = int(crowd.pictures.labels[chosen])
+    own, marks = crowd.pictures.labels[order] == kind, []
+    for rows, color, label in ((order[~own], PALE, "other classes"), (order[own], colors.DATA, f"class {kind}")):
+        shade = near.new_tensor(colors.rgb(color))
+        marks.append(Points(crowd.mean[rows, :2], 1 - near[rows, None] * (1 - shade), size=6))
+        marks.append(Points(np.zeros((0, 2)), color, label=label))
+    marks.append(Points(crowd.mean[chosen, None, :2], "accent", size=12, label="chosen"))
     if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
         circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
         marks.append(Lines(circle, "noise", width=2, dash=True, label="95 % of the prior, at this z3"))

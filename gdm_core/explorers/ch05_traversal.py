@@ -32,6 +32,7 @@ from gdm_core.widgets import (
 WORDS = ("floor", "wall", "scale", "turn")  # the factors, short
 RULERS = (*WORDS, "–")  # number -1 is none
 LIMIT = 3.0
+KNOWN = "Learned: what is decoded and measured. Exact: what is rendered."
 NAMES = [f"z{j + 1}" for j in range(LATENTS)]
 BETAS = {"β = 1": 1.0, "β = 6": 6.0, "β = 20": 20.0}
 SMALL, LIVE, _ = BETAS
@@ -92,9 +93,9 @@ def traversal(seed: int = 0, device: str = "auto") -> Stage:
             "effects": _table(moved, strange),
         }
         text = (
-            f"idle latents: {', '.join(idle) or 'none'} (KL below {IDLE} nats) · decoded and rendered differ by "
-            f"{difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · error of the measurement on new "
-            f"rooms: {error:.2f} std{warning and ' · ' + place(z, warning)} · {when}"
+            f"decoded and rendered differ by {difference:.2f} rms, 99 % of new rooms by at most {now.usual:.2f} · "
+            f"idle latents: {', '.join(idle) or 'none'} · error of the measurement on new rooms: {error:.2f} std"
+            f"{warning and ' · ' + place(z, warning)} · idle: KL below {IDLE} nats · {when}"
         )
         return Frame(views, text, {"beta": beta})
 
@@ -115,8 +116,8 @@ def traversal(seed: int = 0, device: str = "auto") -> Stage:
             learned.timeline(f"training of {LIVE}"),
         ],
         title=headers.title(__doc__),
-        caption="Move one slider at a time: one factor, several, or none? Then raise β and move z to the room again.",
-        exported="Move z1: one factor, several, or none? Then raise β.",
+        caption=f"Move one slider at a time: one factor, several, or none? Then raise β. {KNOWN}",
+        exported=f"Move z1: one factor, several, or none? Then raise β. {KNOWN}",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.traversal(seed={seed})",
         sampled={"beta": 3, "z1": 7},

@@ -18,6 +18,8 @@ from gdm_core.widgets import Noise, plane
 STEPS = 200  # of a search
 NODES = 14  # of the quadrature a latent
 LIMIT, SIDE = 6.0, 161  # the grid on which log p(x) is exact
+HELD = (0.5, 0.865, 0.99)  # of the posterior, in the regions shown; two std of a Gaussian hold the second
+WHOLE = 3.2  # half the width of the whole plane
 STARTS = {"the prior": False, "the encoder's answer": True}
 
 
@@ -116,11 +118,18 @@ class Case:
         return trail
 
     def _map(self, whole: bool, side: int = 120) -> tuple[tuple, Tensor]:
-        """Where to look, and the root of the density there as a share of its peak, (side, side): tails can be seen."""
-        extent = (-4.0, 4.0, -4.0, 4.0) if whole else self._around()
+        """Where to look, and in how many of the regions `HELD` each place there lies, (side, side)."""
+        extent = (-WHOLE, WHOLE, -WHOLE, WHOLE) if whole else self._around()
         z = self.x.new_tensor(plane(extent, side))
         density = torch.stack([log_joint(self.model, self.x, row) for row in z]) - self.log_px
-        return extent, (density - density.max()).exp().sqrt()
+        return extent, (density[..., None] >= self.least_dense).sum(-1)
+
+    @functools.cached_property
+    def least_dense(self) -> Tensor:
+        """Log density at the edge of the smallest region that holds so much of the posterior, for all of `HELD`."""
+        density, order = self.grid.log_posterior[0].sort(descending=True)
+        held = self.grid.mass[0][order].cumsum(0)
+        return density[torch.searchsorted(held, held.new_tensor(HELD)).clamp(max=len(held) - 1)]
 
     def _around(self) -> tuple[float, float, float, float]:
         """A square that holds the posterior and the encoder's q."""

@@ -6,7 +6,7 @@ Each lies over a view (`on=`), in that view's coordinates; see `controls` for st
 import base64
 import binascii
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -138,6 +138,7 @@ class Tiles:
         name: key in the callback's controls.
         on: the view that shows the gallery, `rows` x `columns` tiles that fill it evenly.
         count: how many tiles hold a picture; all unless given.
+        press: what a choice does beside being one: `press(controls) -> {name: new value}`, as of a `Button`.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Tiles:
     columns: int
     value: int = 0
     count: int | None = None
+    press: Callable[[dict], Mapping | None] | None = None
     label: str = ""
     kind = "tiles"
 
@@ -166,7 +168,8 @@ class Tiles:
         return f"{self.label} {state}"
 
     def spec(self) -> dict:
-        return {k: getattr(self, k) for k in ("kind", "name", "label", "on", "rows", "columns", "count")}
+        keys = ("kind", "name", "label", "on", "rows", "columns", "count")
+        return {k: getattr(self, k) for k in keys} | {"acts": self.press is not None}
 
 
 @dataclass

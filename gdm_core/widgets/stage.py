@@ -141,9 +141,10 @@ class Stage(anywidget.AnyWidget):
         return self
 
     def press(self, button: str, times: int = 1) -> "Stage":
-        """Press a button as a hand would: count it and do what it does.  Returns the stage."""
-        count = self.state[choice("button", button, self._buttons())] + times
-        self.state = self._act({"state": {button: count}, "presses": {button: times}})[0]
+        """Press a button, or the chosen tile of a gallery, as a hand would, and do what it does.  Returns the stage."""
+        counted = self.controls[choice("button", button, self._buttons())].kind == "button"
+        state = {button: self.state[button] + times} if counted else {}
+        self.state = self._act({"state": state, "presses": {button: times}})[0]
         return self
 
     def refresh(self) -> None:
@@ -217,7 +218,8 @@ class Stage(anywidget.AnyWidget):
         return state, [name for name in state if state[name] != before[name]]
 
     def _buttons(self) -> list[str]:
-        return [name for name, control in self.controls.items() if control.kind == "button"]
+        acts = lambda control: control.kind == "button" or getattr(control, "press", None)
+        return [name for name, control in self.controls.items() if acts(control)]
 
     def clean(self, values: Mapping, base: Mapping | None = None) -> dict:
         """A whole valid state: `values` over `base` (the present state unless given)."""

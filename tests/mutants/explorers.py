@@ -11,6 +11,7 @@ PAD = "gdm_core/explorers/ch04_latent_pad.py"
 OWN = "gdm_core/explorers/own_q.py"
 KEPT, LEARNING = "gdm_core/kept.py", "gdm_core/explorers/learning.py"
 KEEPING = "tests/test_kept.py"
+GREEN = "test_the_green_regions_hold_as_much_of_the_posterior_as_they_say"
 
 MUTANTS = [
     Mutant(
@@ -197,6 +198,27 @@ MUTANTS = [
         f"{TESTS}::test_more_noise_widens_the_posterior_and_pulls_it_in",
     ),
     Mutant(
+        "explorer-misses-in-squares",
+        LINEAR,
+        ".square().mean().sqrt().item()",
+        ".square().mean().item()",
+        f"{TESTS}::test_the_plane_decodes_as_ppca_does",
+    ),
+    Mutant(
+        "explorer-digit-and-rebuilt-exchanged",
+        LINEAR,
+        "torch.stack([decoded, chosen[0], rebuilt])",
+        "torch.stack([decoded, rebuilt, chosen[0]])",
+        f"{TESTS}::test_the_plane_decodes_as_ppca_does",
+    ),
+    Mutant(
+        "explorer-pixels-that-stayed",
+        ROOMS,
+        "(small - first).abs().amax(-1) > VISIBLE",
+        "(small - first).abs().amax(-1) <= VISIBLE",
+        f"{TESTS}::test_the_room_is_the_rendered_one_and_its_caption_true",
+    ),
+    Mutant(
         "explorer-latents-cut-off",
         LINEAR,
         'z[:2] = z.new_tensor(controls["z"])',
@@ -276,16 +298,51 @@ MUTANTS = [
     Mutant(
         "posterior-map-upside-down",
         POSTERIORS,
-        "image = 1 - share[..., None]",
-        "image = 1 - share.flip(0)[..., None]",
-        f"{TESTS}::test_the_green_map_is_the_posterior",
+        "(inside / len(HELD))[..., None]",
+        "(inside.flip(0) / len(HELD))[..., None]",
+        f"{TESTS}::{GREEN}",
+    ),
+    Mutant(
+        "posterior-regions-of-half-their-mass",
+        OWN,
+        "self.grid.mass[0][order].cumsum(0)",
+        "(self.grid.mass[0][order].cumsum(0) * 2)",
+        f"{TESTS}::{GREEN}",
+    ),
+    Mutant(
+        "posterior-region-of-one-std",
+        OWN,
+        "HELD = (0.5, 0.865, 0.99)",
+        "HELD = (0.5, 0.683, 0.99)",
+        f"{TESTS}::{GREEN}",
+    ),
+    Mutant(
+        "posterior-whole-plane-empty",
+        POSTERIORS,
+        'context if controls["whole"] else ()',
+        "()",
+        f"{TESTS}::test_the_whole_plane_shows_where_the_other_digits_and_the_prior_are",
+    ),
+    Mutant(
+        "posterior-opens-on-a-digit-that-nobody-explains",
+        POSTERIORS,
+        "missed.argsort()[:",
+        "missed.argsort(descending=True)[:",
+        f"{TESTS}::test_it_opens_on_a_digit_that_the_answers_explain",
+    ),
+    Mutant(
+        "posterior-opens-where-there-is-nothing-to-win",
+        POSTERIORS,
+        "opening = max(well",
+        "opening = min(well",
+        f"{TESTS}::test_it_opens_on_a_digit_that_the_answers_explain",
     ),
     Mutant(
         "posterior-bars-not-stacked",
         POSTERIORS,
         "base=best, width=22",
         "base=0.0, width=22",
-        f"{TESTS}::test_the_green_map_is_the_posterior",
+        f"{TESTS}::test_the_gap_drawn_is_the_gap_said",
     ),
     Mutant(
         "pad-page-decodes-white-on-black",
@@ -304,8 +361,8 @@ MUTANTS = [
     Mutant(
         "pad-variance-for-std",
         PAD,
-        "made.base_dist.scale * noise",
-        "made.base_dist.scale**2 * noise",
+        "x + std * noise(",
+        "x + std**2 * noise(",
         f"{TESTS}::test_noise_stays_until_it_is_asked_to_change",
     ),
     Mutant(

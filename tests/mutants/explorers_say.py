@@ -21,6 +21,7 @@ NEAREST, GROUNDS = (
     f"{SAY}::test_the_grounds_of_the_pad_are_what_their",
 )
 GROUNDS += "_names_say"
+NAMES, PART = "gdm_core/explorers/class_names.py", f"{SAY}::test_names_part_no_further_than_they_must"
 TABLE = f"{SAY}::test_the_table_of_effects_says_its_rows_columns_and_colors"
 PARTS = f"{LEARNED}::test_the_parts_of_the_gap_add_up_as_they_are_printed"
 BOTH = f"{LEARNED}::test_both_answers_are_shown_in_their_colors_and_decoded"
@@ -39,7 +40,13 @@ MUTANTS = [
         "low = likelihood > ceiling",
         f"{SAY}::test_where_em_beats_the_truth_on_its_own_examples_that_is_said",
     ),
-    Mutant("em-colors-of-the-road-exchanged", EM, 'Lines(curve(bound), "latent"', 'Lines(curve(bound), "model"', NOW),
+    Mutant(
+        "em-colors-of-the-road-exchanged",
+        EM,
+        '"latent", width=2, label="bound")',
+        '"model", width=2, label="bound")',
+        NOW,
+    ),
     Mutant("em-dots-exchanged", EM, 'Points([[x, bound]], "latent"', 'Points([[x, likelihood]], "latent"', NOW),
     Mutant("em-slice-with-its-dot-at-the-wrong-end", EM, "float(m > start)", "float(m <= start)", SLICE),
     Mutant("em-slice-with-an-older-q", EM, "lower(joint, run.q[e])", "lower(joint, run.q[max(e - 1, 0)])", SLICE),
@@ -96,14 +103,21 @@ MUTANTS = [
     ),
     Mutant(
         "pad-class-names-shifted-by-one",
-        PAD,
+        NAMES,
         "[str(k) for k in kinds.tolist()]",
         "[str(k + 1) for k in kinds.tolist()]",
         CLASSES,
     ),
     Mutant(
-        "pad-class-names-at-other-classes", PAD, "for k in kinds]).clamp", "for k in kinds.flip(0)]).clamp", CLASSES
+        "pad-class-names-at-other-classes",
+        NAMES,
+        ".tolist() for k in kinds]",
+        ".tolist() for k in kinds.flip(0)]",
+        CLASSES,
     ),
+    Mutant("pad-class-names-collide", NAMES, "lack = np.clip(least - distance, 0, None)", "lack = 0 * distance", PART),
+    Mutant("pad-class-names-flee", NAMES, "least - distance, 0, None)", "9 * least - distance, 0, None)", PART),
+    Mutant("pad-class-names-over-the-edge", NAMES, "-edge, edge)", "-9, 9)", PART),
     Mutant(
         "pad-colors-shifted-by-one",
         PAD,
@@ -115,10 +129,10 @@ MUTANTS = [
     Mutant("pad-nearest-said-by-its-number", PAD, 'f"a {labels[nearest]}"', 'f"a {nearest % 10}"', NEAREST),
     Mutant("pad-picture-of-another-code", PAD, "View(ink(shown.x[nearest])", "View(ink(shown.x[nearest - 1])", NEAREST),
     Mutant(
-        "pad-draw-called-a-mean",
+        "pad-draw-in-the-place-of-the-mean",
         PAD,
-        '"draw from p(x | z)" if controls["draw"]',
-        '"draw from p(x | z)" if controls["nearest"]',
+        "View(ink(x), label=",
+        'View(ink(x + 0.1 * (controls["beside"] == DRAW)), label=',
         NEAREST,
     ),
     Mutant("pad-ends-of-the-scale-exchanged", PAD, '"limits": (-4, 4)', '"limits": (4, -4)', GROUNDS),
@@ -131,7 +145,7 @@ MUTANTS = [
         PARTS,
     ),
     Mutant("gap-parts-exchanged", POSTERIOR, "parted(encoder, best)", "parted(encoder, encoder - best)", BOTH),
-    Mutant("gap-colors-exchanged", POSTERIOR, '_ellipse(guess, 0, "model"', '_ellipse(guess, 0, "family"', BOTH),
+    Mutant("gap-colors-exchanged", POSTERIOR, '_ellipse(guess, 0, "encoder"', '_ellipse(guess, 0, "family"', BOTH),
     Mutant(
         "gap-decoded-in-the-other-order",
         POSTERIOR,

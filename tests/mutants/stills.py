@@ -48,6 +48,13 @@ MUTANTS = [
     ),
     _mark("curves-of-other-points", "start += count\n", "start = count\n", "curves_keep_their_own_points_and_colors"),
     _mark("dashes-begin-anew", "travelled += length", "travelled = length", "dashes_go_on_around_corners"),
+    Mutant(
+        "gaussians-in-the-colors-of-roles",
+        _STILL,
+        "cycle = colors.COMPONENTS",
+        "cycle = colors.CYCLE",
+        "tests/test_still.py::test_gaussians_have_their_grips_on_the_ellipse_that_is_drawn",
+    ),
     _mark(
         "area-crossed",
         "[[curve[-1, 0], 0.0], [curve[0, 0], 0.0]]",

@@ -193,7 +193,11 @@ const ON_VIEW = {
     Object.assign(tile.style, { width: `${100 / columns}%`, height: `${100 / rows}%` });
     layer.append(tile);
     const go = (index, now = index) =>
-      stage.move(spec.name, spec.stops ? spec.stops[stopAt(spec.stops, index, now)] : clamp(index, 0, count - 1));
+      stage.choose(
+        spec.name,
+        spec.stops ? spec.stops[stopAt(spec.stops, index, now)] : clamp(index, 0, count - 1),
+        spec.acts,
+      );
     const pick = (event) => {
       const box = layer.getBoundingClientRect();
       const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), 0, columns - 1);
@@ -215,6 +219,8 @@ const ON_VIEW = {
         End: count - 1,
         PageDown: now + 3 * columns,
         PageUp: now - 3 * columns,
+        Enter: now,
+        " ": now,
       }[event.key];
       if (to === undefined) return;
       event.preventDefault();

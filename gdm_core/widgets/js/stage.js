@@ -85,6 +85,11 @@ function render({ model, el }) {
       presses[name] = (presses[name] ?? 0) + 1;
       stage.move(name, stage.state[name] + 1);
     },
+    /** A choice that does something, again if it is made again. */
+    choose(name, value, acts) {
+      if (acts) presses[name] = 1;
+      stage.move(name, value);
+    },
     train(wish) {
       trains.push(wish);
       requests.want();
