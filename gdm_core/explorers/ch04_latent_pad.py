@@ -171,7 +171,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         [
             Pad("z", limit=LIMIT, value=(0.6, -0.9), labels=("z1", "z2"), on="codes"),
             Choice("ground", GROUNDS, label="the plane shows"),
-            Choice("beside", ("nothing", DRAW, NEAREST), label="beside the mean"),
+            Choice("beside", ("nothing", NEAREST, DRAW), label="beside the mean"),
             Button("new noise"),
             Button("real", to_code, label="z to the code of a picture"),
             learned.timeline(),

@@ -113,7 +113,7 @@ MUTANTS = [
         NAMES,
         ".tolist() for k in kinds]",
         ".tolist() for k in kinds.flip(0)]",
-        CLASSES,
+        PART,
     ),
     Mutant("pad-class-names-collide", NAMES, "lack = np.clip(least - distance, 0, None)", "lack = 0 * distance", PART),
     Mutant("pad-class-names-flee", NAMES, "least - distance, 0, None)", "9 * least - distance, 0, None)", PART),
