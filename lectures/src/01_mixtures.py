@@ -410,7 +410,7 @@ def slices_and_map(paths):
 
 
 def surface_to_turn(paths):
-    flat = lambda z: [[round(v, 2) for v in row] for row in z.clamp(min=-8).T.tolist()]
+    flat = lambda z: [[round(v, 2) if v > -6 else None for v in row] for row in z.T.tolist()]  # cut off far below
     sheet = lambda z, color, name, alpha: go.Surface(x=axis.tolist(), y=axis.tolist(), z=flat(z), name=name, opacity=alpha,
         colorscale=[[0, color], [1, color]], showscale=False, hovertemplate=name + " %{z:.2f} nats")
     fig = go.Figure([sheet(surface, colors.EXACT, "log-likelihood", 0.9), sheet(touching, colors.ACCENT, "bound", 0.6)])
@@ -419,7 +419,8 @@ def surface_to_turn(paths):
         fig.add_scatter3d(x=road[:, 0].tolist(), y=road[:, 1].tolist(), z=height, mode="lines+markers", showlegend=False,
             line={"color": colors.DATA, "width": 5}, marker={"size": 4, "color": colors.DATA}, hovertemplate="%{z:.2f} nats")
     fig.update_layout(height=520, margin={"l": 0, "r": 0, "t": 40, "b": 0}, title="The bound touches where EM stands",
-        scene={"xaxis_title": "first mean", "yaxis_title": "second mean", "zaxis_title": "nats", "zaxis_range": [-8, -1.5]})
+        scene={"xaxis_title": "first mean", "yaxis_title": "second mean", "zaxis_title": "nats", "zaxis_range": [-6, -1.5],
+               "camera_eye": {"x": 1.6, "y": 1.6, "z": 1.0}})
     return fig
 
 
