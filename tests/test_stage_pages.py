@@ -102,7 +102,8 @@ def test_decoder_runs_in_the_page_as_torch_runs_it(tab, tmp_path):
     wanted = np.rint(255 * draw(here).views.detach().numpy())
     np.testing.assert_allclose(pixels(tab).astype(int), wanted, atol=2)  # half precision
     assert np.ptp(wanted) > 20
-    assert tab.locator(".said").inner_text().replace("\xa0", " ") == w.where_is(here["z"]).replace("\xa0", " ")
+    read = " · ".join(tab.locator(part).text_content() for part in (".said", ".rest"))
+    assert read.replace("\xa0", " ") == w.where_is(here["z"]).replace("\xa0", " ")
     assert "" == tab.locator(".warning").first.inner_text()
 
 

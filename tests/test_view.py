@@ -8,7 +8,7 @@ import torch
 from gdm_core import widgets as w
 from gdm_core.widgets import overlay
 from gdm_core.widgets.frames import pack
-from gdm_core.widgets.view import palette, picture
+from gdm_core.widgets.view import folded, palette, picture
 
 
 def test_picture_takes_what_models_give():
@@ -144,6 +144,21 @@ def test_a_view_has_the_extent_and_shape_of_its_picture_unless_told():
     assert w.View(image, extent=(0, 1, 0, 4), axes=("a", "b")).encode("v")["aspect"] == 3  # a plot is no map
     assert w.View(None, extent=(0, 1, 0, 4)).encode("v")["aspect"] == 1.5
     assert w.View(image, aspect=2).encode("v")["aspect"] == 2
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("a 1 · b 2.5 · c −3 · d 4 · e", ("a 1 · b 2.5 · c −3", "d 4 · e")),
+        ("log p(z1) of x2 is 1,500.25 · a 1, 2 · done", ("log p(z1) of x2 is 1,500.25 · a 1, 2 · done", "")),
+        ("four 1 2 3 4 · none", ("four 1 2 3 4", "none")),
+        ("a 1 · b 1 2 3 · c 5", ("a 1", "b 1 2 3 · c 5")),
+        ("", ("", "")),
+    ],
+)
+def test_a_read_out_is_folded_where_a_fourth_number_begins(text, expected):
+    assert folded(text) == expected
+    assert w.Frame(np.zeros((2, 2)), text).encode()["more"] == expected[1]
 
 
 def test_lost_pixels_are_counted_once_and_painted_as_the_low_end():

@@ -18,9 +18,11 @@ def draw_marks(layer: Image.Image, marks: list[dict], extent, scale: float, rim:
     left, right, bottom, top = extent
     unit = np.array([layer.width / (right - left), layer.height / (bottom - top)])
     place = lambda xy: (np.asarray(xy, dtype=float) - [left, top]) * unit
+    crowded = any(mark["mark"] == "points" for mark in marks)  # words among dots need a rim as well
     for mark in marks:
         sheet = Image.new("RGBA", layer.size) if mark["alpha"] < 1 else layer
-        DRAW[mark["mark"]](ImageDraw.Draw(sheet), mark, place, unit, scale, rim)
+        edged = rim or crowded and mark["mark"] == "text"
+        DRAW[mark["mark"]](ImageDraw.Draw(sheet), mark, place, unit, scale, edged)
         if sheet is not layer:
             sheet.putalpha(sheet.getchannel("A").point(lambda a, alpha=mark["alpha"]: round(a * alpha)))
             layer.alpha_composite(sheet)

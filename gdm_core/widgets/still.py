@@ -16,6 +16,7 @@ from gdm_core.widgets.fonts import broken, font
 from gdm_core.widgets.honest import minus
 from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
+from gdm_core.widgets.view import folded
 
 TALLEST = 420.0
 SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
@@ -121,8 +122,8 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
     views += frame.encode()["views"]
     for row in rows(views):
         y = max(draw_row(sheet, row, y, inner, stage.controls, state, len(views) < 3)) + 14
-    if frame.text:
-        y = sheet.wrapped(EDGE, y, inner, minus(frame.text), 15)
+    for text, size, color in zip(folded(minus(frame.text)), (15, 13), (INK, SOFT)):
+        y = sheet.wrapped(EDGE, y, inner, text, size, color) if text else y
     said = (c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN)
     said = [minus(words) for words in said if words]
     if said:

@@ -11,6 +11,7 @@ range.  Row 0 is the top.  NumPy arrays and tensors on any device are taken alik
 
 import functools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -111,7 +112,8 @@ class Frame:
 
     Args:
         views: an array, a `View`, or a dict of them.
-        text: one line under the pictures, such as "log p(z) = -2.3 nats, radius 1.4"; the page writes minus signs.
+        text: under the pictures, such as "log p(z) = -2.3 nats · radius 1.4", what matters most first; the page writes
+            minus signs, and shows as many parts as have three numbers together: one asks for the rest.
         controls: new values of controls, when drawing itself moves one.
     """
 
@@ -126,7 +128,22 @@ class Frame:
         if not views:
             raise bad("at least one view", "an empty dict", '{"picture": array}')
         named = {str(k): v if isinstance(v, View) else View(v) for k, v in views.items()}
-        return {"views": [view.encode(name) for name, view in named.items()], "text": minus(str(self.text))}
+        text, more = folded(minus(str(self.text)))
+        return {"views": [view.encode(name) for name, view in named.items()], "text": text, "more": more}
+
+
+def folded(text: str, most: int = 3) -> tuple[str, str]:
+    """A read-out up to the part that brings more than so many numbers, and the rest.  The first part stays whole.
+
+    >>> folded("radius 1.4 · z2 from 0 to 1 · step 3 of 9 · done")
+    ('radius 1.4 · z2 from 0 to 1', 'step 3 of 9 · done')
+    """
+    parts, seen = text.split(" · "), 0
+    for i, part in enumerate(parts):
+        seen += len(re.findall(r"(?<![\w.,])\d", part))
+        if seen > most and i:
+            return " · ".join(parts[:i]), " · ".join(parts[i:])
+    return text, ""
 
 
 def frame_of(result) -> Frame:

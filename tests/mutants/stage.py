@@ -178,7 +178,7 @@ MUTANTS = [
     ),
     # The page.
     Mutant("sends-without-waiting-for-the-reply", FLOW, "flying.size >= slots", "flying.size > 1000", HUNDRED),
-    Mutant("sends-for-ever", FLOW, "    wanted = false;\n    const n", "    const n", HUNDRED),
+    Mutant("sends-for-ever", FLOW, "wanted = moved = false;", "moved = false;", HUNDRED),
     Mutant(
         "two-in-flight-whatever-the-kernel-needs",
         FLOW,

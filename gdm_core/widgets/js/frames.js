@@ -25,7 +25,7 @@ function unpack(header, buffers, kept) {
     }
     return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, walk(value)]));
   };
-  const frame = walk({ views: header.views, text: header.text });
+  const frame = walk({ views: header.views, text: header.text, more: header.more ?? "" });
   if (!complete) return null;
   kept.clear();
   used.forEach((value, key) => kept.set(key, value));

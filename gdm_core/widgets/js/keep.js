@@ -160,7 +160,7 @@ function compose(stage, scale) {
 
 function composed(stage, scale) {
   const visible = [...stage.views.values()].filter((view) => !view.figure.hidden && view.content);
-  const { left, width: wide } = stage.root.querySelector(".said").getBoundingClientRect();
+  const { left, width: wide } = stage.root.querySelector(".reading").getBoundingClientRect();
   const figures = visible.map((view) => view.figure.getBoundingClientRect());
   const top = Math.min(...figures.map((box) => box.top));
   const space = { left, top, width: wide, height: Math.max(...figures.map((box) => box.bottom)) - top };

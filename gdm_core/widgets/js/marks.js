@@ -16,8 +16,15 @@ const shade = (mark, i, theme) =>
   mark.cycle
     ? theme[CYCLE[mark.cycle.data[i] % CYCLE.length]]
     : mark.rgb
-      ? `rgb(${mark.rgb.data[3 * i]} ${mark.rgb.data[3 * i + 1]} ${mark.rgb.data[3 * i + 2]})`
+      ? seen(mark.rgb.data[3 * i], mark.rgb.data[3 * i + 1], mark.rgb.data[3 * i + 2], theme.dark)
       : (theme[mark.color] ?? mark.color);
+
+/** A color of one's own, lighter where it would be lost on a dark ground. */
+function seen(r, g, b, dark) {
+  const lacking = dark ? Math.max(0, (DIM - lightness(r, g, b)) / (255 - lightness(r, g, b))) : 0;
+  return `rgb(${[r, g, b].map((v) => Math.round(v + lacking * (255 - v))).join(" ")})`;
+}
+const DIM = 125;
 
 /** Draw with a thin rim of the ground's color, so that a mark is seen on any picture. */
 function rimmed(context, theme, rim, draw) {
@@ -182,9 +189,10 @@ function drawMarks(context, marks, at, width, height, theme, rim) {
   context.rect(0, 0, width, height);
   context.clip();
   context.lineJoin = context.lineCap = "round";
+  const crowded = marks.some((mark) => mark.mark === "points"); // words among dots need a rim as well
   for (const mark of marks) {
     context.globalAlpha = mark.alpha;
-    DRAW[mark.mark](context, mark, at, theme, rim);
+    DRAW[mark.mark](context, mark, at, theme, rim || (crowded && mark.mark === "text"));
   }
   context.restore();
 }

@@ -198,7 +198,7 @@ function decoderFrames({ decoder, frames, arrays }, bytes) {
     const drawn = frame.views.map((v) =>
       v.name === view ? { ...v, image: { array: key }, warning: latent ? far(latent, state) : v.warning } : v,
     );
-    return { frame: { ...frame, views: drawn, text: latent ? whereIs(latent, state) : frame.text }, buffers };
+    return { frame: { ...frame, views: drawn, ...(latent && whereIs(latent, state)) }, buffers };
   };
 }
 
@@ -210,7 +210,7 @@ function whereIs({ name, low, high, percent }, state) {
     dimensions = [state[name]].flat().length;
   const logp = -0.5 * (square + dimensions * Math.log(2 * Math.PI));
   const prior = `${percent}\u00a0% of the prior lies between ${low} and ${high}`;
-  return `log p(${name}) = ${fixed(logp)} nats · radius ${Math.sqrt(square).toFixed(2)} · ${prior}`;
+  return { text: `log p(${name}) = ${fixed(logp)} nats · radius ${Math.sqrt(square).toFixed(2)}`, more: prior };
 }
 
 const far = ({ name, edge, warning }, state) => (Math.sqrt(squared(state, name)) > edge ? warning : "");

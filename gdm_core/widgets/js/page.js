@@ -44,12 +44,13 @@ function readTheme(root, scheme = "") {
   probe.style.colorScheme = scheme;
   const style = getComputedStyle(root),
     size = parseFloat(style.fontSize);
-  const theme = { font: style.fontFamily, size, grow: size / 16 }; // marks grow with the type
+  const theme = { font: style.fontFamily, size, grow: size / 16, dark: false }; // marks grow with the type
   for (const name of SHADES) {
     probe.style.color = `var(--${name})`;
     theme[name] = getComputedStyle(probe).color;
   }
   probe.remove();
+  theme.dark = !scheme && lightness(...theme.ground.match(/[\d.]+/g)) < 99;
   if (!scheme) theme.paper = readTheme(root, "light");
   return theme;
 }
@@ -69,6 +70,28 @@ function watchTheme(changed) {
     system.removeEventListener("change", changed);
     observer.disconnect();
   };
+}
+
+/** How light a color is to the eye, 0 to 255. */
+const lightness = (r, g, b) => 0.3 * r + 0.59 * g + 0.11 * b;
+
+/** Whether a picture is for the most part paper, which would glare in the dark; near the limit it stays as it `was`. */
+function mostlyBright({ image: { data, shape }, palette }, was) {
+  const channels = shape[2] ?? 1,
+    count = data.length / channels,
+    step = Math.max(1, Math.floor(count / 997));
+  let sum = 0,
+    seen = 0;
+  for (let i = 0; i < count; i += step, seen++) {
+    const [r, g, b] =
+      channels === 3
+        ? data.subarray(3 * i, 3 * i + 3)
+        : palette
+          ? palette.data.subarray(3 * data[i], 3 * data[i] + 3)
+          : [data[i], data[i], data[i]];
+    sum += lightness(r, g, b);
+  }
+  return sum / seen > (was ? 150 : 180);
 }
 
 /** A view in the page. `look.theme` is read at every drawing; `handles` are laid over the plot by the controls. */
@@ -120,6 +143,7 @@ function makeView(name, look) {
       }
       picture.hidden = !content.image;
       figure.classList.toggle("paper", Boolean(content.image));
+      figure.classList.toggle("bright", Boolean(content.image) && mostlyBright(content, figure.matches(".bright")));
       figure.classList.toggle("axes", Boolean(content.axes));
       figure.classList.toggle("chart", !content.image && !content.blank);
       if (placed !== view.placed) {
@@ -199,17 +223,18 @@ function makeView(name, look) {
   return view;
 }
 
-/** Pictures side by side begin at one height, though one caption may need two lines. */
-function levelCaptions(views) {
+/** Pictures side by side begin at one height, though one caption may need two lines; unless `anew`, captions keep the
+ *  lines that they once needed, so that no picture rises when a caption gets shorter. */
+function levelCaptions(views, anew) {
   const captions = views.filter((view) => !view.figure.hidden).map((view) => view.figure.querySelector("figcaption"));
-  captions.forEach((caption) => (caption.style.minHeight = ""));
+  if (anew) captions.forEach((caption) => (caption.style.minHeight = ""));
   const rows = Map.groupBy(
-    captions.map((caption) => [Math.round(caption.getBoundingClientRect().top), caption, caption.offsetHeight]),
+    captions.map((caption) => [Math.round(caption.getBoundingClientRect().top), caption, caption.getBoundingClientRect().height]),
     ([top]) => top,
   );
   for (const row of rows.values()) {
     const tallest = Math.max(...row.map(([, , height]) => height));
-    row.forEach(([, caption, height]) => height < tallest && (caption.style.minHeight = `${tallest}px`));
+    if (tallest) row.forEach(([, caption]) => (caption.style.minHeight = `${tallest}px`));
   }
 }
 

@@ -25,7 +25,10 @@ function render({ model, el }) {
     settle = 0,
     read = "",
     speak = 0,
+    drawn = false, // whether the kernel has answered
+    open = recall(spec.name), // whether all of the read-out is shown
     width = 0,
+    leveled = "",
     measured = "",
     layout = "",
     recorder = null;
@@ -38,6 +41,9 @@ function render({ model, el }) {
   const inSight = h("div", { class: "kept" }); // what stays on the screen of a phone
   const panel = h("div", { class: "controls" });
   const said = h("p", { class: "said" });
+  const rest = h("p", { class: "rest", id: `${id}-rest` });
+  const more = h("button", { type: "button", class: "quiet more", "aria-controls": rest.id, onclick: () => unfold(!open) });
+  const reading = h("div", { class: "reading" }, said, more, rest);
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
   const tools = h("div", { class: "tools", role: "toolbar", "aria-label": "Keep this picture" });
   const badge = h("output", { class: "badge", hidden: true });
@@ -54,7 +60,7 @@ function render({ model, el }) {
     head,
     alarm,
     status,
-    h("div", { class: "body" }, h("div", { class: "left" }, row, said), panel),
+    h("div", { class: "body" }, h("div", { class: "left" }, row, reading), panel),
     tools,
     spoken,
   );
@@ -176,14 +182,29 @@ function render({ model, el }) {
     }
     arrange();
     for (const name of Object.keys(set ?? {})) show(name);
-    read = frame.text;
-    if (said.textContent !== read) said.textContent = read;
+    if (said.textContent !== frame.text) said.textContent = frame.text;
+    if (rest.textContent !== frame.more) rest.textContent = frame.more;
+    unfold(open);
     clearTimeout(speak);
     speak = setTimeout(() => {
       spoken.textContent = [read, ...frame.views.map((v) => v.warning)].filter(Boolean).join(". ");
       frame.views.forEach((v) => views.get(v.name).describe(read));
     }, 600);
+    if (!drawn) {
+      measured = leveled = "";
+      layOut();
+    }
+    drawn = true;
     recorder?.();
+  };
+  const unfold = (wish) => {
+    open = wish;
+    more.textContent = open ? "less" : "more";
+    more.setAttribute("aria-expanded", open);
+    more.hidden = !rest.textContent;
+    rest.hidden = !open || more.hidden;
+    read = [said, rest].filter((part) => !part.hidden && part.textContent).map((part) => part.textContent).join(" · ");
+    remember(spec.name, open);
   };
 
   /** The view of that name; made, with the controls that lie on it, when it is first named. */
@@ -237,14 +258,17 @@ function render({ model, el }) {
     inSight.append(...figures);
   };
 
-  /** The tallest pictures with which one sees them and their read-out at once. */
+  /** The tallest pictures with which one sees them and their read-out at once, on a page of its own the tools as well.
+   *  Longer words later on do not make them smaller: nothing jumps. */
   const fit = () => {
-    const words = [...row.querySelectorAll(".below, figcaption"), said];
-    const measure = () => [root.clientWidth, innerHeight, ...words.map((part) => part.offsetHeight)].join();
+    const measure = () => [root.clientWidth, innerHeight].join();
+    if (!open && drawn && root.clientWidth === width) reading.style.minHeight = `${reading.offsetHeight}px`; // only grows
     if (!root.clientWidth || measure() === measured || stage.held) return; // nothing moves under a hand
-    if (root.clientWidth !== width) said.style.minHeight = "";
+    reading.style.minHeight = "";
+    views.forEach(({ figure }) => (figure.style.maxWidth = ""));
     width = root.clientWidth;
-    const bottom = () => said.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
+    const last = spec.whole ? tools : reading;
+    const bottom = () => last.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
     const above = spec.whole ? root.getBoundingClientRect().top + scrollY + 8 : 0.1 * innerHeight;
     let tall = TALLEST * innerHeight;
     const put = () => row.style.setProperty("--tall", `${Math.round(tall)}px`);
@@ -258,8 +282,18 @@ function render({ model, el }) {
       tall = LONG * innerHeight;
       put();
     }
-    said.style.minHeight = `${said.offsetHeight}px`; // what stands below does not jump when a line is missing
+    alike();
     measured = measure();
+  };
+
+  /** Pictures of one size and shape are to be compared: those that wrapped into a row of their own grow no larger. */
+  const alike = () => {
+    const pictures = [...views.values()].filter(({ figure }) => !figure.hidden && !figure.matches(".axes, .strip"));
+    for (const group of Map.groupBy(pictures, ({ content }) => `${content?.size} ${content?.aspect}`).values()) {
+      const wide = group.map(({ figure }) => figure.clientWidth);
+      if (width > NARROW && Math.max(...wide) - Math.min(...wide) > 1)
+        group.forEach(({ figure }) => (figure.style.maxWidth = `${Math.min(...wide)}px`));
+    }
   };
 
   // Controls: those beside the pictures now, those on a view together with it.
@@ -283,13 +317,16 @@ function render({ model, el }) {
   }
   for (const room of spec.views) need(room.name).update({ ...room, marks: [], warning: "", blank: true });
   arrange();
-  const room = new ResizeObserver(() =>
+  const layOut = () =>
     requestAnimationFrame(() => {
+      const now = `${root.clientWidth} ${layout}`;
+      levelCaptions([...views.values()], now !== leveled);
+      leveled = now;
       fit();
-      levelCaptions([...views.values()]);
-    }),
-  );
-  [root, said].forEach((part) => room.observe(part));
+      levelCaptions([...views.values()], false); // rows may be others now
+    });
+  const room = new ResizeObserver(layOut);
+  [root, reading].forEach((part) => room.observe(part));
   addEventListener("resize", fit);
   clean.push(() => removeEventListener("resize", fit));
   const training = spec.trainer ? trainingStrip(stage) : null;
@@ -332,6 +369,21 @@ function render({ model, el }) {
     clearTimeout(speak);
     requests.close();
   };
+}
+
+/** Whether the reader of this tab had unfolded the read-out of this stage: kept where a cell or a page is made anew. */
+const RECALLED = "gdm-more ";
+function recall(name) {
+  try {
+    return sessionStorage.getItem(RECALLED + name) === "true";
+  } catch {
+    return false; // a page from a file may have no storage
+  }
+}
+function remember(name, open) {
+  try {
+    if (open !== recall(name)) sessionStorage.setItem(RECALLED + name, open);
+  } catch {}
 }
 
 export default { render };

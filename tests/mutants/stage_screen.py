@@ -1,0 +1,57 @@
+"""Faults in how a stage fills a screen: what is on it, what jumps, what is said, what glares."""
+
+from mutants.plant import Mutant
+
+STAGE, PAGE = "gdm_core/widgets/js/stage.js", "gdm_core/widgets/js/page.js"
+CSS, VIEW = "gdm_core/widgets/stage.css", "gdm_core/widgets/view.py"
+
+
+def here(name: str) -> str:
+    return f"tests/test_stage_screen.py::test_{name}"
+
+
+FIRST = here("in_the_studio_everything_is_on_the_first_screen")
+CELL = here("in_a_cell_of_a_notebook_what_one_drags_and_what_it_moves_share_a_screen")
+JUMPS = here("nothing_jumps_when_a_warning_a_line_or_a_caption_comes_and_goes")
+PLACE = here("a_second_line_of_a_read_out_and_a_warning_have_their_place_before_they_come")
+REST = here("the_rest_of_a_read_out_is_asked_for_by_key_and_stays")
+SHORT = here("a_short_read_out_has_nothing_to_unfold_and_still_and_export_split_it_too")
+GLARE = here("white_paper_does_not_glare_in_the_dark")
+FOLDED = "tests/test_view.py::test_a_read_out_is_folded_where_a_fourth_number_begins"
+LIGHTER = here("a_dark_color_of_a_mark_is_lighter_on_a_dark_ground_alone")
+
+MUTANTS = [
+    Mutant(
+        "tools-below-the-screen", STAGE, "const last = spec.whole ? tools : reading;", "const last = reading;", FIRST
+    ),
+    Mutant("strips-under-each-other-in-a-cell", CSS, "max(0.6 * var(--tallest)", "max(1.2 * var(--tallest)", CELL),
+    Mutant(
+        "a-result-alone-in-its-row-is-larger",
+        STAGE,
+        "Math.max(...wide) - Math.min(...wide) > 1)",
+        "false)",
+        here("results_of_one_kind_have_one_size"),
+    ),
+    Mutant(
+        "pictures-rise-when-a-caption-gets-shorter",
+        PAGE,
+        "if (tallest) row.forEach(([, caption]) =>",
+        "row.forEach(([, caption, h]) => h < tallest &&",
+        JUMPS,
+    ),
+    Mutant("read-out-shrinks", STAGE, "if (!open && drawn && root", "if (0 && root", JUMPS),
+    Mutant("second-line-without-a-place", CSS, "margin-top: 0.6em; min-height: 2.9em;", "margin-top: 0.6em;", PLACE),
+    Mutant("warning-without-a-place", CSS, "margin-top: 0.3em; min-height: 3em;", "margin-top: 0.3em;", PLACE),
+    Mutant("warning-loses-its-place-as-on-a-phone", CSS, "@container stage (max-width", "@container (max-width", PLACE),
+    Mutant("wall-of-numbers", VIEW, "if seen > most and i:", "if seen > 9 and i:", REST),
+    Mutant("first-part-hidden", VIEW, "if seen > most and i:", "if seen > most:", FOLDED),
+    Mutant("names-counted-as-numbers", VIEW, r"(?<![\w.,])\d", r"\d", FOLDED),
+    Mutant("unfolded-and-forgotten", STAGE, "    unfold(open);\n", "    unfold(false);\n", REST),
+    Mutant("unfolded-unheard", STAGE, "[said, rest].filter((part) =>", "[said].filter((part) =>", REST),
+    Mutant("nothing-to-unfold", STAGE, "more.hidden = !rest.textContent;", "more.hidden = false;", SHORT),
+    Mutant("exported-without-its-rest", "gdm_core/widgets/js/frames.js", 'more: header.more ?? ""', 'more: ""', SHORT),
+    Mutant("paper-glares", CSS, "--veil: light-dark(transparent, rgb(13 17 22 / 32%));", "--veil: transparent;", GLARE),
+    Mutant("rooms-behind-a-veil", PAGE, "> (was ? 150 : 180)", "> (was ? 50 : 80)", GLARE),
+    Mutant("slate-lost-in-the-dark", PAGE, "theme.dark = !scheme && ", "theme.dark = false && ", LIGHTER),
+    Mutant("slate-lightened-by-day", PAGE, "theme.dark = !scheme && ", "theme.dark = true || ", LIGHTER),
+]
