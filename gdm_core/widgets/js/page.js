@@ -50,7 +50,7 @@ function readTheme(root, scheme = "") {
     theme[name] = getComputedStyle(probe).color;
   }
   probe.remove();
-  theme.dark = !scheme && lightness(...theme.ground.match(/[\d.]+/g)) < 99;
+  theme.dark = !scheme && lightness(...(theme.ground.match(/[\d.]+/g) ?? [255, 255, 255])) < 99; // not in the page: none yet
   if (!scheme) theme.paper = readTheme(root, "light");
   return theme;
 }
