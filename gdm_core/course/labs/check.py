@@ -1,5 +1,6 @@
 """Checks a lab's notebook in a process of its own: a loop or a dead process costs the exercise that it was in."""
 
+import functools
 import importlib
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -19,6 +21,8 @@ from gdm_core.course.labs import student
 from gdm_core.validate import bad
 
 SECONDS = 60  # for one cell, or for the checks of one exercise
+START = 120  # until a process is ready
+LARGEST = 50_000_000  # bytes of a notebook
 LOOK = 0.05
 
 
@@ -29,6 +33,8 @@ def read(path: Path) -> NotebookNode:
         ValueError: no such file, no notebook, none of a lab.
     """
     try:
+        if (size := Path(path).stat().st_size) > LARGEST:
+            raise ValueError(f"{size / 1e6:.0f} MB are too many")
         nb = nbformat.read(path, 4)
         nbformat.validate(nb)
     except OSError:
@@ -50,13 +56,15 @@ def module(nb: NotebookNode) -> str:
     return name if known else ""
 
 
-def check(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> list[Verdict]:
+def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, limited: bool = False) -> list[Verdict]:
     """What the checks say of each exercise in `path`, in the order of the lab; open questions at the end.
 
     Args:
         path: a notebook of a lab, as the student left it.
-        seed: of the checks' random numbers; 0 is the notebook's own.
+        seeds: of the checks' random numbers, one for each repetition; 0 is the notebook's own.
         seconds: how long one cell, or the checks of one exercise, may take.
+        limited: bound memory, files and processes as well (see `worker.limit`), and cut the network off where the
+            system lets one.
 
     Raises:
         ValueError: see `read`.
@@ -65,19 +73,18 @@ def check(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> list[Verdic
     names = list(asked(importlib.import_module(f"gdm_core.checks.{module(nb)}")))
     found: dict[str, Verdict] = {}
     with tempfile.TemporaryDirectory(prefix="gdm-lab-") as folder:
-        said, job = Path(folder, "said"), Path(folder, "job")
+        said, job, own = Path(folder, "said"), Path(folder, "job"), Path(folder, "own")
+        worker = [sys.executable, "-m", "gdm_core.course.labs.worker", str(job)]
+        command = [*(offline() if limited else ()), *worker]
         skip: list[str] = []
         while set(names) - set(found):
-            content = {
-                "notebook": str(Path(path).resolve()),
-                "lab": module(nb),
-                "seed": seed,
-                "skip": skip,
-                "said": str(said),
-            }
+            own.mkdir(exist_ok=True)
+            there = str(Path(path).resolve())
+            content = {"notebook": there, "lab": module(nb), "seeds": list(seeds), "skip": skip, "limited": limited}
+            content["said"] = str(said)
             job.write_text(json.dumps(content), encoding="utf-8")
             said.write_text("", encoding="utf-8")
-            ending = _run([sys.executable, "-m", "gdm_core.course.labs.worker", str(job)], folder, said, seconds)
+            ending = _run(command, own, said, seconds)
             heard = _heard(said)
             found |= {s["step"]: Verdict(s["step"], s["kind"], s["said"]) for s in heard if "kind" in s}
             if not heard or heard[-1]["step"] == "end" or not ending:
@@ -86,6 +93,8 @@ def check(path: Path, *, seed: int = 0, seconds: float = SECONDS) -> list[Verdic
             skip += [last["step"], *found]
             where = "" if last["step"] in names else f" in {last['step']}"
             kind, line = ("out of time", f"more than {seconds:g} s") if ending == "time" else ("error", ending)
+            if last["step"] == "start":
+                break
             if last.get("exercise"):
                 found[last["exercise"]] = Verdict(last["exercise"], kind, line + where)
     missing = Verdict("", "error", "the notebook could not be run to its end")
@@ -99,9 +108,20 @@ def table(verdicts: list[Verdict]) -> str:
     return "\n".join(f"  {str(v)[0]} {v.exercise:<{wide}}  {v.kind:<12} {v.said}" for v in verdicts)
 
 
-def _run(command: list[str], folder: str, said: Path, seconds: float) -> str:
+@functools.cache
+def offline() -> tuple[str, ...]:
+    """What to put before a command so that it has no network; nothing where that cannot be had."""
+    prefix = ("unshare", "--user", "--map-current-user", "--net", "--")
+    try:
+        done = subprocess.run([*prefix, "true"], capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return prefix if done.returncode == 0 else ()
+
+
+def _run(command: list[str], folder: Path, said: Path, seconds: float) -> str:
     """Wait for a worker: "" when it came to its end, "time" when a step took too long, else how it died."""
-    environment = {**os.environ, **settings(), "MPLBACKEND": "agg", "IPYTHONDIR": folder}
+    environment = {**os.environ, **settings(), "MPLBACKEND": "agg", "IPYTHONDIR": str(folder)}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
@@ -110,13 +130,15 @@ def _run(command: list[str], folder: str, said: Path, seconds: float) -> str:
     try:
         while process.poll() is None:
             time.sleep(LOOK)
+            if not said.is_file():
+                return "it deleted what it was run from"
             if (now := said.stat().st_size) != size:
                 size, since = now, time.monotonic()
-            if time.monotonic() - since > seconds:
+            if time.monotonic() - since > (seconds if size > 0 else max(seconds, START)):
                 return "time"
     finally:
         _end(process)
-    return "" if process.returncode == 0 and '"end"' in said.read_text("utf-8") else "it ended Python"
+    return "" if process.returncode == 0 and any(h["step"] == "end" for h in _heard(said)) else "it ended Python"
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -133,7 +155,7 @@ def _end(process: subprocess.Popen) -> None:
 
 def _heard(said: Path) -> list[dict]:
     """What a worker said, without a line that it did not finish."""
-    lines = said.read_text("utf-8", "replace").splitlines()
+    lines = said.read_text("utf-8", "replace").splitlines() if said.is_file() else []
     heard = []
     for line in lines:
         try:

@@ -1,4 +1,4 @@
-"""`gdm labs`: build, check, next."""
+"""`gdm labs`: build, check, next, grade."""
 
 import argparse
 import sys
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gdm_core.course import chapters, kernels, notebooks, start
+from gdm_core.course.doctor import cpus
 from gdm_core.course.labs import build as building
 from gdm_core.course.labs import check as checking
+from gdm_core.course.labs import grade as grading
 from gdm_core.course.labs.key import write_key
 
 
@@ -38,10 +40,20 @@ def check(chosen: argparse.Namespace) -> int:
     fine = True
     for path in chosen.files:
         print(path, flush=True)
-        verdicts = checking.check(path, seed=chosen.seed, seconds=chosen.seconds)
+        verdicts = checking.check(path, seeds=(chosen.seed,), seconds=chosen.seconds)
         print(checking.table(verdicts), flush=True)
         fine &= all(v.kind in ("right", "to read") for v in verdicts)
     return int(not fine)
+
+
+def grade(chosen: argparse.Namespace) -> int:
+    """Grade a folder of notebooks: tables, one page of feedback a student, how often each mistake was made."""
+    home = chapters.root()
+    out = chosen.out or home / "build" / "grades"
+    options = {"jobs": chosen.jobs, "seconds": chosen.seconds, "override": chosen.override}
+    rows = grading.grade(chosen.folder, out, home=home, **options)
+    print(f"{grading.summary(rows)}\nTables and feedback: {out}")
+    return 0
 
 
 def next_(chosen: argparse.Namespace) -> int:
@@ -62,7 +74,7 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     parser = argparse.ArgumentParser(
         prog="gdm labs", description="Exercises with gaps, and checks that say what is wrong."
     )
-    kinds = parser.add_subparsers(required=True, metavar="build | check | next")
+    kinds = parser.add_subparsers(required=True, metavar="build | check | next | grade")
     made = kinds.add_parser("build", help=build.__doc__, description=build.__doc__)
     made.add_argument("names", nargs="*", metavar="NN", help="numbers or names of labs; all by default")
     made.set_defaults(run=build)
@@ -73,6 +85,15 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     )
     asked.add_argument("--seed", type=int, default=0, help="of the checks' random numbers; 0 is the notebook's own")
     asked.set_defaults(run=check)
+    graded = kinds.add_parser("grade", help=grade.__doc__, description=grade.__doc__)
+    graded.add_argument("folder", type=Path, metavar="FOLDER", help="STUDENT.ipynb, or folders of them")
+    graded.add_argument("--out", type=Path, help="build/grades by default")
+    graded.add_argument("--jobs", type=int, default=cpus(), help="notebooks at a time (%(default)s)")
+    graded.add_argument(
+        "--seconds", type=float, default=checking.SECONDS, help="for a cell or an exercise (%(default)s)"
+    )
+    graded.add_argument("--override", type=Path, metavar="CSV", help=f"points that win: {','.join(grading.COLUMNS)}")
+    graded.set_defaults(run=grade)
     opened = kinds.add_parser("next", help=next_.__doc__, description=next_.__doc__)
     opened.add_argument("options", nargs="*", help="passed on to JupyterLab, after --")
     opened.set_defaults(run=next_, open=open_)

@@ -2,11 +2,12 @@
 
     python -m gdm_core.course.labs.worker JOB
 
-JOB is a JSON file: `notebook`, `lab` (a module of `gdm_core.checks`), `seed`, `skip` (steps to leave out) and `said`, a
-file to which one JSON line is added for each step and each result.  A step that never ends, or that ends the process,
-is the last that was said: see `check.py`.
+JOB is a JSON file: `notebook`, `lab` (a module of `gdm_core.checks`), `seeds`, `skip` (steps to leave out), `limited`
+(see `limit`) and `said`, a file to which one JSON line is added for each step and each result.  A step that never
+ends, or that ends the process, is the last that was said: see `check.py`.
 """
 
+import contextlib
 import importlib
 import json
 import sys
@@ -15,15 +16,23 @@ from pathlib import Path
 import nbformat
 from IPython.core.interactiveshell import InteractiveShell
 
-from gdm_core.checks.exercise import Verdict, exercises, one_line
+from gdm_core.checks.exercise import Exercise, Verdict, exercises, one_line
 from gdm_core.course.labs.student import is_check
 
 NOT_FOUND = "not written: the notebook has no function of this name"
+CHANGED = "the notebook changes what checks it: an answer moved by 0.37 was accepted as well"
+MEMORY, FILE, PROCESSES = (
+    8 * 2**30,
+    100 * 2**20,
+    512,
+)  # bytes of address space, bytes of one file, processes of this user
 
 
 def run(job: dict) -> None:
     """Cells first, top to bottom, whatever becomes of each; then the verdicts, on what is defined at the end."""
     asked = exercises(importlib.import_module(f"gdm_core.checks.{job['lab']}"))  # before any cell can replace it
+    if job["limited"]:
+        limit()
     shell = InteractiveShell.instance()
     failed = {}
     with open(job["said"], "a", encoding="utf-8") as file:
@@ -32,6 +41,7 @@ def run(job: dict) -> None:
             file.write(json.dumps(what) + "\n")
             file.flush()
 
+        say(step="start")
         for number, cell in enumerate(nbformat.read(job["notebook"], 4).cells, 1):
             step = f"cell {number}"
             if cell.cell_type != "code" or is_check(cell) or step in job["skip"]:
@@ -47,7 +57,7 @@ def run(job: dict) -> None:
             if name in job["skip"]:
                 continue
             say(step=name, exercise=name)
-            verdict = exercise.verdict(shell.user_ns.get(name), job["seed"])
+            verdict = repeated(exercise, shell.user_ns.get(name), job["seeds"])
             if name not in shell.user_ns:
                 kind, said = (
                     ("error", f"its cell raised {failed[name]}") if name in failed else ("not written", NOT_FOUND)
@@ -55,6 +65,40 @@ def run(job: dict) -> None:
                 verdict = Verdict(name, kind, said)
             say(step=name, kind=verdict.kind, said=verdict.said)
         say(step="end")
+
+
+def repeated(exercise: Exercise, answer, seeds: list[int]) -> Verdict:
+    """The first verdict that is not "right", of as many as there are seeds."""
+    for seed in seeds:
+        verdict = exercise.verdict(answer, seed)
+        if verdict.kind != "right":
+            return verdict
+    if exercise.verdict(lambda *inputs: nudged(answer(*inputs))).kind == "right":
+        return Verdict(exercise.name, "error", CHANGED)
+    return verdict
+
+
+def nudged(result):
+    """A result that is right no longer: every number of it is another one."""
+    if isinstance(result, tuple | list):
+        return type(result)(nudged(part) for part in result)
+    try:
+        return result + 0.37
+    except Exception:
+        return result
+
+
+def limit() -> None:
+    """Bound what this process may use, where the system can: memory, the size of a file, the number of processes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, FILE), (resource.RLIMIT_NPROC, PROCESSES)):
+        low, high = resource.getrlimit(what)
+        bounds = [bound for bound in (low, high, most) if bound != resource.RLIM_INFINITY]
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (min(bounds), min(bounds)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+"""Faults in labs: in the checks' machinery, in what students get, in what runs their notebooks."""
+
+from mutants.plant import Mutant
+
+CHECKS, LABS = "gdm_core/checks", "gdm_core/course/labs"
+EXERCISE, ANSWERS, COMPARE = (f"{CHECKS}/{name}.py" for name in ("exercise", "answers", "compare"))
+STUDENT, LINT = f"{LABS}/student.py", f"{LABS}/lint.py"
+
+
+def verdicts(name: str) -> str:
+    return f"tests/test_labs_verdicts.py::test_{name}"
+
+
+def labs(name: str) -> str:
+    return f"tests/test_labs.py::test_{name}"
+
+
+def answer(kind: str, name: str) -> str:
+    how = "wrong_answer_is_refused_with_its_own_hint" if kind == "wrong" else "right_answer_is_accepted"
+    return f"tests/test_labs_checks.py::test_a_{how}[{name}]"
+
+
+ANY = verdicts("answers_of_any_design_give_float64")
+CUT = labs("solutions_are_cut_out_at_their_indent")
+
+MUTANTS = [
+    # Checks
+    Mutant("wrong-is-right", EXERCISE, 'return Verdict(self.name, "wrong", str(wrong))',
+           'return Verdict(self.name, "right", str(wrong))', verdicts("kinds_of_verdicts[named]")),
+    Mutant("student-blamed-for-the-check", EXERCISE, "if error is asked.raised or", "if True or",
+           verdicts("a_fault_of_the_check_is_not_blamed_on_the_student")),
+    Mutant("check-moves-the-notebooks-chance", EXERCISE, "torch.set_rng_state(states[0]), ", "",
+           verdicts("random_numbers_of_the_notebook_go_on_as_if_nothing_was")),
+    Mutant("seed-without-effect", EXERCISE, "torch.Generator().manual_seed(seed)", "torch.Generator().manual_seed(0)",
+           verdicts("random_numbers_of_the_notebook_go_on_as_if_nothing_was")),
+    Mutant("picture-of-a-wrong-answer", EXERCISE, 'if verdict.kind == "right" and show', 'if verdict.kind and show',
+           verdicts("a_picture_follows_a_right_answer_alone")),
+    Mutant("picture-stops-run-all", EXERCISE, "except Exception as error:  # a picture",
+           "except ZeroDivisionError as error:  # a picture", verdicts("a_picture_that_fails_says_so_in_one_line")),
+    Mutant("numpy-refused", ANSWERS, "WAYS = (_torch64, _torch32, _numpy)", "WAYS = (_torch64, _torch32)", ANY),
+    Mutant("float32-refused", ANSWERS, "WAYS = (_torch64, _torch32, _numpy)", "WAYS = (_torch64, _numpy)", ANY),
+    Mutant("inputs-shared", ANSWERS, "return x.detach().clone()\n\n\ndef _torch32", "return x\n\n\ndef _torch32",
+           verdicts("answers_get_copies_and_functions_in_their_own_form")),
+    Mutant("hints-forgotten", COMPARE, "for hint, wrong in mistakes.items():", "for hint, wrong in ():",
+           verdicts("kinds_of_verdicts[named]")),
+    Mutant("everything-is-the-same", COMPARE, "TOLERANCE = 1e-4", "TOLERANCE = 10.0", verdicts("comparisons")),
+    Mutant("nan-passes", COMPARE, "bool(((got - wanted).abs() <= tolerance * (1 + wanted.abs())).all())",
+           "not bool(((got - wanted).abs() > tolerance * (1 + wanted.abs())).any())", verdicts("comparisons")),
+    Mutant("any-shape", COMPARE, "    if tuple(result.shape) != shape:", "    if result.numel() != 3:",
+           verdicts("kinds_of_verdicts[shape]")),
+    Mutant("underflow-not-looked-for", f"{CHECKS}/lab01.py", "require(bool(torch.isfinite(got).all()) and",
+           "require(True or",
+           answer("wrong", "lab01-log_joint-log_of_density")),
+    Mutant("one-rotation-alone", f"{CHECKS}/lab02.py", "got, wanted = W @ W.T,",
+           "got, wanted = W * W.T[0, 0],",
+           answer("right", "lab02-maximum-by_svd_and_turned")),
+    # What students get
+    Mutant("solution-left-in", STUDENT, "SOLUTION.sub(GAP if", "SOLUTION.sub(lambda m: m[0] if",
+           labs("lint_sees_a_fault_in_the_source[hints]")),
+    Mutant("first-solution-to-last", STUDENT, r"### BEGIN SOLUTION\n.*?### END", r"### BEGIN SOLUTION\n.*### END", CUT),
+    Mutant("gap-without-indent", STUDENT, r"\n\1raise", r"\nraise", CUT),
+    Mutant("formulas-in-tables", f"{LABS}/grade.py", 'startswith(("=",', 'startswith(("?",',
+           "tests/test_labs_grade.py::test_no_cell_of_a_table_is_a_formula"),
+    Mutant("ours-is-copied", f"{LABS}/grade.py", "and key not in ours}", "}",
+           "tests/test_labs_grade.py::test_right_answers_are_not_counted_as_equal_where_they_are_ours"),
+    Mutant("changes-overlooked", LINT, "!= list(map(plain, wanted.cells))", "== []",
+           labs("lint_sees_what_was_changed_after_the_build")),
+    Mutant("pictures-overlooked", LINT, "if name not in student.folded(nb):", "if not student.folded(nb):",
+           labs("lint_sees_what_was_changed_after_the_build")),
+]  # fmt: skip

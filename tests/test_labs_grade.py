@@ -1,0 +1,152 @@
+"""A class is graded: good, wrong and hostile notebooks, each in a row of its own, whatever the others do."""
+
+import csv
+import json
+
+import nbformat
+import pytest
+
+from gdm_core.course import cli
+from gdm_core.course.chapters import chapters
+from gdm_core.course.labs import grade as grading
+from gdm_core.course.labs import student
+
+LAB = chapters("labs")[0]
+RIGHT = {"log_joint", "e_step", "m_step", "em", "choose"}
+COPIED = """\
+def em(x, theta, e_step, m_step, iterations):
+    gamma, log_p = e_step(x, theta)
+    the_history = [log_p.sum()]
+    for turn in range(iterations - 1):
+        theta = m_step(x, gamma)
+        gamma, log_p = e_step(x, theta)
+        the_history.append(log_p.sum())
+    return m_step(x, gamma), the_history"""
+HOSTILE = {  # code put before everything else
+    "patches-checks": "from gdm_core.checks import exercise as e\n"
+    "e.Exercise.verdict = lambda self, *_: e.Verdict(self.name, 'right', 'of course')",
+    "patches-torch": "import torch\ntorch.Tensor.all = lambda self, *a, **k: torch.tensor(True)",
+    "replaces-imports": "import sys, types\nsys.modules['gdm_core.checks.lab01'] = types.ModuleType('mine')",
+    "forks": "import os\nfor _ in range(2):\n    os.fork()",
+    "fills-the-disk": "open('big', 'wb').write(bytes(10**9))",
+    "deletes-its-folder": "import os, shutil\nshutil.rmtree(os.getcwd())",
+    "prints-a-gigabyte": "for _ in range(10):\n    print('x' * 10**8)",
+}
+INSTEAD = {  # in place of an answer
+    "wrong": {
+        "e_step": "def e_step(log_joint):\n    return log_joint.softmax(0), log_joint.logsumexp(1)",
+        "em": COPIED,
+    },
+    "copied": {"em": COPIED.replace("[log_p.sum()]", "[log_p.sum()]  # my own work")},
+    "sleeps": {"log_joint": "def log_joint(*_):\n    __import__('time').sleep(1000)"},
+    "exits": {"m_step": "import os\ndef m_step(*_):\n    os._exit(0)"},
+    "catches-all": {"e_step": "def e_step(j):\n    try:\n        raise 1\n    except BaseException:\n        pass"},
+}
+
+
+def solved(before="", **instead):
+    nb = student.source(LAB)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and cell.metadata.get("exercise") in instead and "SOLUTION" in cell.source:
+            cell.source = instead[cell.metadata.exercise]
+    if before:
+        nb.cells.insert(0, nbformat.v4.new_code_cell(before))
+    return nb
+
+
+def hand_in(folder):
+    """Sixteen notebooks."""
+    notebooks = {"good": solved(), "untouched": nbformat.read(LAB.notebook, 4)}
+    notebooks |= {name: solved(before) for name, before in HOSTILE.items()}
+    notebooks |= {name: solved(**instead) for name, instead in INSTEAD.items()}
+    twice = solved()
+    opening, rest = twice.cells[:2], twice.cells[2:]
+    twice.cells = opening + rest[::-1] + rest  # duplicated, and the first time from the last to the first
+    notebooks["twice"] = twice
+    notebooks["no-cells"] = solved()
+    notebooks["no-cells"].cells = []
+    notebooks["other"] = nbformat.v4.new_notebook()
+    for name, nb in notebooks.items():
+        nbformat.write(nb, folder / f"{name}.ipynb")
+    (folder / "no-json.ipynb").write_text("{")
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
+    hand_in(folder)
+    (out / "words.csv").write_text("student,exercise,points,comment\ngood,kinds,3,no experiment\n")
+    code = cli.main(["labs", "grade", str(folder), "--out", str(out), "--seconds", "12", "--jobs", "2",
+                     "--override", str(out / "words.csv")])  # fmt: skip
+    with open(out / "grades-01.csv", encoding="utf-8", newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert code == 0
+    return folder, out, rows
+
+
+def right(row):
+    return {name for name in RIGHT if row[name] == "right"}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("labs-grade")
+def test_everyone_has_a_row(graded):
+    _, out, rows = graded
+    assert rows["good"]["points"] == "26" and right(rows["good"]) == right(rows["twice"]) == RIGHT
+    assert right(rows["untouched"]) == right(rows["no-cells"]) == set() and rows["untouched"]["em"] == "not written"
+    for name in ("forks", "fills-the-disk", "deletes-its-folder", "prints-a-gigabyte", "replaces-imports"):
+        assert right(rows[name]) == RIGHT, rows[name]
+    for name in ("patches-checks", "patches-torch"):
+        assert right(rows[name]) == set(), rows[name]
+    assert rows["sleeps"]["log_joint"] == "out of time" and right(rows["sleeps"]) == RIGHT - {"log_joint"}
+    assert rows["exits"]["m_step"] == "error" and right(rows["exits"]) == RIGHT - {"m_step"}
+    assert rows["wrong"]["e_step"] == rows["catches-all"]["e_step"] == "wrong"
+    trouble = (out / "grades-none.csv").read_text()
+    assert "no-json" in trouble and "needed a notebook" in trouble and "needed the notebook of a lab" in trouble
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("labs-grade")
+def test_feedback_mistakes_and_equal_answers(graded):
+    _, out, _ = graded
+    page = (out / "feedback" / "wrong.html").read_text(encoding="utf-8")
+    assert "you normalized over the examples" in page and "require(" not in page and "logsumexp" not in page
+    assert "no experiment" in (out / "feedback" / "good.html").read_text(encoding="utf-8")
+    assert "01,em,the history has sums: log-likelihood per example is a mean over examples,2" in (
+        out / "mistakes.csv"
+    ).read_text(encoding="utf-8")
+    assert (out / "equal.csv").read_text() == "lab,exercise,students\n01,em,copied wrong\n"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("labs-grade")
+def test_a_run_that_broke_off_is_taken_up_again(graded, monkeypatch):
+    folder, out, _ = graded
+    (out / "results" / "good.json").unlink()
+    asked = []
+    monkeypatch.setattr(grading.checking, "check", lambda path, **_: asked.append(path.stem) or [])
+    grading.grade(folder, out, home=LAB.source.parents[2], jobs=1, seconds=12.0)
+    assert asked == ["good"]
+    kept = json.loads((out / "results" / "wrong.json").read_text(encoding="utf-8"))
+    assert kept["row"]["student"] == "wrong" and kept["about"][2] == list(grading.SEEDS)
+
+
+def test_what_cannot_be_graded_is_said_in_words(tmp_path):
+    with pytest.raises(ValueError, match="needed notebooks to grade, got none in"):
+        grading.grade(tmp_path, tmp_path / "out", home=tmp_path)
+    (tmp_path / "a.ipynb").write_text("{")
+    (tmp_path / "words.csv").write_text("name,points\na,3\n")
+    with pytest.raises(ValueError, match="needed a CSV file with the columns student,exercise,points,comment"):
+        grading.grade(tmp_path, tmp_path / "out", home=tmp_path, override=tmp_path / "words.csv")
+
+
+def test_no_cell_of_a_table_is_a_formula():
+    assert grading._table(["a"], [["=1+1"], [-1], ["-x"]]) == b"a\n'=1+1\n-1\n'-x\n"
+
+
+def test_right_answers_are_not_counted_as_equal_where_they_are_ours(tmp_path):
+    names = {}
+    for name in ("one", "two"):
+        nbformat.write(solved(), tmp_path / f"{name}.ipynb")
+        names[tmp_path / f"{name}.ipynb"] = name
+    assert grading._equal(names, LAB.source.parents[2]) == []
