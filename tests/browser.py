@@ -53,7 +53,7 @@ class Trouble:
 
 def at_home(url: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme in ("data", "blob", "file", "about", "chrome") or parts.hostname in HOME
+    return parts.scheme in ("data", "blob", "file", "about", "chrome", "attachment") or parts.hostname in HOME
 
 
 @contextlib.contextmanager

@@ -61,7 +61,8 @@ def hand_in(folder):
     notebooks |= {name: solved(**instead) for name, instead in INSTEAD.items()}
     twice = solved()
     opening, rest = twice.cells[:2], twice.cells[2:]
-    twice.cells = opening + rest[::-1] + rest  # duplicated, and the first time from the last to the first
+    again = [nbformat.from_dict({**cell, "id": f"again-{i}"}) for i, cell in enumerate(rest[::-1])]
+    twice.cells = opening + again + rest  # duplicated, and the first time from the last to the first
     notebooks["twice"] = twice
     notebooks["no-cells"] = solved()
     notebooks["no-cells"].cells = []
@@ -92,12 +93,11 @@ def right(row):
 @pytest.mark.xdist_group("labs-grade")
 def test_everyone_has_a_row(graded):
     _, out, rows = graded
-    assert rows["good"]["points"] == "26" and right(rows["good"]) == right(rows["twice"]) == RIGHT
+    assert float(rows["good"]["points"]) == 26 and right(rows["good"]) == right(rows["twice"]) == RIGHT
     assert right(rows["untouched"]) == right(rows["no-cells"]) == set() and rows["untouched"]["em"] == "not written"
     for name in ("forks", "fills-the-disk", "deletes-its-folder", "prints-a-gigabyte", "replaces-imports"):
         assert right(rows[name]) == RIGHT, rows[name]
-    for name in ("patches-checks", "patches-torch"):
-        assert right(rows[name]) == set(), rows[name]
+    assert right(rows["patches-checks"]) == set() and right(rows["patches-torch"]) <= {"choose"}, rows["patches-torch"]
     assert rows["sleeps"]["log_joint"] == "out of time" and right(rows["sleeps"]) == RIGHT - {"log_joint"}
     assert rows["exits"]["m_step"] == "error" and right(rows["exits"]) == RIGHT - {"m_step"}
     assert rows["wrong"]["e_step"] == rows["catches-all"]["e_step"] == "wrong"
