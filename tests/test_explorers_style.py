@@ -246,6 +246,8 @@ def test_a_choice_acts_at_once(board):
     expected = board.controls["given"].press({**board.values(), "given": 15})
     assert told[0]["z"] == expected["z"] and told[0]["z3"] == expected["z3"] and set(told[1]) >= {"z", "z3"}
     assert not any(control.kind == "button" for control in board.controls.values())
+    opened = board.controls["given"].press(board.values())  # it opens at the code of the picture that is chosen
+    assert tuple(opened["z"]) == board.values()["z"] and opened["z3"] == pytest.approx(board.values()["z3"])
 
 
 def test_the_board_answers_while_the_model_trains_anew(stand_in):

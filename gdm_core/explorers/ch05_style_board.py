@@ -33,6 +33,7 @@ from gdm_core.widgets import (
 
 LIMIT = 3.2
 ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
+OPENING = 13  # the picture at whose code one begins: the second 3
 PALE = "#c4c8ce"  # codes of other classes than the chosen one
 REACH = 0.3  # std of the weights of the codes that have a say in the style at z: on the codes themselves it errs least
 KNOWN = "Learned: the board, the codes."
@@ -96,13 +97,14 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         *z, z3 = crowd.mean[given[controls["given"]]].clamp(-LIMIT, LIMIT).tolist()
         return {"z": [round(v, 2) for v in z], "z3": round(20 * z3) / 20}
 
+    start = take({"given": OPENING, "checkpoint": -1})
     return Stage(
         draw,
         [
-            Pad("z", limit=LIMIT, value=(0.4, -0.5), labels=("z1", "z2"), on="codes"),
-            Slider("z3", -LIMIT, LIMIT, 0.3, step=0.05),
+            Pad("z", limit=LIMIT, value=start["z"], labels=("z1", "z2"), on="codes"),
+            Slider("z3", -LIMIT, LIMIT, start["z3"], step=0.05),
             Choice("rows", ["z1", "z2", "z3"], label="down a column"),
-            Tiles("given", on="gallery", rows=2, columns=10, press=take),
+            Tiles("given", on="gallery", rows=2, columns=10, value=OPENING, press=take),
             learned.timeline(),
         ],
         title=headers.title(__doc__),

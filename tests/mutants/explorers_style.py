@@ -169,8 +169,15 @@ MUTANTS = [
     Mutant(
         "board-choice-that-waits",
         BOARD,
-        "columns=10, press=take)",
-        "columns=10, press=lambda controls: None)",
+        "press=take)",
+        "press=lambda controls: None)",
+        f"{STYLE}::test_a_choice_acts_at_once",
+    ),
+    Mutant(
+        "board-opens-elsewhere",
+        BOARD,
+        'value=start["z"]',
+        "value=(0.4, -0.5)",
         f"{STYLE}::test_a_choice_acts_at_once",
     ),
     Mutant(
