@@ -14,7 +14,7 @@ LECTURES, LABS = chapters("lectures"), chapters("labs")
 
 
 def by_name(listed):
-    return [pytest.param(c, id=c.name) for c in listed]
+    return [pytest.param(c, id="lab-" * c.is_lab + c.name) for c in listed]
 
 
 @pytest.mark.parametrize("chapter", by_name(LECTURES + LABS))

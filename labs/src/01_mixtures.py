@@ -24,8 +24,8 @@ from gdm_core import colors, data, plotting
 from gdm_core.checks import lab01 as check
 from gdm_core.models.gmm import GMM
 
-plotting.use_style()
 torch.manual_seed(0)
+plotting.use_style()
 
 # %% [markdown] exercise={"name": "log_joint", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 1 · The log of the joint
@@ -103,7 +103,10 @@ check.log_joint(log_joint, show=three_parts)
 
 # %%
 def e_step(log_joint: Tensor) -> tuple[Tensor, Tensor]:
-    """Responsibilities and log p(x).  log_joint: (N, K) nats -> gamma (N, K), log_p (N,) nats."""
+    """Responsibilities and log p(x).
+
+    log_joint: (N, K) nats -> gamma (N, K), log_p (N,) nats.
+    """
     ### BEGIN SOLUTION
     log_p = log_joint.logsumexp(1)
     return (log_joint - log_p[:, None]).exp(), log_p
@@ -155,7 +158,10 @@ check.e_step(e_step, show=who_made_it)
 
 # %%
 def m_step(x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Maximum likelihood given gamma.  x: (N, d), gamma: (N, K) -> weights (K,), means (K, d), covariances (K, d, d)."""
+    """Maximum likelihood given gamma.
+
+    x: (N, d), gamma: (N, K) -> weights (K,), means (K, d), covariances (K, d, d).
+    """
     ### BEGIN SOLUTION
     counts = gamma.sum(0)  # (K,)
     means = gamma.T @ x / counts[:, None]
@@ -269,7 +275,10 @@ check.em(em, show=from_a_corner)
 
 # %%
 def choose(fit, train: Tensor, held_out: Tensor, ks: list[int]) -> tuple[int, Tensor]:
-    """The best number of components, and the mean held-out log p(x) of each k, in the order of ks: (len(ks),) nats."""
+    """The best number of components, and the mean held-out log p(x) of each k.
+
+    -> the best k, and the scores in the order of ks: (len(ks),) nats.
+    """
     ### BEGIN SOLUTION
     scores = torch.stack([fit(train, k)(held_out).mean() for k in ks])
     return ks[scores.argmax()], scores

@@ -19,8 +19,8 @@ from torch.distributions import Normal
 from gdm_core import colors, plotting
 from gdm_core.checks import lab03 as check
 
-plotting.use_style()
 torch.manual_seed(0)
+plotting.use_style()
 SIGMA = 0.35
 
 
@@ -160,7 +160,10 @@ check.draw(draw, show=same_noise)
 
 # %%
 def ascend(bound, mean: Tensor, log_std: Tensor, steps: int, rate: float) -> tuple[Tensor, Tensor]:
-    """The parameters after `steps` steps of gradient ascent.  mean, log_std: (L,) -> (L,), (L,)."""
+    """The parameters after `steps` steps of gradient ascent.
+
+    mean, log_std: (L,) -> (L,), (L,).
+    """
     ### BEGIN SOLUTION
     for _ in range(steps):
         mean, log_std = mean.detach().requires_grad_(), log_std.detach().requires_grad_()
@@ -220,7 +223,10 @@ check.ascend(ascend, show=climbing)
 
 # %%
 def log_evidence(x: Tensor, decoder, sigma: float, grid: Tensor) -> Tensor:
-    """log p(x) with one latent.  x: (d,); decoder: (G, 1) -> (G, d); grid: (G,) in equal steps -> () nats."""
+    """log p(x) with one latent.
+
+    x: (d,); decoder: (G, 1) -> (G, d); grid: (G,) in equal steps -> () nats.
+    """
     ### BEGIN SOLUTION
     log_joint = Normal(decoder(grid[:, None]), sigma).log_prob(x).sum(1) + Normal(0.0, 1.0).log_prob(grid)
     return log_joint.logsumexp(0) + (grid[1] - grid[0]).log()
@@ -262,7 +268,10 @@ check.log_evidence(log_evidence, show=bent_density)
 
 # %%
 def gap(log_q: Tensor, log_joint: Tensor, step: float) -> Tensor:
-    """KL(q || p(z|x)).  log_q: (G,) and log_joint = log p(x, z): (G,) on a grid of this step -> () nats."""
+    """KL(q || p(z|x)).
+
+    log_q: (G,) and log_joint = log p(x, z): (G,) on a grid of this step -> () nats.
+    """
     ### BEGIN SOLUTION
     log_px = (log_joint + torch.log(torch.tensor(step))).logsumexp(0)
     return (log_q.exp() * (log_q - log_joint + log_px)).sum() * step

@@ -20,8 +20,8 @@ from torch.distributions import Normal
 from gdm_core import colors, data, plotting
 from gdm_core.checks import lab04 as check
 
-plotting.use_style()
 torch.manual_seed(0)
+plotting.use_style()
 
 # %% [markdown] exercise={"name": "kl", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 1 · The price of an answer
@@ -158,7 +158,10 @@ check.loss(loss, show=three_betas)
 
 # %%
 def beta_in_nats(weight: float, features: int, latents: int, sigma: float) -> float:
-    """The beta that a weight w amounts to.  features: d, latents: L, sigma: of p(x|z) = N(f(z), sigma^2 I) -> ()."""
+    """The beta that a weight w amounts to.
+
+    features: d, latents: L, sigma: of p(x|z) = N(f(z), sigma^2 I) -> ().
+    """
     ### BEGIN SOLUTION
     return weight * features / (2 * sigma**2 * latents)
     ### END SOLUTION
@@ -201,7 +204,10 @@ check.beta_in_nats(beta_in_nats, show=hidden_beta)
 
 # %%
 def free_bits(prices: Tensor, floor: float) -> Tensor:
-    """The price with a floor for each latent.  prices: (B, L), the KL of each example and latent -> () nats."""
+    """The price with a floor for each latent.
+
+    prices: (B, L), the KL of each example and latent -> () nats.
+    """
     ### BEGIN SOLUTION
     return prices.mean(0).clamp(min=floor).sum()
     ### END SOLUTION

@@ -19,8 +19,8 @@ from gdm_core import colors, data, plotting
 from gdm_core.checks import lab05 as check
 from gdm_core.models.ppca import PPCA
 
-plotting.use_style()
 torch.manual_seed(0)
+plotting.use_style()
 LATENTS = 4
 
 
@@ -74,7 +74,10 @@ def trained():
 
 # %%
 def board(decode, z: Tensor, classes: int) -> Tensor:
-    """Every style in every class.  z: (S, L); decode: (B, L), labels (B,) -> (B, d).  -> (S, classes, d)."""
+    """Every style in every class.
+
+    z: (S, L); decode: (B, L), labels (B,) -> (B, d).  -> (S, classes, d).
+    """
     ### BEGIN SOLUTION
     return torch.stack([decode(z, torch.full((len(z),), c)) for c in range(classes)], 1)
     ### END SOLUTION
@@ -115,7 +118,10 @@ check.board(board, show=styles_and_classes)
 
 # %%
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Points between a (t = 0) and b (t = 1), in equal steps of the angle.  a, b: (d,), t: (T,) -> (T, d)."""
+    """Points between a (t = 0) and b (t = 1), in equal steps of the angle.
+
+    a, b: (d,), t: (T,) -> (T, d).
+    """
     ### BEGIN SOLUTION
     omega = torch.acos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
     if omega < 1e-4:
@@ -219,7 +225,10 @@ check.without(without, show=bolder)
 
 # %%
 def join(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The best affine map from codes a to codes b.  a: (N, p), b: (N, q) -> M (p, q), c (q,)."""
+    """The best affine map from codes a to codes b.
+
+    a: (N, p), b: (N, q) -> M (p, q), c (q,).
+    """
     ### BEGIN SOLUTION
     ones = torch.cat([a, torch.ones(len(a), 1).to(a)], 1)
     solution = torch.linalg.lstsq(ones, b).solution
