@@ -150,6 +150,16 @@ def test_the_key_has_solutions_and_hints():
     assert "<td>softmax of columns<td>✗ e_step: γ must sum to one over the components of an example" in text
 
 
+def test_the_key_says_how_often_a_hint_was_given(copied, tmp_path):
+    hint = "the weights are missing: log π_k belongs to the sum"
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    grades = tmp_path / "build" / "grades" / "mistakes.csv"
+    grades.parent.mkdir(parents=True)
+    grades.write_text(f"lab,exercise,hint,count\n01,log_joint,{hint},7\n02,log_joint,{hint},5\n", encoding="utf-8")
+    text = write_key(tmp_path).read_text(encoding="utf-8")
+    assert f"<td>prior forgotten<td>✗ log_joint: {hint}<td>7" in text and "<td>5" not in text
+
+
 @pytest.fixture
 def copied(tmp_path):
     """Lab 01 in a course of its own, where it can be spoiled."""

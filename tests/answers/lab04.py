@@ -37,7 +37,7 @@ def kl_with_numpy(mean, log_std):
     return np.sum(mean**2 / 2 + np.expm1(2 * log_std) / 2 - log_std, axis=1)
 
 
-@wrong("kl", "the sign: a KL is never negative")
+@wrong("kl", "the sign: a KL is never negative")  # as printed in the equation of a public course
 def negative(mean, log_std):
     return -by_formula(mean, log_std)
 
@@ -210,7 +210,7 @@ def by_logarithms(weight, features, latents, sigma):
     return np.exp(np.log(weight) + np.log(features) - np.log(2) - 2 * np.log(sigma) - np.log(latents))
 
 
-@wrong("beta_in_nats", "that is the weight itself")
+@wrong("beta_in_nats", "that is the weight itself")  # a public course trains with "beta = 0.1", which is 7.8 in nats
 def weight_itself(weight, features, latents, sigma):
     return weight
 

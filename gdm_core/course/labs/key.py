@@ -1,5 +1,6 @@
 """The teacher's key, one page: each exercise with its solution, and the mistakes whose hints are known to come."""
 
+import csv
 import html
 import importlib
 import sys
@@ -18,7 +19,10 @@ pre { background: #f4f5f7; padding: .8rem; overflow: auto; white-space: pre-wrap
 
 
 def write_key(home: Path) -> Path:
-    """Write `build/labs.html` for all labs of the course in `home`; the checks are asked anew about `tests/answers`."""
+    """Write `build/labs.html` for all labs of the course in `home`; the checks are asked anew about `tests/answers`.
+
+    How often a hint was given comes from `build/grades/mistakes.csv`, which `gdm labs grade` leaves.
+    """
     body = ["<h1>Labs: solutions, mistakes and their hints</h1>"]
     for lab in chapters("labs", home):
         nb = student.source(lab)
@@ -44,5 +48,19 @@ def _mistakes(home: Path, lab: str, name: str) -> list[str]:
     check = exercises(importlib.import_module(f"gdm_core.checks.{lab}")).get(name)
     mine = [a for a in answers if a.exercise == name and check is not None]
     rows = [(a.__name__.replace("_", " "), check.verdict(a)) for a in mine]
-    cells = [f"<tr><td>{html.escape(who)}<td>{html.escape(str(verdict))}" for who, verdict in rows]
-    return ["<table><tr><th>answer<th>what the checks say", *cells, "</table>"] if cells else []
+    given = _given(home, lab.removeprefix("lab"), name)
+    cells = [
+        f"<tr><td>{html.escape(who)}<td>{html.escape(str(verdict))}<td>{given.get(verdict.said, '')}"
+        for who, verdict in rows
+    ]
+    return ["<table><tr><th>answer<th>what the checks say<th>in class", *cells, "</table>"] if cells else []
+
+
+def _given(home: Path, lab: str, name: str) -> dict[str, str]:
+    """Hint -> how many of the last class got it."""
+    path = home / "build" / "grades" / "mistakes.csv"
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["hint"]: row["count"] for row in rows if (row["lab"], row["exercise"]) == (lab, name)}
