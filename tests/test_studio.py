@@ -68,7 +68,7 @@ def test_the_start_page_links_all_and_asks_nothing_of_the_network(home):
         assert f'href="/base/voila/render/{name}.ipynb"' in page and explorer.question in html.unescape(page)
         assert f'src="/base/studio/pictures/{name}.png"' in page
     assert page.count('href="/base/studio/chapters/02_second"') >= 1
-    assert "Title of 2" in page and "What is seen here?" in page and "20 min" in page
+    assert "Title of 2" in page and "What is seen here?" in page and "5 min" in page
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
     assert not re.findall(r"url\((?!data:|\"data:)", page)
 
