@@ -509,7 +509,7 @@ def clouds_to_turn(codes):
                               line={"color": colors.NOISE, "width": 3})
     axis = {"range": [-3.4, 3.4], "title": "", "tickvals": [-2, 0, 2]}
     fig.update_scenes(xaxis=axis, yaxis=axis, zaxis=axis, aspectmode="cube")
-    return fig.update_layout(showlegend=False, height=430, margin={"l": 0, "r": 0, "t": 30, "b": 0})
+    return fig.update_layout(showlegend=False, height=430, template="simple_white", margin={"l": 0, "r": 0, "t": 30, "b": 0})
 
 
 def decoded(pictures):
@@ -564,28 +564,27 @@ claim("distance of a picture that the autoencoder decodes from the fitted Gaussi
 # two pixels each layer halves the sides of the picture; the decoder walks the same way back.
 
 # %%
-wide = 2 if PROFILE == "full" else 1
-A, B, C = 16 * wide, 32 * wide, 64 * wide  # features at each place, for sides of 16, 8 and 4
+A, B, C = (24, 48, 96) if PROFILE == "full" else (12, 24, 48)  # features at each place, for sides of 16, 8 and 4
 halve = lambda a, b: nn.Conv2d(a, b, 4, stride=2, padding=1)
 double = lambda a, b: nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
 torch.manual_seed(SEED)
 encoder = nn.Sequential(
-    halve(3, A), nn.SiLU(), halve(A, B), nn.SiLU(), halve(B, C), nn.SiLU(),  # 32 -> 16 -> 8 -> 4
-    nn.Flatten(), nn.Linear(16 * C, 128), nn.SiLU(), nn.Linear(128, 2 * 10),  # (B, 20): 10 means, 10 log stds
+    halve(3, A), nn.ELU(), halve(A, B), nn.ELU(), halve(B, C), nn.ELU(),  # 32 -> 16 -> 8 -> 4
+    nn.Flatten(), nn.Linear(16 * C, 128), nn.ELU(), nn.Linear(128, 2 * 16),  # (B, 32): 16 means, 16 log stds
 )
 decoder = nn.Sequential(
-    nn.Linear(10, 128), nn.SiLU(), nn.Linear(128, 16 * C), nn.SiLU(), nn.Unflatten(1, (C, 4, 4)),
-    double(C, B), nn.SiLU(), double(B, A), nn.SiLU(), double(A, 2 * 3),  # 4 -> 8 -> 16 -> 32
+    nn.Linear(16, 128), nn.ELU(), nn.Linear(128, 16 * C), nn.ELU(), nn.Unflatten(1, (C, 4, 4)),
+    double(C, B), nn.ELU(), double(B, A), nn.ELU(), double(A, 2 * 3),  # 4 -> 8 -> 16 -> 32
     nn.Unflatten(1, (2, 3)),  # (B, 2, 3, 32, 32): place and width of each color's distribution
 )
-rooms = VAE((3, 32, 32), 10, encoder=encoder, decoder=decoder, likelihood="discretized", levels=33).to(DEVICE)
+rooms = VAE((3, 32, 32), 16, encoder=encoder, decoder=decoder, likelihood="discretized", levels=33).to(DEVICE)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 count = lambda model: sum(p.numel() for p in model.parameters())
-dense = VAE((3, 32, 32), 10, hidden=(256,), likelihood="discretized", levels=33)
+dense = VAE((3, 32, 32), 16, hidden=(256,), likelihood="discretized", levels=33)
 claim("weights of a dense VAE with 256 hidden units, over those of the convolutional one", count(dense) / count(rooms),
       above=1, digits=2)
-library = networks.ConvEncoder((3, 32, 32), 20, width=A, hidden=128)
+library = networks.ConvEncoder((3, 32, 32), 32, width=A, hidden=128)
 claim("the library's ConvEncoder has the same layers, shape by shape",
       [p.shape for p in library.parameters()] == [p.shape for p in encoder.parameters()])
 with torch.no_grad():
@@ -606,8 +605,8 @@ def small_rooms(split, n):  # (n, 3, 32, 32) on 33 levels a color
     return (nn.functional.avg_pool2d(x, 2) * 32).round() / 32
 
 
-train_rooms, new_rooms = small_rooms("train", 2000 * finer), small_rooms("test", 200)
-train.fit(rooms, train_rooms, steps=600 * finer, lr=4e-3, batch_size=48, rate=train.falling)
+train_rooms, new_rooms = small_rooms("train", 3000 * finer), small_rooms("test", 200)
+train.fit(rooms, train_rooms, steps=550 * finer, lr=4e-3, batch_size=48, rate=train.falling)
 with torch.no_grad():
     q = rooms.encode(new_rooms)
     rebuilt = rooms.decode(q.mean).mean

@@ -278,7 +278,7 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
 # %% [markdown]
 # Where several pictures share a place, even the best possible decoder draws their average, and most of the network's error
 # is this floor. Only the rest, between the second column and the first, is the network's own. So blur is, above all, the
-# answer that the loss asks for wherever several pictures have one code: the muddy color of chapter 1. It is called *variance
+# answer that the loss asks for wherever several pictures have one code: the muddy purple of chapter 1. It is called *variance
 # loss* (Asperti, 2020), for an average has less variance than what it averages.
 #
 # ## 4b.4 Posterior collapse, exactly
@@ -494,7 +494,7 @@ for name, words in ((annealed, "annealing"), (free, "free bits")):
 
 # %% jupyter={"source_hidden": true}
 # The figure: codes as pictures; to hover over, codes as points that show their picture in gray blocks
-extent, circle = (-3.6, 3.6, -3.6, 3.6), torch.linspace(0, 2 * math.pi, 200)
+extent, circle = (-3.6, 3.6, -3.6, 3.6), torch.linspace(0, 2 * math.pi, 100)
 inks = colors.CLASSES * [[0.85]]  # a little darker: lines of ink are thin
 
 
@@ -529,12 +529,13 @@ def codes_to_hover(means, x, y):
         fig.add_scatter(x=[round(a, 2) for a, _ in spots], y=[round(b, 2) for _, b in spots], mode="markers",
                         name=str(digit), text=[blocks(x[i, 0]) for i in mine], hovertemplate="%{text}<extra></extra>",
                         marker={"size": 7, "color": "rgb" + str(tuple((255 * inks[digit]).astype(int).tolist()))})
-    fig.add_scatter(x=(2.45 * circle[::4].cos()).tolist(), y=(2.45 * circle[::4].sin()).tolist(), mode="lines",
+    fig.add_scatter(x=(2.45 * circle.cos()).tolist(), y=(2.45 * circle.sin()).tolist(), mode="lines",
                     name="95 % of the prior", line={"color": colors.NOISE}, hoverinfo="skip")
-    fig.update_xaxes(range=extent[:2], title="z1").update_yaxes(range=extent[2:], title="z2", scaleanchor="x")
-    label = {"font": {"family": "monospace", "size": 9, "color": "#000000"}, "bgcolor": "#ffffff"}
-    return fig.update_layout(height=620, hoverlabel=label, margin={"t": 40}, hovermode="closest",
-                             title="Codes of the training pictures: hover to see a picture")
+    fig.update_xaxes(range=extent[:2], title="z<sub>1</sub>", constrain="domain")
+    fig.update_yaxes(range=extent[2:], title="z<sub>2</sub>", scaleanchor="x")
+    label = {"font": {"family": "monospace", "size": 11, "color": "#000000"}, "bgcolor": "#ffffff"}
+    return fig.update_layout(height=620, hoverlabel=label, margin={"t": 50, "b": 50}, hovermode="closest",
+                             template="simple_white", title="Codes of the training pictures: hover to see one")
 
 
 # %%
