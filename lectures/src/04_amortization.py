@@ -12,7 +12,8 @@
 # - show why a plain autoencoder cannot be sampled from;
 # - build the same model from convolutions, for pictures in color.
 #
-# You need: chapter 3. Part 4b measures, in nats, what such a model has learned. Time: 35 minutes to read, 10 more to play.
+# You need: chapter 3. Part 4b measures, in nats, what such a model has learned.
+# Time: 40 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more pictures where there are more, longer training, finer measurements
@@ -202,6 +203,8 @@ def guess_against_search():
 
 # %%
 guess_against_search()
+
+# %%
 claim("bound of new pictures by the encoder", answer, above=-115, digits=2, unit="nats")
 claim("runs of the decoder until the search overtakes the encoder", 8 * (overtakes + 1), above=60)
 claim("what the search has won in the end, per picture", search[-1] - answer, above=0.5, digits=2, unit="nats")
@@ -252,12 +255,12 @@ claim("what is still lost with the search's place and the encoder's widths", los
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 claim("with the encoder's place and the search's widths", lost_by_place.mean(), above=0.5 * lost.mean().item(),
       digits=2, unit="nats")
-claim("of the widths' logarithms, encoder minus search, the mean", (guess.stddev / best.stddev).log().mean(),
+claim("logarithm of the encoder's widths over the search's, on average", (guess.stddev / best.stddev).log().mean(),
       near=0, within=0.5, digits=1)
 
 # %% [markdown]
-# So the loss is in the place. With two latents we can look at it: the exact posterior on a grid (the shades hold 30, 60,
-# 90 and 99 % of it), $q^*$ from a search, and $q_\phi$ from the encoder, each as an ellipse of two standard deviations.
+# So the loss is in the place. With two latents we can look at it: the exact posterior on a grid, $q^*$ from a search,
+# and $q_\phi$ from the encoder, each of the two as an ellipse of two standard deviations.
 
 # %%
 shown = lost.argsort()[[5, 50, 85, 97]]  # a small loss, the median, two large ones
@@ -307,8 +310,8 @@ with torch.no_grad():
     four = vae2.encode(x[shown])
     divergence = exact.kl(four)
     gap = exact.log_px - inference.elbo(vae2, x[shown], 2000, four)
-claim("log p(x) minus the bound, over KL(encoder's q, exact posterior): sums over the four pictures",
-      gap.sum() / divergence.sum(), near=1, within=0.1, digits=2)
+claim("four pictures: log p(x) minus the bound, over KL(encoder's q, exact posterior),", gap.sum() / divergence.sum(),
+      near=1, within=0.1, digits=2)
 claim("smallest approximation gap of the four", (exact.log_px - highest[shown]).min(), above=-0.1, digits=1,
       unit="nats")
 
@@ -354,6 +357,8 @@ def two_gaps(gaps):
 
 # %%
 two_gaps(gaps)
+
+# %%
 ratio = gaps["2 latents, new"].amortization.value / gaps["2 latents, training"].amortization.value
 claim("2 latents: amortization gap of new pictures over that of training pictures", ratio, above=1.2, digits=2)
 claim("2 latents, new pictures: approximation gap", gaps["2 latents, new"].approximation.value, above=-0.02, below=0.5,
@@ -546,8 +551,8 @@ claim("distance of a picture that the autoencoder decodes from the fitted Gaussi
       above=away(pictures["VAE"][1]).item(), digits=2)
 
 # %% [markdown]
-# The autoencoder's codes lie where they please: a small, crooked cloud away from the middle. Turn the clouds to see it.
-# What the decoder does elsewhere no training ever asked for, and it is dust. The fitted Gaussian finds the cloud and not
+# The autoencoder's codes lie where they please: a small, crooked cloud away from the middle (turn it, where
+# your page can). What the decoder does elsewhere no training ever asked for, and it is dust. The fitted Gaussian finds the cloud and not
 # its shape: between and around the codes are holes, and the pictures there are blots. The VAE rebuilds less exactly and
 # buys two things with that: the *noise* of $q$ makes neighboring codes decode alike, which closes the holes; the *KL*
 # pulls all codes together under one known distribution, from which we can draw. Its formula says how:
@@ -625,6 +630,8 @@ def rooms_rebuilt_and_sampled():
 
 # %%
 rooms_rebuilt_and_sampled()
+
+# %%
 with torch.no_grad():
     pays = -inference.elbo(rooms, new_rooms, 4).mean()
 claim("what a model that knew the 480,000 rooms would pay for one", math.log(480_000), above=0, digits=3, unit="nats")
@@ -638,10 +645,11 @@ claim("squared error of reconstructions, as a share of the rooms' variance",
       (rebuilt - new_rooms).square().flatten(1).sum(1).mean() / spread, below=0.3, digits=1)
 
 # %% [markdown]
-# Colors and layout arrive after seconds of training; shapes come last and are blurred. And the exact number is sobering.
-# Whoever knows the rooms pays 13.1 nats. Our model spends several times that on the code alone, and thousands more on its
-# pixels, since it must say each color of each pixel with a little noise of its own. So a likelihood measures, above all, how
-# surely a model says its pixels: a good sample and a good likelihood are two things. Part 4b begins there.
+# Colors and layout arrive after seconds of training; shapes come last and are blurred. Rooms from the prior are muddier
+# than reconstructions: do its draws fall where the codes of real rooms lie? Part 4b asks that of the digits. And the exact
+# number is sobering. Whoever knows the rooms pays 13.1 nats. Our model spends several times that on the code alone, and
+# thousands more on its pixels, each of which it says with a little noise of its own. A likelihood measures, above all, how
+# surely a model says its pixels.
 #
 # ## 4.7 What to keep, and what is not settled
 #
