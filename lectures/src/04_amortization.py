@@ -26,7 +26,6 @@ SEED = 0
 import math
 
 import matplotlib.pyplot as plt
-import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 from scipy.stats import chi

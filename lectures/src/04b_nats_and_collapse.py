@@ -251,7 +251,9 @@ sharing = 1 / weight.square().sum(1)  # effective number of pictures at each pla
 # %% jupyter={"source_hidden": true}
 # The figure: decoder, best possible decoder (optimum), and the pictures that share the place
 def who_takes_part(chosen):
-    fig, axes = plt.subplots(len(chosen), 1, figsize=(13, 4.1))
+    fig, axes = plt.subplots(len(chosen), 1, figsize=(13, 4.5))
+    fig.suptitle("The decoder draws the average of those who share a place", x=0.01, ha="left", fontweight="bold",
+                 fontsize=15)
     for ax, i in zip(axes, chosen):
         most = weight[i].argsort(descending=True)[:10]
         plotting.images(torch.cat([said[i][None], average[i][None], big[most]]), ax, columns=12)
@@ -589,8 +591,8 @@ def marginal_and_surplus(q, prior):
         plotting.field(surplus, axes[1], extent, side=100, cmap=colors.DIVERGING, vmin=-4, vmax=4)
     the_prior(axes[0], "white", "The marginal posterior $q(z)$")
     the_prior(axes[1], colors.DATA, "Its surplus, $\\log q(z)/p(z)$ from −4 to 4 nats")
-    axes[1].text(-3.4, 3.1, "brown: too few codes", color="white", fontweight="bold")
-    axes[1].text(-3.4, -3.35, "purple: too many", color="white", fontweight="bold")
+    axes[1].text(3.45, 3.2, "brown: too few codes", color="white", fontweight="bold", ha="right")
+    axes[1].text(3.45, -3.4, "purple: too many", color="white", fontweight="bold", ha="right")
 
 
 # %%
@@ -598,7 +600,7 @@ marginal_and_surplus(q2, vae2.prior())
 
 # %%
 parts = {"2 latents": surgery(vae2), "16 latents": surgery(vae16)}
-for name, (average_kl, says, mismatch) in parts.items():
+for name, (_, says, mismatch) in parts.items():
     claim(f"{name}: what a code says about its picture", says.value, below=math.log(len(train_x)) + 3 * says.error,
           digits=2, unit="nats")
     claim(f"{name}: mismatch of all codes together", mismatch.value, above=-3 * mismatch.error, digits=1, unit="nats")
