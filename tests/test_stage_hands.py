@@ -189,3 +189,25 @@ def test_brush_paints_where_the_hand_goes(live):
     drag(tab, [at(8.5, 8.5), at(9, 8.5)])
     settled(tab)
     assert pixels(tab)[8, 8] == 0 and pixels(tab)[8, 3] == 255
+
+
+def test_a_tile_that_acts_moves_what_it_should_at_each_press(live):
+    """Also when it is chosen already: whoever dragged away comes back."""
+    press = lambda controls: {"z": (controls["tile"], -1.0)}
+    tiles = w.Tiles("tile", on="gallery", rows=1, columns=3, press=press)
+    draw = lambda controls: {"picture": np.zeros((8, 8)), "gallery": np.zeros((4, 12))}
+    tab = live(w.Stage(draw, [w.Pad("z", limit=3.0), tiles], title="Acts"))
+    box = tab.locator('[data-view="gallery"] .plot').bounding_box()
+    middle = lambda k: (box["x"] + (k + 0.5) / 3 * box["width"], box["y"] + box["height"] / 2)
+    knob = '[data-control="z"]'
+    where = f"document.querySelector('{knob}').getAttribute('aria-valuetext')"
+    tab.mouse.click(*middle(2))
+    tab.wait_for_function(f"{where} === 'x 2.00, y −1.00'")
+    tab.locator(knob).press("ArrowLeft")
+    tab.wait_for_function(f"{where} !== 'x 2.00, y −1.00'")
+    tab.mouse.click(*middle(2))
+    tab.wait_for_function(f"{where} === 'x 2.00, y −1.00'")
+    tab.locator(knob).press("Home")
+    tab.wait_for_function(f"{where} !== 'x 2.00, y −1.00'")
+    tab.locator('[data-control="tile"]').press("Enter")
+    tab.wait_for_function(f"{where} === 'x 2.00, y −1.00'")

@@ -21,6 +21,7 @@ def py(*names: str) -> str:
     return " ".join("tests/test_{}.py::test_{}".format(*name.split("::")) for name in names)
 
 
+ACTS = js("hands::a_tile_that_acts_moves_what_it_should_at_each_press")
 HUNDRED = js("flow::a_hundred_moves_send_one_message_and_the_reply_releases_the_newest")
 LOST = js("flow::a_lost_answer_frees_its_slot_and_is_said_in_words")
 SAMPLED = js("pages::in_a_sampled_page_each_control_stands_where_its_picture_is")
@@ -31,6 +32,8 @@ DIGITS = js("pictures::numbers_have_the_digits_that_a_hand_can_mean")
 STEPS = py("trainer::a_timeline_over_checkpoints_is_numbered_by_steps")
 
 MUTANTS = [
+    Mutant("tile-that-acts-once", STAGE_JS, "if (acts) presses[name] = 1;", "", ACTS),
+    Mutant("tile-deaf-to-enter", PLANE, "Enter: now,", "", ACTS),
     # Pages of samples, and trainings.
     Mutant(
         "page-of-samples-opens-between-them",
