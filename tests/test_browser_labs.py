@@ -55,8 +55,10 @@ def lab(tmp_path_factory):
     tiny_course.make(home)
     for kind in HEARD:
         nbformat.write(handed_in(kind), home / f"{kind}.ipynb")
-    with servers.lab(home) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MPLBACKEND")  # of these tests: a kernel draws into its notebook
+        with servers.lab(home) as server:
+            yield server
 
 
 @pytest.mark.parametrize("kind", HEARD)
@@ -75,6 +77,10 @@ def test_a_lab_is_answered_in_jupyterlab(tab, lab, kind, tmp_path):
         until(lambda where=where: where.count() == 1, 120, f"a verdict about {name}")
         where.scroll_into_view_if_needed()
         until(lambda where=where, line=line: where.inner_text().startswith(line), 20, line)
+        if kind == "right":
+            picture = tab.locator(".jp-CodeCell").filter(has_text=f"check.{name}(").locator("img")
+            until(lambda picture=picture: picture.count() == 1, 60, f"the picture of {name}")
+            picture.scroll_into_view_if_needed()
         tab.screenshot(path=tmp_path / f"{kind}-{name}.png")
     assert tab.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count() == 0
 
