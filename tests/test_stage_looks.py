@@ -109,8 +109,8 @@ def test_nothing_moves_under_a_hand_while_more_is_said(live, tab):
     live(stage)
     settled(tab)
     tab.wait_for_function(SEEN)
-    wide = "document.querySelector('.box').clientWidth"
-    before = tab.evaluate(wide)
+    tall = """document.querySelector('[style*="--tall"]').style.getPropertyValue("--tall")"""
+    before = tab.evaluate(tall)
     tab.mouse.move(*place(tab, '[data-view="picture"] .box'))
     tab.mouse.down()
     stage.draw = lambda controls: wordy({**controls, "length": 40})
@@ -120,7 +120,13 @@ def test_nothing_moves_under_a_hand_while_more_is_said(live, tab):
         "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
     )
     tab.evaluate(f"{frames}.then(() => 0)")
-    assert tab.evaluate(wide) == before
+    assert tab.evaluate(tall) == before
+    tab.set_viewport_size({"width": 1280, "height": 560})  # as when the bars of a phone's browser come back
+    stage.draw = lambda controls: wordy({**controls, "length": 41})
+    tab.mouse.move(*place(tab, '[data-view="picture"] .box', 0.4, 0.5))
+    tab.wait_for_function("document.querySelector('.said').textContent.length > 1025")
+    tab.evaluate(f"{frames}.then(() => 0)")
+    assert tab.evaluate(tall) == before
     tab.mouse.up()
 
 
