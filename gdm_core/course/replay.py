@@ -6,8 +6,9 @@ Loaded into pytest by `-p gdm_core.course.replay` (`command` gives the whole lin
 - starts a second kernel when the first one hangs at its start;
 - compares that there is a picture, and how many, where nbval leaves pictures out altogether.  Their bytes differ
   between machines; plotly's numbers differ in the last bit;
-- lets the numbers of a claim differ by a third, by 0.1 (a count by 1), or by half of what its "±" allows: a processor
-  that sums in another order trains another model, and the claim itself has checked its number;
+- lets the numbers of a claim differ by a third, by 0.1, or by half of what its "±" allows, a count by 1 or by half of
+  the way to its bound: a processor that sums in another order trains another model, and the claim itself has checked
+  its number;
 - compares of an explorer's words its title, since the rest reads such a model.
 """
 
@@ -28,6 +29,7 @@ from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
 from gdm_core.course.notebooks import CELL_SECONDS
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+BOUND = re.compile(rf"[≤≥] ({NUMBER.pattern})")
 WITHIN = re.compile(rf"± ({NUMBER.pattern})")
 PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
 
@@ -106,10 +108,12 @@ def _near(new: list, old: list) -> list:
             return said
         lines.remove(committed)
         slack = max([0.1, *(float(width) / 2 for width in WITHIN.findall(needed))])
+        bounds = [float(bound) for bound in BOUND.findall(needed)]
 
         def close(a: str, b: str) -> bool:
             counts = a.lstrip("-").isdecimal() and b.lstrip("-").isdecimal()
-            return math.isclose(float(a), float(b), rel_tol=1 / 3, abs_tol=max(slack, 1 if counts else 0))
+            steps = max([1.0, *(abs(float(b) - bound) / 2 for bound in bounds)]) if counts else 0.0
+            return math.isclose(float(a), float(b), rel_tol=1 / 3, abs_tol=max(slack, steps))
 
         same = all(close(a, b) for a, b in zip(NUMBER.findall(said), NUMBER.findall(committed)))
         return committed if same else said

@@ -158,9 +158,11 @@ MUTANTS = [
     # Replay
     Mutant("any-number-in-a-claim", REPLAY, "rel_tol=1 / 3,", "rel_tol=9,",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
-    Mutant("counts-to-the-letter", REPLAY, "1 if counts else 0", "0",
+    Mutant("counts-to-the-letter", REPLAY, "if counts else 0.0", "if False else 0.0",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
-    Mutant("everything-counts", REPLAY, "1 if counts else 0", "1",
+    Mutant("counts-up-to-the-bound", REPLAY, "bound) / 2 for", "bound) for",
+           "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
+    Mutant("everything-counts", REPLAY, "if counts else 0.0", "if True else 0.0",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
     Mutant("one-line-stands-for-two-claims", REPLAY, "        lines.remove(committed)\n", "",
            "tests/test_replay.py::test_numbers_of_claims_may_move_a_little_and_nothing_else"),
