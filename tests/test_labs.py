@@ -94,7 +94,7 @@ def test_a_loop_and_a_dead_process_cost_their_exercise_alone(tmp_path):
         em="while True:\n    pass",
         kinds="",
     )
-    verdicts = {v.exercise: v for v in check(path, seconds=8)}
+    verdicts = {v.exercise: v for v in check(path, seconds=15)}
     kinds = {name: v.kind for name, v in verdicts.items()}
     assert kinds == {"log_joint": "out of time", "e_step": "wrong", "m_step": "error", "em": "out of time",
                      "choose": "right", "kinds": "to read"}, verdicts  # fmt: skip
