@@ -1,10 +1,11 @@
 """Models off their start in the place of trained ones, and what they say without their own code.
 
 A picture has to follow any model; so most tests of the explorers need none that was trained.  A test module says
-`stand_in = stand_ins.stand_in`.
+`stand_in = stand_ins.stand_in`, and `explorer` likewise.
 """
 
 import copy
+import functools
 import re
 import zlib
 
@@ -14,6 +15,9 @@ import torch
 from torch.nn.functional import one_hot
 
 from gdm_core import kept
+from gdm_core.explorers import EXPLORERS
+from gdm_core.explorers.ch04_posterior import digits_vae
+from gdm_core.kept import trained
 
 
 def numbers(text: str, after: str) -> list[float]:
@@ -40,6 +44,18 @@ def stand_in():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept, "trained", model_of)
         yield model_of
+
+
+@pytest.fixture(scope="module")
+def explorer(stand_in):
+    """Explorers by name, around models that nobody trained, or hardly: a posterior on a grid has to be smooth."""
+
+    def little(recipe, **options):
+        return (trained if recipe is digits_vae else stand_in)(recipe, **options | {"steps": 100})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "trained", little)
+        yield functools.cache(lambda name: EXPLORERS[name].function())
 
 
 def decoded(model, z, y=None) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """On a phone, worked by touch: what answers stays in sight, whatever a thumb drags, and nothing lies over anything."""
 
 import base64
-import functools
 import io
 
 import numpy as np
@@ -10,15 +9,12 @@ import stand_ins
 from browser import Trouble, needed, on_stage
 from PIL import Image
 
-from gdm_core import kept
 from gdm_core import widgets as w
 from gdm_core.explorers import EXPLORERS
-from gdm_core.explorers.ch04_posterior import digits_vae
-from gdm_core.kept import trained
 
 pytest_plugins = ("browser",)
 pytestmark = needed
-stand_in = stand_ins.stand_in
+stand_in, explorer = stand_ins.stand_in, stand_ins.explorer
 
 HTML = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>stage</title><style>body { margin: 0 8px } h1 { font: 600 18px/1.3 sans-serif }</style>
@@ -33,18 +29,6 @@ KEPT = {  # what one looks at while a thumb is elsewhere
     "arithmetic": ["codes", "pixels", "truth"],
     "traversal": ["pictures"],
 }
-
-
-@pytest.fixture(scope="module")
-def explorer(stand_in):
-    """Explorers by name, around models that nobody trained, or hardly: a posterior on a grid has to be smooth."""
-
-    def little(recipe, **options):
-        return (trained if recipe is digits_vae else stand_in)(recipe, **options | {"steps": 100})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kept, "trained", little)
-        yield functools.cache(lambda name: EXPLORERS[name].function())
 
 
 @pytest.fixture

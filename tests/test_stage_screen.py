@@ -1,6 +1,5 @@
 """The explorers on a laptop: everything on the first screen, nothing jumps, no read-out is a wall of numbers."""
 
-import functools
 import io
 import re
 
@@ -11,35 +10,20 @@ from browser import BARE, Trouble, needed, on_stage
 from PIL import Image
 from stage_page import settled
 
-from gdm_core import kept
 from gdm_core import widgets as w
 from gdm_core.course.look import TEMPLATE
 from gdm_core.explorers import EXPLORERS
-from gdm_core.explorers.ch04_posterior import digits_vae
-from gdm_core.kept import trained
 from gdm_core.widgets.view import folded
 
 pytest_plugins = ("browser",)
 pytestmark = needed
-stand_in = stand_ins.stand_in
+stand_in, explorer = stand_ins.stand_in, stand_ins.explorer
 
 LOOK = "".join((TEMPLATE / "static" / name).read_text("utf-8") for name in ("look.css", "studio.css"))
 STUDIO = f"""<!doctype html><html data-theme="light"><meta charset="utf-8"><style>{LOOK}</style>
 <nav class="bar"><a class="home" href="#">All explorers</a><span class="gap"></span><button>Dark</button></nav>
 <div class="explorer"><h1>A question that one can answer by playing?</h1><main></main></div>"""
 CELL = BARE.replace("body { margin: 12px;", "main { width: 900px } body { margin: 0;")
-
-
-@pytest.fixture(scope="module")
-def explorer(stand_in):
-    """Explorers by name, around models that nobody trained, or hardly: a posterior on a grid has to be smooth."""
-
-    def little(recipe, **options):
-        return (trained if recipe is digits_vae else stand_in)(recipe, **options | {"steps": 100})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kept, "trained", little)
-        yield functools.cache(lambda name: EXPLORERS[name].function())
 
 
 @pytest.fixture

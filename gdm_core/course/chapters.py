@@ -112,9 +112,10 @@ def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
     """
     if not among:
         raise bad("at least one chapter", "none", "adding lectures/src/01_name.py")
-    by_name = {c.name: c for c in among}
     picked = []
     for name in names:
         parts = [c for c in among if name.lstrip("0") in (c.spoken, str(c.whole)) or c.name == Path(name).stem]
-        picked += parts or [by_name[choice("chapter", Path(name).stem, by_name)]]
+        if not parts:
+            choice("chapter", Path(name).stem, [c.name for c in among])  # refuses it, and names the nearest
+        picked += parts
     return list(dict.fromkeys(picked)) or among

@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from gdm_core.files import stand_in_home
@@ -64,22 +63,11 @@ def export(arguments: list[str]) -> int:
 
 def build(arguments: list[str]) -> int:
     """Run chapter sources in fresh kernels and write the committed notebooks; a second run changes no byte."""
-    from gdm_core.course import chapters, kernels, notebooks, start
+    from gdm_core.course import chapters, notebooks, start
 
     chosen = _parse(build, arguments, _names)
     home = chapters.root()
-    failed = 0
-    for chapter in chapters.choose(chosen.names, chapters.chapters(home=home)):
-        print(f"{chapter.name} ...", flush=True)
-        started = time.perf_counter()
-        try:
-            changed = notebooks.build(chapter)
-        except (notebooks.CellFailed, kernels.KernelHung) as error:
-            failed += 1
-            print(f"✗ {chapter.name}: {error}\n{chapter.notebook.name} is as it was.", file=sys.stderr)
-            continue
-        seconds, size = time.perf_counter() - started, chapter.notebook.stat().st_size
-        print(f"  {'written' if changed else 'unchanged'}, {seconds:.1f} s, {size / 1000:.0f} kB", flush=True)
+    failed = notebooks.all_built(chapters.choose(chosen.names, chapters.chapters(home=home)), notebooks.build)
     start.write_page(home)
     return int(failed > 0)
 

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from gdm_core.course.chapters import Chapter
 from gdm_core.course.claims import MARK
 from gdm_core.course.labs import lint as labs
-from gdm_core.course.notebooks import fingerprint, read_source
+from gdm_core.course.notebooks import PICTURES, PLOTLY, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
 from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, sitting, visible
 
@@ -26,8 +26,7 @@ IGNORED_SHARE = 0.2
 # A number with a decimal point: three digits are the same on every processor, what Python and torch print are more.
 DECIMAL = re.compile(r"(?<![\w.])(\d*\.\d+)(?:[eE][-+]?\d+)?(?!\w|\.\d)")
 WRITTEN, OF_A_TENSOR = 6, 3  # significant digits that a person may have chosen to print; that the repr of a tensor may
-PLOTLY = "application/vnd.plotly.v1+json"
-MIMES = {"text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg", PLOTLY}
+MIMES = {"text/plain", "text/markdown", "text/latex", *PICTURES}
 
 
 def lint(chapter: Chapter) -> list[str]:

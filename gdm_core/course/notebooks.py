@@ -10,6 +10,9 @@ import hashlib
 import io
 import os
 import re
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
@@ -20,11 +23,13 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from gdm_core.course.chapters import Chapter
-from gdm_core.course.kernels import SPEC, START_SECONDS, clean, probe, twice
+from gdm_core.course.kernels import SPEC, START_SECONDS, KernelHung, clean, probe, twice
 from gdm_core.files import atomic_write
 from gdm_core.validate import bad
 
 CELL_SECONDS = 1800  # an old processor that does ten other things took 600 s where a quiet one takes 30
+PLOTLY = "application/vnd.plotly.v1+json"
+PICTURES = ("image/png", "image/jpeg", PLOTLY)
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MANY_COLORS = 10_000  # lines, text and gray pictures have at most 6,000, rendered rooms 40,000
 KEPT = {"tags", "exercise", "jupyter", "editable", "deletable", "slideshow"}
@@ -184,6 +189,28 @@ def build(chapter: Chapter, *, cell_seconds: int = CELL_SECONDS) -> bool:
     nb = normalize(execute(source, chapter.notebook.parent, cell_seconds=cell_seconds))
     nb.metadata["gdm"] = {"source": fingerprint(source)}
     return write(nb, chapter.notebook)
+
+
+def all_built(listed: list[Chapter], build: Callable[[Chapter], bool], *refused: type[Exception]) -> int:
+    """Build each, say how it went, and go on after one that failed; how many did.
+
+    Args:
+        build: whether that changed the notebook.
+        refused: what `build` raises beside `CellFailed` and `KernelHung`.
+    """
+    failed = 0
+    for chapter in listed:
+        print(f"{chapter.name} ...", flush=True)
+        started = time.perf_counter()
+        try:
+            changed = build(chapter)
+        except (CellFailed, KernelHung, *refused) as error:
+            failed += 1
+            print(f"✗ {chapter.name}: {error}\n{chapter.notebook.name} is as it was.", file=sys.stderr)
+            continue
+        seconds, size = time.perf_counter() - started, chapter.notebook.stat().st_size
+        print(f"  {'written' if changed else 'unchanged'}, {seconds:.1f} s, {size / 1000:.0f} kB", flush=True)
+    return failed
 
 
 def name_cells(nb: NotebookNode) -> None:

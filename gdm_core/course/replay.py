@@ -26,12 +26,11 @@ from nbval.plugin import IPyNbCell
 
 from gdm_core.course.claims import MARK, NEEDED
 from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
-from gdm_core.course.notebooks import CELL_SECONDS
+from gdm_core.course.notebooks import CELL_SECONDS, PICTURES
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 BOUND = re.compile(rf"[≤≥] ({NUMBER.pattern})")
 WITHIN = re.compile(rf"± ({NUMBER.pattern})")
-PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
 
 
 def command(*notebooks: Path) -> list[str]:

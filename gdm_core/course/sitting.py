@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from gdm_core.course.claims import MARK
+from gdm_core.course.notebooks import PICTURES
 
 WORDS, LINES, FIGURES, CELL = 2500, 350, 10, 20  # at most; CELL: visible lines of one cell
 WORDS_A_MINUTE, LINES_A_MINUTE, FIGURES_A_MINUTE, EQUATIONS_A_MINUTE = 150, 12, 1, 1
 MINUTES_OF_PLAY = 10  # an explorer
-PICTURES = ("image/png", "image/jpeg", "application/vnd.plotly.v1+json")
 NO_WORDS = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", re.DOTALL)
 
 

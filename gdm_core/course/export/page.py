@@ -26,13 +26,14 @@ from gdm_core.course.claims import MARK
 from gdm_core.course.export import fonts
 from gdm_core.course.export.latex import mathml
 from gdm_core.course.look import TEMPLATE
+from gdm_core.course.notebooks import PLOTLY
+from gdm_core.course.sitting import folded
 from gdm_core.validate import bad
 
 HERE = Path(__file__).parent
 LIMIT = 12_000_000  # bytes of a page
 HOME = "<!--home-->"  # where the studio puts its link into a page that was exported before
 CALL = re.compile(r"\bexplorers\.(\w+)\(")
-PLOTLY = "application/vnd.plotly.v1+json"
 
 
 class _Markdown(HTMLRenderer):
@@ -140,7 +141,7 @@ def _folded(cell: NotebookNode, code: str, outputs: list[str]) -> list[str]:
     hides = cell.metadata.get("jupyter", {})
     if "parameters" in cell.metadata.get("tags", []):
         summary = "Parameters of this chapter"
-    elif hides.get("source_hidden"):
+    elif folded(cell):
         claims = sum(piece.count('class="claim"') for piece in outputs)
         comment = re.match(r"# *(.+)", cell.source)
         held = f"{claims} more claims, checked by this run" if claims and hides.get("outputs_hidden") else "Code"

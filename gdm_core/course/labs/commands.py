@@ -1,37 +1,25 @@
 """`gdm labs`: build, check, next, grade."""
 
 import argparse
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gdm_core.course import chapters, kernels, notebooks, start
+from gdm_core.course import chapters, start
 from gdm_core.course.doctor import cpus
 from gdm_core.course.labs import build as building
 from gdm_core.course.labs import check as checking
 from gdm_core.course.labs import grade as grading
 from gdm_core.course.labs.key import write_key
+from gdm_core.course.notebooks import all_built
 
 
 def build(chosen: argparse.Namespace) -> int:
     """Write the students' notebooks; solutions and the key go to build/."""
     home = chapters.root()
-    failed = 0
-    for lab in chapters.choose(chosen.names, chapters.chapters("labs", home)):
-        print(f"{lab.name} ...", flush=True)
-        started = time.perf_counter()
-        try:
-            changed = building.build(lab, home / "build" / "labs")
-        except (notebooks.CellFailed, kernels.KernelHung, ValueError) as error:
-            failed += 1
-            print(f"✗ {lab.name}: {error}\n{lab.notebook.name} is as it was.", file=sys.stderr)
-            continue
-        size = lab.notebook.stat().st_size
-        word = "written" if changed else "unchanged"
-        print(f"  {word}, {time.perf_counter() - started:.1f} s, {size / 1000:.0f} kB", flush=True)
+    listed, solved = chapters.choose(chosen.names, chapters.chapters("labs", home)), home / "build" / "labs"
+    failed = all_built(listed, lambda lab: building.build(lab, solved), ValueError)
     start.write_page(home)
-    print(f"solutions: {home / 'build' / 'labs'}\nkey: {write_key(home)}")
+    print(f"solutions: {solved}\nkey: {write_key(home)}")
     return int(failed > 0)
 
 
