@@ -207,7 +207,8 @@ MUTANTS = [
     Mutant("start-page-paired", START, ', jupytext={"formats": "ipynb"}', "", f"{COURSES}start_page"),
     Mutant("labs-beside-lectures", START, '"../labs/"', '""', f"{COURSES}start_page"),
     # Command line and doctor
-    Mutant("failed-build-exits-0", NOTEBOOKS, "failed += 1", "failed += 0", f"{COURSES}build_and_lint_say_what_happened"),
+    Mutant("failed-build-exits-0", NOTEBOOKS, "failed += 1", "failed += 0",
+           f"{COURSES}build_and_lint_say_what_happened"),
     Mutant("one-complaint-exits-0", CLI, "return int(found > 0)", "return int(found > 1)",
            f"{COURSES}build_and_lint_say_what_happened"),
     Mutant("our-faults-hidden", CLI, "            raise  # a fault of ours", "            pass  # a fault of ours",
