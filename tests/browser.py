@@ -81,7 +81,7 @@ def tab(chromium_running):
     profile = chromium_running.new_context(
         viewport={"width": 800, "height": 900}, has_touch=True, accept_downloads=True
     )
-    profile.set_default_timeout(8_000)
+    profile.set_default_timeout(30_000)
     page = profile.new_page()
     page.trouble = Trouble()
     page.trouble.watch(page)

@@ -69,6 +69,9 @@ def pytest_collection_modifyitems(config, items) -> None:
             item.add_marker(pytest.mark.xdist_group(re.sub(r"[@\[\]]", "", item.nodeid.split("::")[0])))
         if item.get_closest_marker("browser") and chromium() is None:
             item.add_marker(pytest.mark.skip(reason=f"needed Chromium, got none; try {GET_CHROMIUM}"))
+        elif item.get_closest_marker("browser") and config.pluginmanager.hasplugin("rerunfailures"):
+            # Browser, server and kernel share the machine with the rest: once more, and the summary says which.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def _quick(item) -> bool:

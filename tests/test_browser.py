@@ -17,6 +17,7 @@ import pytest
 import servers
 import tiny_course
 from browser import needed
+from jupyterlab import open_notebook, run_cell
 from playwright.sync_api import Error
 from servers import until
 
@@ -105,7 +106,7 @@ def shows(tab, stage, z):
     """Wait until the screen shows what the callback gives for z."""
     wanted = stage.frame({"z": z}).encode()["views"][0]["image"]
     with contextlib.suppress(TimeoutError):
-        return until(lambda: np.array_equal(seen(tab), wanted), 20)
+        return until(lambda: np.array_equal(seen(tab), wanted))
     np.testing.assert_array_equal(seen(tab), wanted)
 
 
@@ -209,7 +210,7 @@ def test_the_picture_follows_mouse_keys_and_touch(tab, studio, twin):
     shows(tab, twin, touched)
     mine = kernel_of(tab, studio)
     tab.goto("about:blank")
-    until(lambda: mine not in studio.kernels(), 30, "the kernel to end with its page")
+    until(lambda: mine not in studio.kernels(), what="the kernel to end with its page")
 
 
 @pytest.mark.parametrize("size", [(1600, 900), (1280, 480)])
@@ -229,14 +230,14 @@ def test_it_answers_while_a_model_trains(tab, studio):
     told = lambda: tab.locator(".training output").inner_text()  # no step at first, then "step 1,200 of ..."
     steps = lambda: int((re.findall(r"step ([\d,]+)", told()) or "0")[0].replace(",", ""))
     tab.locator('[data-control="train start"]').click()
-    until(lambda: steps() > 3, 30, "training")
+    until(lambda: steps() > 3, what="training")
     for x, y in ((1, 1), (-2, 0.5), (2.5, -2)):
         before = steps()
         drag(tab, (0, 0), (x, y))
         z = state(tab)
         level = int((z[0] + 3) * 20 + (z[1] + 3) * 20)
-        until(lambda level=level: (seen(tab) == level).all(), 20, "the picture")
-        until(lambda before=before: steps() > before, 20, "a step while one drags")
+        until(lambda level=level: (seen(tab) == level).all(), what="the picture")
+        until(lambda before=before: steps() > before, what="a step while one drags")
     assert tab.locator(".alert:visible").count() == 0
 
 
@@ -266,9 +267,9 @@ def test_a_kernel_that_dies_is_said_and_the_hand_finds_its_place_again(tab, stud
     tab.evaluate("window.before = true")
     tab.locator(".gone button").click()
     with contextlib.suppress(Error):  # of a page that is just being replaced
-        until(lambda: not tab.evaluate("window.before"), 60, "the page to start again")
+        until(lambda: not tab.evaluate("window.before"), what="the page to start again")
     tab.wait_for_load_state("domcontentloaded")
-    until(lambda: seen(tab) is not None, 60, "a picture")
+    until(lambda: seen(tab) is not None, what="a picture")
     shows(tab, twin, z)
 
 
@@ -276,14 +277,14 @@ def test_a_lost_connection_comes_back_and_repeats_nothing_that_was_answered(tab,
     tab.add_init_script(SOCKETS)
     alive(tab, f"{studio.url}voila/render/training.ipynb")
     tab.locator('[data-control="count"]').click()
-    until(lambda: (seen(tab) == 121).all(), 20, "the press")
+    until(lambda: (seen(tab) == 121).all(), what="the press")
     tab.evaluate("sockets.at(-1).close()")
     draws = lambda: [t for t in tab.evaluate("sockets.length > 1 ? sockets.at(-1).told : []") if '"kind":"draw"' in t]
-    (asked,) = until(draws, 20, "the page to ask what changed meanwhile")
+    (asked,) = until(draws, what="the page to ask what changed meanwhile")
     assert '"presses":{}' in asked
     drag(tab, (0, 0), (1, 2))
     x, y = state(tab)
-    until(lambda: (seen(tab) == int((x + 3) * 20 + (y + 3) * 20 + 1)).all(), 20, "the picture")
+    until(lambda: (seen(tab) == int((x + 3) * 20 + (y + 3) * 20 + 1)).all(), what="the picture")
 
 
 def test_start_page_shows_explorers_and_chapters(tab, studio):
@@ -341,26 +342,10 @@ def test_the_theme_button_is_remembered(tab, studio):
 
 def test_jupyterlab_follows_mouse_keys_and_touch(tab, both, home, twin):
     servers.notebook(home / "pad.ipynb", PAD, "print('z', stage.state['z'])", template=None)
-    tab.set_viewport_size({"width": 1300, "height": 1000})
     tab.trouble.errors = Tolerant()
-    tab.goto(f"{both['lab'].url}lab/tree/pad.ipynb?token={servers.TOKEN}", wait_until="commit")
-    tab.locator(".jp-CodeCell .cm-content").first.click()
-    until(
-        lambda: (
-            "Idle" in (tab.locator(".jp-Notebook-ExecutionIndicator").first.get_attribute("data-status") or "").title()
-        ),
-        60,
-    )
-
-    def run_first_cell():
-        """Again, as a person would, while its number shows that nothing began: the page may still arrange itself."""
-        tab.locator(".jp-CodeCell .cm-content").first.click()
-        tab.keyboard.press("Shift+Enter")
-        with contextlib.suppress(TimeoutError):
-            return until(lambda: tab.locator(".jp-InputPrompt").first.inner_text().strip(" []:"), 5)
-
-    until(run_first_cell, 60, "the cell to run")
-    until(lambda: seen(tab) is not None, 60, "a picture")
+    open_notebook(tab, both["lab"], "pad.ipynb", height=1000)
+    run_cell(tab, 0, "Shift+Enter")
+    until(lambda: seen(tab) is not None, what="a picture")
     shows(tab, twin, (0, 0))
     drag(tab, (0, 0), (2, 2), (1.5, -1))
     tab.locator(".plain .knob").focus()
@@ -375,7 +360,7 @@ def test_jupyterlab_follows_mouse_keys_and_touch(tab, both, home, twin):
         return [json.loads(line[2:]) for line in said if line.startswith("z ")]
 
     (z,) = until(
-        lambda: (told := kernel_says()) and told[0] == pytest.approx([-2.5, 2.5], abs=0.06) and told, 30, "the state"
+        lambda: (told := kernel_says()) and told[0] == pytest.approx([-2.5, 2.5], abs=0.06) and told, what="the state"
     )
     shows(tab, twin, z)
     tab.trouble.errors = []
@@ -390,7 +375,7 @@ def test_the_studio_in_the_server_of_jupyterlab(tab, both, twin):
     shows(tab, twin, state(tab))
     mine = kernel_of(tab, both["lab"])
     tab.goto("about:blank")
-    until(lambda: mine not in both["lab"].kernels(), 30, "the kernel to end")
+    until(lambda: mine not in both["lab"].kernels(), what="the kernel to end")
 
 
 # Exported pages
@@ -407,7 +392,7 @@ def exported(home):
 def test_an_exported_chapter_moves_from_disk_with_the_network_off(tab, exported, twin):
     tab.context.set_offline(True)
     tab.goto(exported.as_uri())
-    until(lambda: seen(tab) is not None, 20, "a picture")
+    until(lambda: seen(tab) is not None, what="a picture")
     drag(tab, (0, 0), (1.9, -2.1))  # the nearest of -3, -2 … 3 shows
     shows(tab, twin, (2, -2))
     tab.locator("[data-code-button]").click()

@@ -5,6 +5,7 @@ import pytest
 import servers
 import tiny_course
 from browser import needed
+from jupyterlab import close_kernels, open_notebook, run_all, run_cell
 from servers import until
 
 from gdm_core.explorers import EXPLORERS
@@ -62,20 +63,9 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def opened(tab, lab):
     """Opens a notebook; errors of the page count, those of JupyterLab's own do not."""
-    tab.set_default_timeout(30_000)
-    tab.set_viewport_size({"width": 1300, "height": 900})
     tab.trouble.errors = Ours()
-
-    def open_(name):
-        tab.goto(f"{lab.url}lab/tree/{name}?reset&token={servers.TOKEN}", wait_until="commit")
-        tab.locator(".jp-CodeCell .cm-content").first.click()
-        kernel = tab.locator(".jp-Notebook-ExecutionIndicator").first
-        until(lambda: "idle" in (kernel.get_attribute("data-status") or "").lower(), 60, "an idle kernel")
-        return tab
-
-    yield open_
-    for session in tab.request.get(f"{lab.url}api/sessions?token={servers.TOKEN}").json():
-        tab.request.delete(f"{lab.url}api/sessions/{session['id']}?token={servers.TOKEN}")
+    yield lambda name: open_notebook(tab, lab, name)
+    close_kernels(tab, lab)
 
 
 class Ours(list):
@@ -86,18 +76,13 @@ class Ours(list):
             super().append(error)
 
 
-def run_all(tab):
-    tab.get_by_role("menuitem", name="Run", exact=True).click()
-    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-
-
 def alive(tab, title):
     """The explorer's card once it shows pictures, a read-out and its tools, scrolled into sight."""
     card = tab.locator(f'.gdm .card[aria-label="{title}"]')
     until(lambda: card.count() == 1, 600, f"the card of {title}")  # its model may have to be trained first
     card.scroll_into_view_if_needed()
-    until(lambda: len(card.locator(".said").inner_text()) > 5, 30, f"the read-out of {title}")
-    until(lambda: min(card.evaluate(SHADES)) > 1, 30, f"something in each view of {title}")
+    until(lambda: len(card.locator(".said").inner_text()) > 5, what=f"the read-out of {title}")
+    until(lambda: min(card.evaluate(SHADES)) > 1, what=f"something in each view of {title}")
     assert card.locator(".tools button").count() >= 4, title
     return card
 
@@ -111,7 +96,7 @@ def answers_a_drag(tab, card):
     tab.mouse.down()
     tab.mouse.move(x + 25, y + (0 if box["width"] > 3 * box["height"] else 20), steps=8)
     tab.mouse.up()
-    until(lambda: card.evaluate(LOOK) != before, 30, "an answer to the hand")
+    until(lambda: card.evaluate(LOOK) != before, what="an answer to the hand")
     assert card.locator(".alert:visible, .status:visible").count() == 0
 
 
@@ -125,10 +110,7 @@ def test_run_all_makes_every_explorer_on_screen_and_off_and_each_answers_a_drag(
 def test_explorers_made_one_by_one_on_screen_are_alive(opened):
     tab = opened("all.ipynb")
     for i, explorer in enumerate(EXPLORERS.values()):
-        cell = tab.locator(".jp-CodeCell").nth(i)
-        cell.scroll_into_view_if_needed()
-        cell.locator(".cm-content").click()
-        tab.keyboard.press("Control+Enter")
+        run_cell(tab, i)
         answers_a_drag(tab, alive(tab, explorer.title))
 
 
@@ -144,8 +126,8 @@ def test_a_figure_turns_without_a_network_and_folds_stay_folded(opened):
     cells = tab.locator(".jp-CodeCell")
     assert cells.nth(2).locator(".jp-OutputPlaceholder").count() == 1  # until it is run
     run_all(tab)
-    until(lambda: cells.nth(1).locator(".jp-OutputArea-output").count() == 1, 60, "what the folded cell says")
-    until(lambda: cells.nth(0).locator(".js-plotly-plot .scatterlayer .trace").count() == 1, 60, "plotly's figure")
+    until(lambda: cells.nth(1).locator(".jp-OutputArea-output").count() == 1, what="what the folded cell says")
+    until(lambda: cells.nth(0).locator(".js-plotly-plot .scatterlayer .trace").count() == 1, what="plotly's figure")
     assert cells.nth(0).locator(".jp-OutputArea-output").count() == 1  # the twin is for where plotly is not
     assert cells.nth(0).locator("img:visible").count() == 0
     hidden = [cells.nth(i).locator(".jp-InputPlaceholder").count() for i in range(3)]

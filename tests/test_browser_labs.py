@@ -5,6 +5,7 @@ import pytest
 import servers
 import tiny_course
 from browser import needed
+from jupyterlab import open_notebook, run_all
 from servers import until
 
 from gdm_core.course.chapters import chapters
@@ -63,38 +64,30 @@ def lab(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", HEARD)
 def test_a_lab_is_answered_in_jupyterlab(tab, lab, kind, tmp_path):
-    tab.set_default_timeout(30_000)
-    tab.set_viewport_size({"width": 1200, "height": 1100})
     tab.trouble.errors = Unheard()
-    tab.goto(f"{lab.url}lab/tree/{kind}.ipynb?reset&token={servers.TOKEN}", wait_until="commit")
-    tab.locator(".jp-CodeCell .cm-content").first.click()
-    kernel = tab.locator(".jp-Notebook-ExecutionIndicator").first
-    until(lambda: "idle" in (kernel.get_attribute("data-status") or "").lower(), 60, "an idle kernel")
-    tab.get_by_role("menuitem", name="Run", exact=True).click()
-    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    run_all(open_notebook(tab, lab, f"{kind}.ipynb", width=1200, height=1100))
     for name, line in HEARD[kind].items():
         where = tab.locator(".jp-OutputArea-output").filter(has_text=f"{line[0]} {name}:")
-        until(lambda where=where: where.count() == 1, 120, f"a verdict about {name}")
+        until(lambda where=where: where.count() == 1, what=f"a verdict about {name}")
         where.scroll_into_view_if_needed()
-        until(lambda where=where, line=line: where.inner_text().startswith(line), 20, line)
+        until(lambda where=where, line=line: where.inner_text().startswith(line), what=line)
         if kind == "right":
             picture = tab.locator(".jp-CodeCell").filter(has_text=f"check.{name}(").locator("img")
-            until(lambda picture=picture: picture.count() == 1, 60, f"the picture of {name}")
+            until(lambda picture=picture: picture.count() == 1, what=f"the picture of {name}")
             picture.scroll_into_view_if_needed()
         tab.screenshot(path=tmp_path / f"{kind}-{name}.png")
     assert tab.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').count() == 0
 
 
 def test_hints_and_pictures_unfold(tab, lab):
-    tab.set_default_timeout(30_000)
     tab.trouble.errors = Unheard()
-    tab.goto(f"{lab.url}lab/tree/wrong.ipynb?reset&token={servers.TOKEN}", wait_until="commit")
+    open_notebook(tab, lab, "wrong.ipynb", width=800)
     hint = tab.locator("details").filter(has_text="Hint 1: shapes")
-    until(lambda: hint.count() == 1, 60, "the first hint")
+    until(lambda: hint.count() == 1, what="the first hint")
     assert not hint.locator("p").first.is_visible()
     hint.locator("summary").click()
-    until(lambda: hint.locator("p").first.is_visible(), 10, "the words of the hint")
+    until(lambda: hint.locator("p").first.is_visible(), what="the words of the hint")
     picture = tab.locator("details").filter(has_text="The picture that a right answer makes").first
     picture.locator("summary").click()
     image = picture.locator("img")
-    until(lambda: image.evaluate("(i) => i.naturalWidth > 500 && i.width > 300"), 20, "the picture of a right answer")
+    until(lambda: image.evaluate("(i) => i.naturalWidth > 500 && i.width > 300"), what="the picture of a right answer")

@@ -137,7 +137,7 @@ def test(arguments: list[str]) -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1", "PYTHONUTF8": "1"}
     os.chdir(chapters.root())
     return _become(
-        [sys.executable, "-m", "pytest", "--doctest-modules", "-rfEs", *workers, "gdm_core", "tests", *arguments]
+        [sys.executable, "-m", "pytest", "--doctest-modules", "-rfERs", *workers, "gdm_core", "tests", *arguments]
     )
 
 
