@@ -159,6 +159,13 @@ def test_grids_of_both_networks(network, event, grid):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("width", [2, 64])
+def test_entries_start_about_as_long_as_one_whatever_their_width(width):
+    torch.manual_seed(0)
+    book = VQVAE(2, codes=500, width=width, network="mlp", hidden=(3,)).codebook
+    assert book.square().sum(1).mean().item() == pytest.approx(1, abs=0.2)
+
+
 def test_hidden_layers_of_the_decoder_mirror_those_of_the_encoder():
     model = VQVAE(9, codes=7, width=3, network="mlp", hidden=(8, 5))
     layers = [

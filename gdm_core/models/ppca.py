@@ -205,7 +205,7 @@ def _principal(x: Tensor, q: int) -> tuple[Tensor, Tensor, Tensor]:
         away = x.double() - mean
         values, V = _eigh(_gram(away.T) / n, x)
         values = values.flip(0)
-        U = away.T @ V.flip(1)[:, :q] / (n * values[:q].clamp(min=1e-300)).sqrt()
+        U = away.T @ V.flip(1)[:, :q] / (n * values[:q]).sqrt()  # `solve` refuses what is 0 here
     peak = U.gather(0, U.abs().argmax(0, keepdim=True))
     return mean, values, U * peak.sign()
 

@@ -155,6 +155,20 @@ MUTANTS = [
         "self._entries(codes)",
         _tests("vqvae", "codes_of_any_integer_type_and_the_fixed_noise"),
     ),
+    Mutant(
+        "codebook-as-wide-as-its-entries",
+        _VQ,
+        "/ width**0.5",
+        "* width**0.5",
+        _tests("vqvae", "entries_start_about_as_long_as_one_whatever_their_width"),
+    ),
+    Mutant(
+        "labels-one-too-few-offered",
+        _VAE,
+        "labels={int(y.max()) + 1}",
+        "labels={int(y.max())}",
+        _tests("vae", "labels_reach_encoder_and_decoder"),
+    ),
     # Likelihoods
     Mutant(
         "std-replaced-in-silence",

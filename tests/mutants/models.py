@@ -275,8 +275,8 @@ MUTANTS = [
     Mutant(
         "ppca-small-sample-scale",
         PPCA,
-        "/ (n * values[:q].clamp(min=1e-300)).sqrt()",
-        "/ values[:q].clamp(min=1e-300).sqrt()",
+        "/ (n * values[:q]).sqrt()",
+        "/ values[:q].sqrt()",
         ppca("solve_reaches_the_maximum[5-6-2]"),
     ),
     Mutant(
