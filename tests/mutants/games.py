@@ -1,0 +1,336 @@
+"""Faults of games: signs, whose turn it is, what is reused, what is looked at."""
+
+from mutants.plant import Mutant
+
+_GAME, _RULES = "gdm_core/games/game.py", "gdm_core/games/dynamics.py"
+_LINEAR, _PLAY, _CLASSIC = "gdm_core/games/linear.py", "gdm_core/games/play.py", "gdm_core/games/classic.py"
+_RADIUS, _CURVED = "test_radius_of_each_rule_on_xy", "test_rules_on_a_curved_game_against_their_equations"
+_MEMORY, _FIELD = "test_rules_with_a_memory_against_loops", "test_field_and_its_products_against_differences"
+_ONE, _LEAVES = "test_three_ways_to_play_are_one", "test_a_game_that_leaves_says_where"
+_DIRAC, _PULLS = "test_eigenvalues_of_the_dirac_gan", "test_pulls_of_the_dirac_gan"
+_R1 = "test_r1_is_the_mean_squared_slope_and_reaches_the_critic"
+_TRAINS, _NETWORKS = "test_a_gan_plays_here_as_it_trains_there", "test_one_object_plays_two_networks"
+
+
+def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(f"games-{name}", file, old, new, " ".join(f"tests/test_dynamics.py::{t}" for t in tests))
+
+
+MUTANTS = [
+    # Rules
+    _plant(
+        _RULES,
+        "extragradient-that-reuses-the-old-gradient",
+        "game.field(ahead, game.draw() if fresh else batch), None",
+        "game.field(w, game.draw() if fresh else batch), None",
+        _RADIUS,
+        _CURVED,
+    ),
+    _plant(
+        _RULES,
+        "extragradient-that-goes-on-from-ahead",
+        "return w + rates(game, lr, w) * game.field(ahead,",
+        "return ahead + rates(game, lr, w) * game.field(ahead,",
+        _RADIUS,
+    ),
+    _plant(
+        _RULES,
+        "second-batch-never-drawn",
+        "game.field(ahead, game.draw() if fresh else batch)",
+        "game.field(ahead, batch)",
+        "test_one_batch_or_two_in_extragradient",
+    ),
+    _plant(
+        _RULES,
+        "second-batch-always-drawn",
+        "game.field(ahead, game.draw() if fresh else batch)",
+        "game.field(ahead, game.draw())",
+        "test_one_batch_or_two_in_extragradient",
+    ),
+    _plant(
+        _RULES,
+        "alternating-that-is-simultaneous",
+        "v = game.field(w, game.draw(), player=i)\n            if not beta:",
+        "seen = w if i == turns[0] else seen\n            v = game.field(seen, game.draw(), player=i)\n            if not beta:",
+        _RADIUS,
+        _CURVED,
+    ),
+    _plant(
+        _RULES,
+        "first-player-moves-twice",
+        "for i in (0, 1) for _ in range(integer(",
+        "for i in (0, 0) for _ in range(integer(",
+        _CURVED,
+    ),
+    _plant(_RULES, "turns-the-other-way-round", "for i in (0, 1) for _", "for i in (1, 0) for _", _CURVED, _TRAINS),
+    _plant(
+        _RULES,
+        "moves-of-the-other-player",
+        'integer("moves", moves[i])',
+        'integer("moves", moves[1 - i])',
+        _CURVED,
+        _TRAINS,
+    ),
+    _plant(
+        _RULES,
+        "momentum-sign",
+        "m = v if memory is None else beta * memory + v",
+        "m = v if memory is None else v - beta * memory",
+        _MEMORY,
+        "test_thresholds_and_optima",
+    ),
+    _plant(_RULES, "momentum-sign-in-turns", "mine * (beta * m + v)", "mine * (v - beta * m)", _RADIUS),
+    _plant(_RULES, "momentum-of-both-in-one-turn", "(1 - mine) * m + mine * (beta * m + v)", "beta * m + v", _RADIUS),
+    _plant(_RULES, "optimism-backwards", "(2 * v - before), v", "(2 * before - v), v", _RADIUS, _MEMORY),
+    _plant(_RULES, "optimism-without-memory", "(2 * v - before), v", "(2 * v - before), before", _RADIUS, _MEMORY),
+    _plant(_RULES, "consensus-without-its-gradient", "(v - gamma * game.vjp(w, v, batch))", "v", _RADIUS, _CURVED),
+    _plant(
+        _RULES,
+        "consensus-climbs",
+        "(v - gamma * game.vjp(w, v, batch))",
+        "(v + gamma * game.vjp(w, v, batch))",
+        _RADIUS,
+        _CURVED,
+    ),
+    _plant(
+        _RULES,
+        "consensus-by-the-jacobian-itself",
+        "gamma * game.vjp(w, v, batch)",
+        "gamma * game.jvp(w, v, batch)",
+        _RADIUS,
+    ),
+    _plant(
+        _RULES,
+        "proximal-sign",
+        "missing = w + rate * game.field(new, batch) - new",
+        "missing = w - rate * game.field(new, batch) - new",
+        "test_rules_on_a_curved_game_against_their_equations",
+    ),
+    _plant(
+        _RULES,
+        "proximal-after-one-try",
+        "for _ in range(30):",
+        "for _ in range(1):",
+        _CURVED,
+    ),
+    _plant(
+        _RULES,
+        "newton-that-never-says-so",
+        '    raise bad("a step that Newton\'s method finds",',
+        '    return new\n    raise bad("a step that Newton\'s method finds",',
+        "test_newton_that_does_not_settle_says_so",
+    ),
+    _plant(
+        _RULES,
+        "midpoint-that-stops-half-way",
+        "return lambda game, w, memory: (2 * _implicit(",
+        "return lambda game, w, memory: (w + _implicit(",
+        _RADIUS,
+    ),
+    _plant(_RULES, "competitive-that-sees-all-of-J", "batch, across=True), None", "batch), None", _CURVED),
+    _plant(
+        _RULES,
+        "lookahead-that-keeps-the-fast-weights",
+        "return w + alpha * (fast - w), memory",
+        "return fast, memory",
+        _RADIUS,
+        _MEMORY,
+    ),
+    _plant(_RULES, "lookahead-that-restarts-its-memory", "rule(game, fast, memory)", "rule(game, fast, None)", _MEMORY),
+    _plant(
+        _RULES, "heun-that-is-euler", "(v + game.field(w + rate * v, batch)), None", "(v + v), None", _RADIUS, _CURVED
+    ),
+    _plant(_RULES, "runge-kutta-weights", "(a + 2 * b + 2 * c + d)", "(a + b + c + 3 * d)", _RADIUS, _CURVED),
+    _plant(
+        _RULES,
+        "clip-of-the-first-player",
+        "torch.where(second, w.clamp",
+        "torch.where(~second, w.clamp",
+        _PULLS,
+        _CURVED,
+    ),
+    # Games
+    _plant(
+        _GAME,
+        "ascent-sign",
+        "return two_losses(f, lambda *inputs: -f(*inputs), x, y, draw)",
+        "return two_losses(f, lambda *inputs: f(*inputs), x, y, draw)",
+        _FIELD,
+        _ONE,
+    ),
+    _plant(
+        _GAME,
+        "descent-sign",
+        "            return [-g for g in grads]",
+        "            return list(grads)",
+        _FIELD,
+        _NETWORKS,
+    ),
+    _plant(
+        _GAME,
+        "step-sizes-in-float32",
+        "w.new_full((n,), rate)",
+        "torch.full((n,), rate).to(w)",
+        _RADIUS,
+    ),
+    _plant(
+        _GAME,
+        "step-sizes-exchanged",
+        "for n, rate in zip(game.sizes, both)",
+        "for n, rate in zip(game.sizes, both[::-1])",
+        _CURVED,
+        _NETWORKS,
+    ),
+    _plant(
+        _GAME,
+        "jacobian-blind-to-detached-samples",
+        "with Attached() if graph else contextlib.nullcontext():",
+        "with contextlib.nullcontext():",
+        "test_the_jacobian_sees_through_detached_samples",
+    ),
+    _plant(
+        _GAME,
+        "state-with-a-graph",
+        "torch.cat([p.detach().flatten() for p in self.parameters])",
+        "torch.cat([p.flatten() for p in self.parameters])",
+        "test_every_rule_moves_a_gan",
+    ),
+    _plant(
+        _GAME,
+        "noise-anew-at-every-look",
+        "                torch.manual_seed(seed)\n",
+        "                torch.seed()\n",
+        "test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
+    ),
+    _plant(
+        _GAME,
+        "noise-that-moves-everybodys",
+        "with torch.random.fork_rng(devices=set(cards)):",
+        "with contextlib.nullcontext():",
+        "test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
+    ),
+    _plant(
+        _GAME,
+        "across-that-is-own",
+        "of, move = (self.players[1 - i], moves[1 - i])",
+        "of, move = (self.players[i], moves[i])",
+        _FIELD,
+        _CURVED,
+    ),
+    _plant(_GAME, "both-answer-for-one", "if i in who else", "if True else", _FIELD),
+    _plant(
+        _GAME,
+        "frozen-parameters-move",
+        "[p for p in own if p.requires_grad] for own in players",
+        "list(own) for own in players",
+        _NETWORKS,
+        "test_bad_input_is_refused_in_words",
+    ),
+    _plant(_GAME, "solver-that-stops-at-once", "or H[k + 1, k] <= 10 * eps:", "or True:", _FIELD),
+    _plant(
+        _GAME,
+        "shared-parameters-taken",
+        "if len({id(p) for p in self.parameters}) < len(self.parameters):",
+        "if False:",
+        "test_bad_input_is_refused_in_words",
+    ),
+    # Linear games, eigenvalues
+    _plant(
+        _LINEAR,
+        "eigenvalues-of-the-other-sign",
+        "return torch.linalg.eigvals(step_matrix(rule, game))",
+        "return torch.linalg.eigvals(2 * torch.eye(len(step_matrix(rule, game))).to(game.J) - step_matrix(rule, game))",
+        _RADIUS,
+    ),
+    _plant(
+        _LINEAR, "field-transposed", "v = self._times(w, self.J, batch)", "v = self._times(w, self.J.mT, batch)", _ONE
+    ),
+    _plant(
+        _LINEAR,
+        "jacobian-transposed",
+        "return Linear(torch.stack(columns, 1), game.sizes)",
+        "return Linear(torch.stack(columns, 0), game.sizes)",
+        _FIELD,
+    ),
+    _plant(
+        _LINEAR,
+        "memory-left-out-of-the-matrix",
+        "if rule(still, none, None)[1] is None:",
+        "if True:",
+        _RADIUS,
+    ),
+    _plant(_LINEAR, "smallest-eigenvalue", ".abs().max().item()", ".abs().min().item()", _RADIUS),
+    _plant(_LINEAR, "powers-not-squared", "known + new, M @ M", "known + new, M", _ONE),
+    _plant(
+        _LINEAR,
+        "linearize-that-moves-the-game",
+        "        game.put(now)\n    return",
+        "        pass\n    return",
+        _FIELD,
+    ),
+    _plant(
+        _LINEAR,
+        "noise-forgotten-in-a-solve",
+        "J = torch.as_tensor(xi).to(J)[..., None, None] * J",
+        "pass",
+        "test_one_batch_or_two_in_extragradient",
+    ),
+    # Playing
+    _plant(
+        _PLAY,
+        "left-one-step-late",
+        "return Path(torch.stack(states or [w]), len(states))",
+        "return Path(torch.stack(states or [w]), len(states) + 1)",
+        _LEAVES,
+    ),
+    _plant(_PLAY, "state-that-is-not-finite", "if not torch.isfinite(new).all():", "if False:", _LEAVES),
+    _plant(
+        _PLAY,
+        "stopped-half-way",
+        "            finally:\n                game.put(w)\n",
+        "            finally:\n                pass\n",
+        "test_a_stopped_game_is_at_the_last_state",
+    ),
+    # The Dirac-GAN, R1
+    _plant(
+        _CLASSIC,
+        "saturating-called-not",
+        '"non-saturating": (lambda D: softplus(-D), softplus, lambda D: softplus(-D))',
+        '"non-saturating": (lambda D: softplus(-D), softplus, lambda D: -softplus(D))',
+        _PULLS,
+    ),
+    _plant(
+        _CLASSIC,
+        "critic-that-calls-samples-real",
+        "real(psi * e) + fake(psi * (theta + e))",
+        "fake(psi * e) + real(psi * (theta + e))",
+        _PULLS,
+        _DIRAC,
+    ),
+    _plant(_CLASSIC, "noise-on-samples-alone", "real(psi * e) +", "real(0 * psi * e) +", _DIRAC),
+    _plant(_CLASSIC, "target-of-the-penalty", "2 * target * psi.abs()", "target * psi.abs()", _PULLS),
+    _plant(
+        _CLASSIC,
+        "penalty-without-create-graph",
+        "critic(x).sum(), x, create_graph=True",
+        "critic(x).sum(), x, retain_graph=True",
+        _R1,
+    ),
+    _plant(
+        _CLASSIC,
+        "penalty-of-the-slope-not-squared",
+        "slope.square().flatten(1).sum(1).mean()",
+        "slope.flatten(1).norm(dim=1).mean()",
+        _R1,
+    ),
+    _plant(
+        _CLASSIC,
+        "penalty-averaged-over-entries",
+        "slope.square().flatten(1).sum(1).mean()",
+        "slope.square().mean()",
+        _R1,
+    ),
+    _plant(
+        _CLASSIC, "penalty-that-feeds", "[1.0, -_gamma(gamma)]", "[1.0, _gamma(gamma)]", "test_thresholds_and_optima"
+    ),
+]
