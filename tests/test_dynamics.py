@@ -420,7 +420,7 @@ def test_a_game_that_leaves_says_where():
     assert gone.left == 13 and len(gone.states) == 13 and gone.states[-1].norm() == pytest.approx(1e6)
     torch.testing.assert_close(game.state(), gone.states[-1])
     assert games.path(game, games.simultaneous(0.1), 3).left is None
-    run = games.play(games.zero_sum(lambda x, y: x * y, *torch.tensor([1.0, 0.0])), games.simultaneous(3.0))
+    run = games.play(games.zero_sum(lambda x, y: x * y, *torch.tensor([1.0, 0.0])), games.simultaneous(3.0), 200)
     with pytest.raises(games.Diverged, match=r"finite state.*before step 7\d; try a smaller lr"):
         for w in run:
             last = w

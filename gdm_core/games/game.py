@@ -171,8 +171,9 @@ class Attached(TorchFunctionMode):
 
 def rates(game, lr: float | tuple[float, float], w: Tensor) -> Tensor:
     """Step sizes of all entries of w, (n,), from one for both players or one each."""
-    both = lr if isinstance(lr, tuple) else (lr, lr)
-    return torch.cat([w.new_full((n,), rate) for n, rate in zip(game.sizes, both)])
+    if not isinstance(lr, tuple):
+        return w.new_full((sum(game.sizes),), lr)
+    return torch.cat([w.new_full((n,), rate) for n, rate in zip(game.sizes, lr)])
 
 
 def checked(lr: float | tuple[float, float]) -> float | tuple[float, float]:

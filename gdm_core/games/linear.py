@@ -97,14 +97,25 @@ def linearize(game: Game, w: Tensor | None = None) -> Linear:
     return Linear(torch.stack(columns, 1), game.sizes)
 
 
-def step_matrix(rule, game: Linear) -> Tensor:
-    """M of one step, (n, n), or (2 n, 2 n) on (w, memory) where the rule has a memory; w is in the first n rows."""
-    still, n = Linear(game.J, game.sizes), len(game.J)
-    unit, none = torch.eye(n).to(game.J), torch.zeros(n, n).to(game.J)
-    if rule(still, none, None)[1] is None:
+def step_matrix(rule, game: Linear, memory: bool | None = None) -> Tensor:
+    """M of one step, (n, n), or (2 n, 2 n) on (w, memory) where the rule has a memory; w is in the first n rows.
+
+    Args:
+        rule, game: what moves where; noise is left out.
+        memory: whether the rule has one; None tries.
+    """
+    still, n = _still(game), len(game.J)
+    unit, none = torch.eye(n).to(game.J), game.J.new_zeros(n, n)
+    if memory is None:
+        memory = rule(still, none, None)[1] is not None
+    if not memory:
         return rule(still, unit, None)[0].mT
-    w, memory = rule(still, torch.cat([unit, none]), torch.cat([none, unit]))
-    return torch.cat([w, memory], 1).mT
+    w, kept = rule(still, torch.cat([unit, none]), torch.cat([none, unit]))
+    return torch.cat([w, kept], 1).mT
+
+
+def _still(game: Linear) -> Linear:
+    return game if game.draw is nothing else Linear(game.J, game.sizes, game.start)
 
 
 def eigenvalues(rule, game: Linear) -> Tensor:
@@ -131,8 +142,8 @@ def orbit(rule, game: Linear, steps: int) -> Tensor:
     n, most = len(game.J), integer("steps", steps) + 1
     if game.state().ndim > 1:
         raise bad("one start (n,)", tuple(game.state().shape), "games.path for several")
-    M = step_matrix(rule, game).double().cpu().numpy()
-    w, memory = rule(Linear(game.J, game.sizes), game.state(), None)  # the first step is apart: it makes the memory
+    w, memory = rule(_still(game), game.state(), None)  # the first step is apart: it makes the memory
+    M = step_matrix(rule, game, memory is not None).double().cpu().numpy()
     states = np.empty((len(M), most))
     states[:n, 0], states[:, 1] = game.state().cpu(), (w if memory is None else torch.cat([w, memory])).cpu()
     known = 2  # the start is in no block: it has no memory yet
