@@ -41,15 +41,16 @@ def run_all(tab) -> None:
         tab.get_by_role("menuitem", name="Run", exact=True).click()
         tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
-    _until_begun(tab.locator(".jp-CodeCell").first, choose)
+    _until_begun(tab, choose)
 
 
-def _until_begun(cell, command) -> None:
-    """Give `command` until the number of `cell` shows that it began: a page that still arranges itself loses it."""
+def _until_begun(where, command) -> None:
+    """Give `command` until a number in `where` shows that a cell began: a page that still arranges itself loses it."""
+    numbers = where.locator(".jp-InputPrompt")
 
     def begun():
         command()
         with contextlib.suppress(TimeoutError):
-            return until(lambda: cell.locator(".jp-InputPrompt").inner_text().strip(" []:"), BEGUN)
+            return until(lambda: "".join(numbers.all_text_contents()).strip(" []:"), BEGUN)
 
     until(begun, what="a cell to begin")
