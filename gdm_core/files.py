@@ -57,3 +57,8 @@ def data_home() -> Path:
 def model_home() -> Path:
     """Where explorers keep the models they trained: `$GDM_MODELS`, else `~/.cache/gdm/models`."""
     return Path(os.environ.get("GDM_MODELS") or "~/.cache/gdm/models").expanduser()
+
+
+def yours_home() -> Path:
+    """Where `gdm labs use` keeps answers that replace ours: `$GDM_YOURS`, else `~/.cache/gdm/yours`."""
+    return Path(os.environ.get("GDM_YOURS") or "~/.cache/gdm/yours").expanduser()

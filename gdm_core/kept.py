@@ -25,6 +25,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from gdm_core import yours
 from gdm_core.checkpoint import rng_state, set_rng_state, set_seed
 from gdm_core.files import atomic_write, model_home
 from gdm_core.reachable import reachable
@@ -134,8 +135,10 @@ def _borrowed(device: str | torch.device) -> Iterator[None]:
 
 def place(recipe: Recipe, seed: int, options: dict) -> Path:
     """Where `trained` keeps the model of this recipe, seed, options and code."""
-    chosen = _hash(json.dumps([options, seed], sort_keys=True))
-    code = _hash(json.dumps(reachable(recipe), sort_keys=True))
+    reached = reachable(recipe)
+    own = yours.in_code(reached)  # beside ours, not in their place: who takes the answers out has ours at once
+    chosen = _hash(json.dumps([options, seed, own] if own else [options, seed], sort_keys=True))
+    code = _hash(json.dumps(reached, sort_keys=True))
     return model_home() / f"{recipe.__name__}-{chosen}-{code}.safetensors"
 
 

@@ -16,12 +16,24 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from torch import Tensor
 
+from gdm_core import yours
 from gdm_core.inference import Mean, mean_and_error
 from gdm_core.validate import bad, choice, integer
 
 # Walks
 
 
+def _walk_by(slerp, ours, a, b, t=9, *, spherical=False):
+    """Theirs is of two codes (latents,); of many, pair by pair."""
+    path = ours(a, b, t, spherical=spherical)
+    if not spherical:
+        return path
+    t = t if isinstance(t, Tensor) else torch.linspace(0, 1, t)
+    pairs = zip(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+    return torch.stack([slerp(*pair, t.to(a).flatten()) for pair in pairs], 1).reshape(path.shape)
+
+
+@yours.replaceable("lab05.slerp", _walk_by)
 def interpolate(a: Tensor, b: Tensor, t: Tensor | int = 9, *, spherical: bool = False) -> Tensor:
     """Path from `a` to `b`, both ends included exactly.
 
@@ -145,6 +157,13 @@ def attribute_direction(z: Tensor, attribute: Tensor) -> Direction:
     return Direction(vector, float(-classifier.intercept_[0] / size), float(accuracy))
 
 
+def _remove_by(without, ours, direction, *others):
+    ours(direction, *others)  # for its errors
+    rest = without(direction, torch.stack(others))
+    return rest / rest.norm()
+
+
+@yours.replaceable("lab05.without", _remove_by)
 def remove(direction: Tensor, *others: Tensor) -> Tensor:
     """`direction` projected on the orthogonal complement of `others`, unit length: (latents,).
 

@@ -50,7 +50,7 @@ def _definitions(module: str) -> Names:
     file = _file(module)
     names: Names = {}
     for statement in _Bare().visit(ast.parse(file.read_text(encoding="utf-8"))).body if file else ():
-        for name in _bound(statement):
+        for name in bound(statement):
             names.setdefault(name, []).append(statement)
     return names
 
@@ -69,7 +69,8 @@ def _file(module: str) -> Path | None:
     return place if place.suffix == ".py" and "site-packages" not in place.parts else None
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
+def bound(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement binds."""
     match statement:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -82,7 +83,7 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
         case ast.If() | ast.Try() | ast.With() | ast.For():
             for inner in ast.iter_child_nodes(statement):
                 if isinstance(inner, ast.stmt):
-                    yield from _bound(inner)
+                    yield from bound(inner)
 
 
 def _used(statement: ast.stmt, module: str) -> Iterator[tuple[str, str]]:
@@ -91,9 +92,9 @@ def _used(statement: ast.stmt, module: str) -> Iterator[tuple[str, str]]:
     inner: Names = {}
     for node in ast.walk(statement):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            for name in _bound(node):
+            for name in bound(node):
                 inner.setdefault(name, []).append(node)
-    for chain in _chains(statement):
+    for chain in chains(statement):
         if there := _place(chain, names | inner, module):
             yield there
 
@@ -122,7 +123,7 @@ def _inside(module: str, chain: list[str]) -> tuple[str, str] | None:
     return _place(chain, _definitions(module), module) if chain else None
 
 
-def _chains(node: ast.AST) -> Iterator[list[str]]:
+def chains(node: ast.AST) -> Iterator[list[str]]:
     """Names as they are read: `a`, or `a.b.c` as ["a", "b", "c"]."""
     parts, inner = [], node
     while isinstance(inner, ast.Attribute):
@@ -130,7 +131,7 @@ def _chains(node: ast.AST) -> Iterator[list[str]]:
     if isinstance(inner, ast.Name):
         yield [inner.id, *parts]
     for child in ast.iter_child_nodes(inner if parts else node):
-        yield from _chains(child)
+        yield from chains(child)
 
 
 class _Bare(ast.NodeTransformer):

@@ -43,6 +43,7 @@ def pytest_configure(config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         # Models that explorers train are trained once a run, and never taken from an earlier one.
         config.stash[MODELS] = os.environ["GDM_MODELS"] = tempfile.mkdtemp(prefix="gdm-test-models-")
+        os.environ["GDM_YOURS"] = os.path.join(os.environ["GDM_MODELS"], "yours")  # nobody's answers but ours
     torch.set_num_threads(1)
 
 

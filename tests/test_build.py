@@ -103,11 +103,12 @@ def test_second_build_changes_no_byte_whatever_the_user_set(chapter, tmp_path, m
 
 
 def test_environment_of_a_kernel_is_the_courses_own(monkeypatch):
-    for name in ("GDM_EXPORT", "GDM_MODELS", "GDM_STAGE_LINKS", "GDM_DATA", "OMP_NUM_THREADS", "HOME"):
+    for name in ("GDM_EXPORT", "GDM_MODELS", "GDM_YOURS", "GDM_STAGE_LINKS", "GDM_DATA", "OMP_NUM_THREADS", "HOME"):
         monkeypatch.setenv(name, "the user's")
     with kernels.clean() as env:
         kept = {name for name, value in env.items() if value == "the user's"}
-        assert kept == {"GDM_DATA", "HOME"} and not os.path.exists(env["GDM_MODELS"]) and env["OMP_NUM_THREADS"] == "1"
+        assert kept == {"GDM_DATA", "HOME"} and env["OMP_NUM_THREADS"] == "1"
+        assert not os.path.exists(env["GDM_MODELS"]) and not os.path.exists(env["GDM_YOURS"])
     with kernels.clean(OMP_NUM_THREADS="2", GDM_EXPORT="1", MATPLOTLIBRC="mine") as env:
         assert (env["OMP_NUM_THREADS"], env["GDM_EXPORT"], env["MATPLOTLIBRC"]) == ("2", "1", "mine")
 

@@ -68,8 +68,11 @@ def test_the_name_is_taken_by_the_whole_file_at_once(tmp_path, monkeypatch):
     assert moved == [(b"x" * 100_000, True)]
 
 
-@pytest.mark.parametrize("home, variable", [(files.data_home, "GDM_DATA"), (files.model_home, "GDM_MODELS")])
-def test_homes_follow_the_environment(monkeypatch, tmp_path, home, variable):
+HOMES = {"GDM_DATA": files.data_home, "GDM_MODELS": files.model_home, "GDM_YOURS": files.yours_home}
+
+
+@pytest.mark.parametrize("variable, home", HOMES.items())
+def test_homes_follow_the_environment(monkeypatch, tmp_path, variable, home):
     monkeypatch.setenv(variable, str(tmp_path))
     assert home() == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))

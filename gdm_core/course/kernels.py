@@ -40,13 +40,15 @@ def settings() -> dict[str, str]:
 @contextmanager
 def clean(**extra: str) -> Iterator[dict[str, str]]:
     """A whole environment for a kernel that owes nothing to this user: no start-up files, no matplotlib style, no
-    models that an explorer trained before, nothing that changes what the course does but the place of its data.
+    models that an explorer trained before, no answers to labs in place of ours, nothing that changes what the course
+    does but the place of its data.
 
     Args:
         extra: variables that win over all others, such as OMP_NUM_THREADS="2" or GDM_EXPORT="1".
     """
     with tempfile.TemporaryDirectory(prefix="gdm-kernel-") as folder:
-        own = {"IPYTHONDIR": folder, "GDM_MODELS": os.path.join(folder, "models"), "MATPLOTLIBRC": _no_style(folder)}
+        own = {"IPYTHONDIR": folder, "MATPLOTLIBRC": _no_style(folder)}
+        own |= {f"GDM_{name.upper()}": os.path.join(folder, name) for name in ("models", "yours")}
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
         machine = {k: v for k, v in os.environ.items() if not k.startswith("GDM_") or k in DATA}
         yield {**machine, **settings(), **own, "PATH": path, **extra}

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdm_core import yours
 from gdm_core.explorers.headers import read
+from gdm_core.reachable import reachable
 from gdm_core.widgets import Stage
 
 
@@ -47,7 +49,25 @@ class Explorer:
     @property
     def function(self) -> Callable[..., Stage]:
         """Builds the stage; all its arguments have defaults."""
-        return getattr(importlib.import_module(f"gdm_core.explorers.{self.file.stem}"), self.name)
+        ours = getattr(importlib.import_module(f"gdm_core.explorers.{self.file.stem}"), self.name)
+        return _told(ours) if yours.files() else ours
+
+
+def _told(function: Callable[..., Stage]) -> Callable[..., Stage]:
+    """A page whose caption says which answers to labs it runs on."""
+    own = yours.in_code(reachable(function))
+    if not own:
+        return function
+    note = f"Runs on your {', '.join(e.partition('.')[2] for e in own)}; {yours.UNDO}."
+
+    @functools.wraps(function)
+    def build(*args, **options) -> Stage:
+        stage = function(*args, **options)
+        stage.caption = f"{stage.caption} {note}".strip()
+        stage.spec = {**stage.spec, "caption": stage.caption}
+        return stage
+
+    return build
 
 
 def found(folder: Path) -> dict[str, Explorer]:

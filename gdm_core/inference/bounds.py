@@ -14,6 +14,7 @@ from torch import Tensor
 from torch import distributions as td
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from gdm_core import yours
 from gdm_core.validate import bad, batch, integer
 
 
@@ -151,6 +152,15 @@ def iwae_bound(
     return total - math.log(samples)
 
 
+def _kl_by(kl, ours, q, p):
+    """Theirs is of q(z) = N(mean, diag std^2), (B, L), and of the prior N(0, I)."""
+    normal = lambda d: isinstance(d, Independent) and isinstance(d.base_dist, Normal) and len(d.event_shape) == 1
+    if not (normal(q) and normal(p)) or q.mean.ndim != 2 or (p.mean != 0).any() or (p.stddev != 1).any():
+        return ours(q, p)
+    return kl(q.mean, q.stddev.log())
+
+
+@yours.replaceable("lab04.kl", _kl_by)
 def kl(q: Distribution, p: Distribution) -> Tensor:
     """KL(q || p) in nats, in closed form; also for a full-covariance q and a factorized p.
 

@@ -16,10 +16,29 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from gdm_core import yours
 from gdm_core.validate import bad, batch, integer, known
 
 LOG_2PI = math.log(2 * math.pi)
 TILE = 4096  # examples at a time: what fits the cache
+
+
+def _encode_by(posterior, ours, self, x):
+    x = batch(x, self.event_shape, like=self.W)
+    if not self.latents:
+        return ours(self, x)
+    mean, covariance = posterior(x, self.W, self.b, self.var)
+    return MultivariateNormal(mean, (covariance + covariance.mT) / 2)  # which float32 leaves uneven by a hair
+
+
+def _solve_by(maximum, ours, self, x):
+    """Their W in the basis that `PPCA.solve` promises."""
+    ours(self, x)  # for its errors
+    with torch.no_grad():
+        W, b, var = maximum(x.double(), self.latents) if self.latents else (self.W, self.b, self.var)
+        U, size, _ = torch.linalg.svd(W, full_matrices=False)
+        self._write(_peaks_up(U) * size, b, var)
+    return self
 
 
 class PPCA(nn.Module):
@@ -62,6 +81,7 @@ class PPCA(nn.Module):
             raise bad(f"z of shape (..., {self.latents})", tuple(getattr(z, "shape", ())), "prior().sample((n,))")
         return Independent(Normal(z @ self.W.T + self.b, (0.5 * self.log_var).exp()), 1)
 
+    @yours.replaceable("lab02.posterior", _encode_by)
     def encode(self, x: Tensor) -> MultivariateNormal | Independent:
         """Exact posterior p(z | x) = N(m, var M^{-1}), Tipping & Bishop appendix A.  x: (B, d) -> over (B, q)."""
         x = batch(x, self.event_shape, like=self.W)
@@ -103,6 +123,7 @@ class PPCA(nn.Module):
             other.W.copy_(self.W.double() @ R)
         return other
 
+    @yours.replaceable("lab02.maximum", _solve_by)
     @torch.no_grad()
     def solve(self, x: Tensor) -> "PPCA":
         """Maximum likelihood in closed form, eq. 7-8, computed in float64.
@@ -206,8 +227,12 @@ def _principal(x: Tensor, q: int) -> tuple[Tensor, Tensor, Tensor]:
         values, V = _eigh(_gram(away.T) / n, x)
         values = values.flip(0)
         U = away.T @ V.flip(1)[:, :q] / (n * values[:q]).sqrt()  # `solve` refuses what is 0 here
-    peak = U.gather(0, U.abs().argmax(0, keepdim=True))
-    return mean, values, U * peak.sign()
+    return mean, values, _peaks_up(U)
+
+
+def _peaks_up(U: Tensor) -> Tensor:
+    """Columns whose largest entries are positive."""
+    return U * U.gather(0, U.abs().argmax(0, keepdim=True)).sign()
 
 
 def _gram(x: Tensor) -> Tensor:

@@ -438,14 +438,14 @@ MUTANTS = [
     Mutant(
         "trained-options-forgotten",
         KEPT,
-        "json.dumps([options, seed], sort_keys=True)",
-        "json.dumps(seed)",
+        "if own else [options, seed], sort_keys=True)",
+        "if own else seed)",
         f"{KEEPING}::test_other_options_other_code_other_sizes_train_anew",
     ),
     Mutant(
         "trained-code-forgotten",
         KEPT,
-        "code = _hash(json.dumps(reachable(recipe), sort_keys=True))",
+        "code = _hash(json.dumps(reached, sort_keys=True))",
         "code = _hash('')",
         f"{KEEPING}::test_other_options_other_code_other_sizes_train_anew",
     ),

@@ -23,7 +23,26 @@ def answer(kind: str, name: str) -> str:
 ANY = verdicts("answers_of_any_design_give_float64")
 CUT = labs("solutions_are_cut_out_at_their_indent")
 
+USE, KEPT = "tests/test_labs_use.py::test_", "kept_models_are_not_mixed_with_ours"
+
 MUTANTS = [
+    # Answers in place of ours
+    Mutant("kept-for-anybodys-answers", "gdm_core/kept.py", "[options, seed, own] if own", "[options, seed] if own",
+           f"{USE}{KEPT}"),
+    Mutant("answers-known-by-name-alone", "gdm_core/yours.py", "blake2b(source,", "blake2b(exercise.encode(),",
+           f"{USE}{KEPT}"),
+    Mutant("built-on-a-students-answers", "gdm_core/course/kernels.py", 'for name in ("models", "yours")',
+           'for name in ("models",)', "tests/test_build.py::test_environment_of_a_kernel_is_the_courses_own"),
+    Mutant("replaced-in-silence", "gdm_core/yours.py", "        _say(exercise, place)\n", "        pass\n",
+           f"{USE}an_answer_is_asked_in_place_of_ours_and_says_so_once"),
+    Mutant("page-silent-about-answers", "gdm_core/explorers/__init__.py", "return _told(ours) if", "return ours if",
+           f"{USE}an_explorer_says_what_it_runs_on"),
+    Mutant("cut-out-with-everything", f"{LABS}/use.py", "if i not in kept and needed & set(bound(s))",
+           "if i not in kept", f"{USE}an_answer_is_cut_out_with_what_it_reads_alone"),
+    Mutant("gradients-not-asked-for", f"{LABS}/trials.py", "if ours.requires_grad and", "if False and",
+           f"{USE}what_would_harm_a_lecture_stays_out[no-gradients]"),
+    Mutant("wrong-answers-in-use", f"{LABS}/use.py", 'if not line.startswith("right:")', "if not line",
+           f"{USE}the_command_takes_what_is_right_and_says_why_the_rest_stays_ours"),
     # Checks
     Mutant("wrong-is-right", EXERCISE, 'return Verdict(self.name, "wrong", str(wrong))',
            'return Verdict(self.name, "right", str(wrong))', verdicts("kinds_of_verdicts[named]")),

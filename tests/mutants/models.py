@@ -282,8 +282,8 @@ MUTANTS = [
     Mutant(
         "ppca-sign-left-to-chance",
         PPCA,
-        "U * peak.sign()",
-        "U * -peak.sign()",
+        "keepdim=True)).sign()",
+        "keepdim=True)).sign().neg()",
         ppca("columns_of_solve_are_orthogonal_sorted_and_of_one_sign"),
     ),
     Mutant(

@@ -66,14 +66,14 @@ MUTANTS = [
     ),
     _vae(
         "free-bits-as-a-ceiling",
-        "each.clamp(min=self.free_bits)",
-        "each.clamp(max=self.free_bits)",
+        ".clamp(min=floor)",
+        ".clamp(max=floor)",
         "test_free_bits_charge_at_least_their_price_and_give_no_gradient_below_it",
     ),
     _vae(
         "free-bits-for-the-total",
-        "each.clamp(min=self.free_bits).sum()",
-        "each.sum().clamp(min=self.free_bits)",
+        ".clamp(min=floor).sum()",
+        ".sum().clamp(min=floor)",
         "test_free_bits_charge_at_least_their_price_and_give_no_gradient_below_it",
     ),
     _vae(

@@ -121,7 +121,8 @@ def offline() -> tuple[str, ...]:
 
 def _run(command: list[str], folder: Path, said: Path, seconds: float) -> str:
     """Wait for a worker: "" when it came to its end, "time" when a step took too long, else how it died."""
-    environment = {**os.environ, **settings(), "MPLBACKEND": "agg", "IPYTHONDIR": str(folder)}
+    own = {"MPLBACKEND": "agg", "IPYTHONDIR": str(folder), "GDM_YOURS": str(folder)}  # pictures are made by our models
+    environment = {**os.environ, **settings(), **own}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,

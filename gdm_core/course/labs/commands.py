@@ -1,4 +1,4 @@
-"""`gdm labs`: build, check, next, grade."""
+"""`gdm labs`: build, check, next, use, grade."""
 
 import argparse
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from gdm_core.course.doctor import cpus
 from gdm_core.course.labs import build as building
 from gdm_core.course.labs import check as checking
 from gdm_core.course.labs import grade as grading
+from gdm_core.course.labs import use as using
 from gdm_core.course.labs.key import write_key
 from gdm_core.course.notebooks import all_built
 
@@ -44,6 +45,22 @@ def grade(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def use(chosen: argparse.Namespace) -> int:
+    """Let lectures and explorers run on what you wrote in a lab, where our code has the same form; --none: on ours."""
+    if chosen.none:
+        gone = using.drop()
+        print(f"All is ours again{': no longer yours ' * bool(gone)}{', '.join(gone)}.")
+        return 0
+    for path in chosen.files:
+        rows = using.use(path, chosen.seconds)
+        wide = max(len(name) for name, *_ in rows)
+        print(path, *(f"  {'✓' if place else '·'} {name:<{wide}}  {place or 'stays ours: '}{why}"
+                      for name, place, why in rows), sep="\n", flush=True)  # fmt: skip
+    print(f"In use: {', '.join(using.yours.files()) or 'nothing of yours'}. An open kernel keeps what it began with.")
+    print("`gdm labs use --none` makes all ours again.")
+    return 0
+
+
 def next_(chosen: argparse.Namespace) -> int:
     """Open the first lab with something left to do."""
     home = chapters.root()
@@ -62,7 +79,7 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     parser = argparse.ArgumentParser(
         prog="gdm labs", description="Exercises with gaps, and checks that say what is wrong."
     )
-    kinds = parser.add_subparsers(required=True, metavar="build | check | next | grade")
+    kinds = parser.add_subparsers(required=True, metavar="build | check | next | use | grade")
     made = kinds.add_parser("build", help=build.__doc__, description=build.__doc__)
     made.add_argument("names", nargs="*", metavar="NN", help="numbers or names of labs; all by default")
     made.set_defaults(run=build)
@@ -82,6 +99,15 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     )
     graded.add_argument("--override", type=Path, metavar="CSV", help=f"points that win: {','.join(grading.COLUMNS)}")
     graded.set_defaults(run=grade)
+    taken = kinds.add_parser("use", help=use.__doc__, description=use.__doc__)
+    taken.add_argument(
+        "files", nargs="*", metavar="FILE", type=Path, help="notebooks of labs; without one: what is used"
+    )
+    taken.add_argument("--none", action="store_true", help="use no answers: all is ours again")
+    taken.add_argument(
+        "--seconds", type=float, default=checking.SECONDS, help="for a cell or an exercise (%(default)s)"
+    )
+    taken.set_defaults(run=use)
     opened = kinds.add_parser("next", help=next_.__doc__, description=next_.__doc__)
     opened.add_argument("options", nargs="*", help="passed on to JupyterLab, after --")
     opened.set_defaults(run=next_, open=open_)
