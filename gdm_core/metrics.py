@@ -1,0 +1,86 @@
+r"""Numbers that papers print beside pictures, and which can all be fooled (lecture 06b shows how).
+
+    frechet              |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))             Heusel et al. (2017, eq. 6)
+    precision, recall    share of y inside a ball of x; of x inside one of y   Kynkaanniemi et al. (2019, eq. 1)
+    density, coverage    balls of x around a y, over k; balls of x with a y    Naeem et al. (2020, eq. 3 and 4)
+
+A ball of x reaches from one example to its k-th nearest of the same sample.  Where p = q, and of N and M examples,
+
+    E coverage = 1 - prod_{i=1..k} (N - i)/(M + N - i),   E density = 1
+
+since the k nearest of all others are then any k of N - 1 + M.  Frechet distance sees two moments alone; of two samples
+of N from one N(0, I_d) it is about (2 d + d (d + 1)/2)/N.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gdm_core.two_sample.statistics import distances, pool
+from gdm_core.validate import bad, integer
+
+
+def frechet(x: Tensor, y: Tensor) -> Tensor:
+    """Frechet distance (squared) of the Gaussians with the moments of x (N, d) and y (M, d): (), float64.
+
+    Raises:
+        ValueError: samples that `two_sample.statistics.pool` refuses.
+    """
+    z = pool(x, y).double()
+    x, y = z[: len(x)], z[len(x) :]
+    covariance = lambda s: torch.atleast_2d(torch.cov(s.T))
+    return frechet_of_moments(x.mean(0), covariance(x), y.mean(0), covariance(y))
+
+
+def frechet_of_moments(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> Tensor:
+    """The same of means (d,) and covariances (d, d).
+
+    tr (S S')^(1/2) is the sum of the roots of the eigenvalues of S^(1/2) S' S^(1/2), which is symmetric.
+    """
+    values, vectors = torch.linalg.eigh(cov)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ other_cov @ root).clamp_min(0).sqrt().sum()
+    return (mean - other_mean).square().sum() + cov.trace() + other_cov.trace() - 2 * cross
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Shares from 0 to 1; density is 1 in the mean where p = q, and can be larger."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+@torch.no_grad()
+def neighbors(x: Tensor, y: Tensor, k: int = 5) -> Neighbors:
+    """Precision, recall, density and coverage of generated y (M, d) beside real x (N, d).
+
+    Raises:
+        ValueError: samples that `pool` refuses, k not from 1 to the size of the smaller sample less one.
+    """
+    z, n = pool(x, y), len(x)
+    if integer("k", k) >= min(n, len(z) - n):
+        raise bad("k below the number of examples", f"k={k} of {n} and {len(z) - n}", "k=5, or more examples")
+    x, y = z[:n], z[n:]
+    reach = lambda s: distances(s).kthvalue(k + 1, dim=1).values  # the nearest is the example itself
+    across = distances(x, y)  # (N, M)
+    inside = across <= reach(x)[:, None]
+    return Neighbors(
+        precision=inside.any(0).double().mean().item(),
+        recall=(across <= reach(y)).any(1).double().mean().item(),
+        density=(inside.sum() / (k * len(y))).item(),
+        coverage=inside.any(1).double().mean().item(),
+    )
+
+
+def coverage_if_equal(n: int, m: int, k: int) -> float:
+    """E coverage where p = q, for n real and m generated examples.
+
+    >>> round(coverage_if_equal(100, 100, 5), 4), round(coverage_if_equal(200, 100, 3), 4)
+    (0.9711, 0.7067)
+    """
+    return 1 - math.prod((n - i) / (m + n - i) for i in range(1, integer("k", k) + 1))

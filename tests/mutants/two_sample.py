@@ -1,0 +1,303 @@
+"""Faults of two-sample tests and of the metrics beside them."""
+
+from mutants.plant import Mutant
+
+_STATISTICS, _EXCHANGES = "gdm_core/two_sample/statistics.py", "gdm_core/two_sample/permutation.py"
+_LEARNED, _SURE, _METRICS = "gdm_core/two_sample/learned.py", "gdm_core/two_sample/sure.py", "gdm_core/metrics.py"
+
+
+def _fault(name: str, file: str, old: str, new: str, tests: str) -> Mutant:
+    where = "tests/test_metrics.py" if file == _METRICS else "tests/test_two_sample.py"
+    return Mutant(name, file, old, new, " ".join(f"{where}::{t}" for t in tests.split()))
+
+
+MUTANTS = [
+    # Statistics
+    _fault(
+        "biased-mmd-called-unbiased",
+        _STATISTICS,
+        "within / (n * (n - 1)) + others / (m * (m - 1))",
+        "within / (n * n) + others / (m * m)",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "diagonal-kept",
+        _STATISTICS,
+        "kernel = kernel - torch.diag(kernel.diagonal())",
+        "kernel = kernel + 0",
+        "test_mmd_and_energy_estimate_what_they_say_of_two_gaussians",
+    ),
+    _fault(
+        "across-counted-once",
+        _STATISTICS,
+        "- 2 * across / (n * m)",
+        "- across / (n * m)",
+        "test_energy_is_scipys_but_for_the_pairs_of_an_example_with_itself",
+    ),
+    _fault(
+        "others-miss-half-of-across",
+        _STATISTICS,
+        "others = total - 2 * across - within",
+        "others = total - across - within",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "bandwidth-without-its-square",
+        _STATISTICS,
+        "torch.exp(-0.5 * (distance / h) ** 2) for h in scales",
+        "torch.exp(-0.5 * distance**2 / h) for h in scales",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "kernels-summed-not-averaged",
+        _STATISTICS,
+        "for h in scales) / len(scales)",
+        "for h in scales)",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "bandwidths-always-relative",
+        _STATISTICS,
+        "unit = median(distance) if relative else 1.0",
+        "unit = median(distance)",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "median-with-zeros",
+        _STATISTICS,
+        "apart = some[some > 0]",
+        "apart = some[some >= 0]",
+        "test_mmd_is_that_of_its_definition",
+    ),
+    _fault(
+        "energy-sign",
+        _STATISTICS,
+        "quadratic(-distances(z))",
+        "quadratic(distances(z))",
+        "test_energy_is_scipys_but_for_the_pairs_of_an_example_with_itself",
+    ),
+    _fault("ks-that-splits-ties", _STATISTICS, "[:, last].abs()", ".abs()", "test_ks_is_scipys"),
+    _fault("ks-one-sided", _STATISTICS, ".cumsum(1)[:, last].abs()", ".cumsum(1)[:, last]", "test_ks_is_scipys"),
+    _fault(
+        "witness-sign",
+        _STATISTICS,
+        "return kernel[:, :n].mean(1) - kernel[:, n:].mean(1)",
+        "return kernel[:, n:].mean(1) - kernel[:, :n].mean(1)",
+        "test_witness_is_positive_where_x_is_and_sums_to_the_biased_mmd",
+    ),
+    _fault(
+        "contrast-of-equal-samples-only",
+        _STATISTICS,
+        "(1 - first) / (first.shape[1] - n)",
+        "(1 - first) / n",
+        "test_means_of_three_and_two",
+    ),
+    _fault(
+        "samples-of-other-shapes-pooled",
+        _STATISTICS,
+        "if x.shape[1:] != y.shape[1:]:",
+        "if x.ndim != y.ndim:",
+        "test_samples_that_are_none_are_refused",
+    ),
+    _fault(
+        "one-example-is-enough",
+        _STATISTICS,
+        "batch(sample, event, name=name, minimum=2)",
+        "batch(sample, event, name=name)",
+        "test_samples_that_are_none_are_refused",
+    ),
+    # Permutations
+    _fault(
+        "p-zero-possible",
+        _EXCHANGES,
+        "(1 + as_large) / (1 + count))",
+        "as_large / count)",
+        "test_p_is_never_zero",
+    ),
+    _fault(
+        "p-that-leaves-itself-out",
+        _EXCHANGES,
+        "(1 + as_large) / (1 + count))",
+        "as_large / (1 + count))",
+        "test_p_is_the_share_of_all_exchanges_that_are_as_large",
+    ),
+    _fault(
+        "small-values-against",
+        _EXCHANGES,
+        "(null >= value - tie).sum()",
+        "(null <= value + tie).sum()",
+        "test_p_is_never_zero",
+    ),
+    _fault(
+        "ties-count-as-smaller",
+        _EXCHANGES,
+        "(null >= value - tie).sum()",
+        "(null > value + tie).sum()",
+        "test_points_that_are_all_one_differ_in_nothing",
+    ),
+    _fault(
+        "permutation-that-pairs",
+        _EXCHANGES,
+        "keys = torch.rand(count, n + m, generator=generator, dtype=torch.float64)\n",
+        "keys = torch.rand(count, n + m, generator=generator, dtype=torch.float64)\n"
+        "    k = min(n, m)\n    keys[:, n : n + k] = 1 - keys[:, :k]\n",
+        "test_labelings_are_uniform_and_pair_nobody",
+    ),
+    _fault(
+        "with-replacement",
+        _EXCHANGES,
+        "return keys <= keys.kthvalue(n, dim=1, keepdim=True).values",
+        "return keys < n / (n + m)",
+        "test_labelings_are_uniform_and_pair_nobody",
+    ),
+    _fault(
+        "blocks-of-sorted-data",
+        _EXCHANGES,
+        "order = lambda k: torch.randperm(k, generator=generator).to(z.device)",
+        "order = lambda k: torch.arange(k)",
+        "test_size_of_blocks_is_kept_and_sorted_data_are_shuffled",
+    ),
+    _fault(
+        "null-of-the-first-block",
+        _EXCHANGES,
+        "null[start:stop] += of(labels(start, stop).to(z)) / len(pieces)",
+        "null[start:stop] = of(labels(start, stop).to(z))",
+        "test_a_hundred_thousand_points_fit",
+    ),
+    _fault(
+        "all-pairs-of-everything",
+        _EXCHANGES,
+        "if not statistic.pairs or (block is None and len(z) <= AT_ONCE):",
+        "if True:",
+        "test_size_of_blocks_is_kept_and_sorted_data_are_shuffled",
+    ),
+    _fault(
+        "generator-not-used",
+        _EXCHANGES,
+        "torch.rand(count, n + m, generator=generator, dtype",
+        "torch.rand(count, n + m, dtype",
+        "test_a_generator_repeats_a_test",
+    ),
+    # Learned statistics
+    _fault(
+        "tested-on-the-training-half",
+        _LEARNED,
+        "return test(x_test, y_test, learn(x_learn, y_learn)",
+        "return test(x_learn, y_learn, learn(x_learn, y_learn)",
+        "test_what_was_learned_is_tested_on_the_other_half",
+    ),
+    _fault(
+        "learned-from-everything",
+        _LEARNED,
+        "learn(x_learn, y_learn), permutations",
+        "learn(x, y), permutations",
+        "test_what_was_learned_is_tested_on_the_other_half",
+    ),
+    _fault(
+        "halves-as-they-come",
+        _LEARNED,
+        "order = lambda s: torch.randperm(len(s), generator=generator).to(s.device)",
+        "order = lambda s: torch.arange(len(s))",
+        "test_either_half_is_a_half",
+    ),
+    _fault(
+        "classes-swapped",
+        _LEARNED,
+        "is_x = (torch.arange(len(z), device=z.device) < len(x)).to(z)",
+        "is_x = (torch.arange(len(z), device=z.device) >= len(x)).to(z)",
+        "test_a_classifier_nears_the_best_accuracy_and_the_log_ratio",
+    ),
+    _fault(
+        "larger-sample-weighs-more",
+        _LEARNED,
+        "torch.where(is_x > 0, len(z) / (2 * len(x)), len(z) / (2 * len(y)))",
+        "torch.ones_like(is_x)",
+        "test_a_classifier_nears_the_best_accuracy_and_the_log_ratio",
+    ),
+    _fault(
+        "accuracy-of-one-class",
+        _LEARNED,
+        "_linear((self(z) > 0).to(z), 0.5, 0.5)",
+        "_linear((self(z) > 0).to(z), 1.0, 0.0)",
+        "test_accuracy_is_that_of_the_guesses",
+    ),
+    _fault(
+        "kernel-that-hides-the-difference",
+        _LEARNED,
+        "return -(h.sum() - h.trace())",
+        "return (h.sum() - h.trace())",
+        "test_loss_of_the_kernel_is_mmd_over_its_deviation",
+    ),
+    _fault(
+        "variance-without-the-mean",
+        _LEARNED,
+        "h.mean(1).square().mean() - h.mean().square()",
+        "h.mean(1).square().mean()",
+        "test_loss_of_the_kernel_is_mmd_over_its_deviation",
+    ),
+    # How sure
+    _fault(
+        "jackknife-as-a-plain-variance",
+        _SURE,
+        "((groups - 1) * without.var(correction=0)).sqrt()",
+        "without.var().sqrt()",
+        "test_intervals_hold_the_truth_as_often_as_they_say",
+    ),
+    _fault(
+        "groups-of-one-sample-alone",
+        _SURE,
+        "statistic(x[group(x) != g], y[group(y) != g])",
+        "statistic(x[group(x) != g], y)",
+        "test_intervals_hold_the_truth_as_often_as_they_say",
+    ),
+    _fault(
+        "power-counts-the-blind",
+        _SURE,
+        "p_value(*draw(n)) <= level",
+        "p_value(*draw(n)) > level",
+        "test_power_is_that_of_the_normal_test",
+    ),
+    # Metrics
+    _fault(
+        "frechet-without-the-cross-term",
+        _METRICS,
+        "other_cov.trace() - 2 * cross",
+        "other_cov.trace()",
+        "test_frechet_is_its_formula_with_scipys_root",
+    ),
+    _fault(
+        "root-of-one-covariance",
+        _METRICS,
+        "torch.linalg.eigvalsh(root @ other_cov @ root)",
+        "torch.linalg.eigvalsh(cov @ other_cov @ cov)",
+        "test_frechet_is_its_formula_with_scipys_root",
+    ),
+    _fault(
+        "oneself-among-the-neighbors",
+        _METRICS,
+        "kthvalue(k + 1, dim=1)",
+        "kthvalue(k, dim=1)",
+        "test_coverage_and_density_of_equal_distributions[40-40-3]",
+    ),
+    _fault(
+        "recall-is-coverage",
+        _METRICS,
+        "recall=(across <= reach(y)).any(1)",
+        "recall=inside.any(1)",
+        "test_neighbors_are_those_of_scikit_learn",
+    ),
+    _fault(
+        "density-over-the-real",
+        _METRICS,
+        "inside.sum() / (k * len(y))",
+        "inside.sum() / (k * len(x))",
+        "test_neighbors_are_those_of_scikit_learn",
+    ),
+    _fault(
+        "coverage-formula-off-by-one",
+        _METRICS,
+        'for i in range(1, integer("k", k) + 1))',
+        'for i in range(integer("k", k)))',
+        "test_coverage_of_three_points",
+    ),
+]

@@ -1,0 +1,86 @@
+"""Metrics against scipy, scikit-learn and the formulas of equal distributions."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from oracles import errors_off, ill_conditioned
+from sklearn.neighbors import NearestNeighbors
+
+from gdm_core import metrics
+
+
+def test_frechet_is_its_formula_with_scipys_root():
+    torch.manual_seed(0)
+    x = torch.randn(300, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64)
+    y = torch.randn(200, 4, dtype=torch.float64) @ torch.randn(4, 4, dtype=torch.float64) + 1
+    S, R = np.cov(x.T), np.cov(y.T)
+    cross = scipy.linalg.sqrtm(S @ R).real
+    truth = ((x.mean(0) - y.mean(0)) ** 2).sum().item() + np.trace(S + R - 2 * cross)
+    assert metrics.frechet(x, y).item() == pytest.approx(truth, rel=1e-9)
+    assert metrics.frechet(y, x).item() == pytest.approx(truth, rel=1e-9)
+
+
+def test_frechet_of_one_number_and_of_hard_covariances():
+    x, y = torch.tensor([0.0, 2.0]), torch.tensor([5.0, 9.0])  # std sqrt 2 and sqrt 8, means 1 and 7
+    assert metrics.frechet(x, y).item() == pytest.approx(36 + 2)
+    S, zero = ill_conditioned(6, 1e10), torch.zeros(6, dtype=torch.float64)
+    assert metrics.frechet_of_moments(zero, S, zero, S).item() == pytest.approx(0, abs=1e-7)
+    assert metrics.frechet_of_moments(zero, S, zero, 4 * S).item() == pytest.approx(S.trace().item(), rel=1e-6)
+
+
+def test_frechet_of_equal_distributions_falls_as_one_over_n():
+    d, n = 8, 400
+    torch.manual_seed(0)
+    values = torch.stack([n * metrics.frechet(torch.randn(n, d), torch.randn(n, d)) for _ in range(60)])
+    assert errors_off(values, 2 * d + d * (d + 1) / 2) < 4 or abs(values.mean() / (2 * d + d * (d + 1) / 2) - 1) < 0.06
+
+
+def by_scikit_learn(x, y, k):
+    """The four numbers, example by example."""
+    ball = lambda s: NearestNeighbors(n_neighbors=k + 1).fit(s).kneighbors(s)[0][:, -1]
+    of_x, of_y = ball(x), ball(y)
+    apart = np.linalg.norm(x[:, None] - y, axis=-1)
+    precision = np.mean([(apart[:, j] <= of_x).any() for j in range(len(y))])
+    recall = np.mean([(apart[i] <= of_y).any() for i in range(len(x))])
+    density = sum((apart[:, j] <= of_x).sum() for j in range(len(y))) / (k * len(y))
+    coverage = np.mean([(apart[i] <= of_x[i]).any() for i in range(len(x))])
+    return precision, recall, density, coverage
+
+
+def test_neighbors_are_those_of_scikit_learn():
+    torch.manual_seed(0)
+    x, y = torch.randn(60, 3, dtype=torch.float64), 0.7 * torch.randn(45, 3, dtype=torch.float64) + 0.5
+    for k in (1, 3):
+        found = metrics.neighbors(x, y, k)
+        assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(
+            by_scikit_learn(x.numpy(), y.numpy(), k)
+        )
+
+
+@pytest.mark.parametrize("n, m, k", [(40, 40, 3), (60, 30, 2)])
+def test_coverage_and_density_of_equal_distributions(n, m, k):
+    torch.manual_seed(0)
+    runs = [metrics.neighbors(torch.randn(n, 2), torch.randn(m, 2), k) for _ in range(200)]
+    assert errors_off(torch.tensor([r.coverage for r in runs]), metrics.coverage_if_equal(n, m, k)) < 4
+    assert errors_off(torch.tensor([r.density for r in runs]), 1.0) < 4
+    assert np.mean([r.precision for r in runs]) < 0.97
+
+
+def test_coverage_of_three_points():
+    """Two real, one generated: it is nearer to the first than the second is as often as not."""
+    assert metrics.coverage_if_equal(2, 1, 1) == 0.5
+
+
+def test_bad_input_is_refused():
+    x = torch.randn(10, 2)
+    for words, ask in {
+        "one shape": lambda: metrics.frechet(x, x[:, :1]),
+        "finite": lambda: metrics.neighbors(x, x * math.nan),
+        "k below the number": lambda: metrics.neighbors(x, x, 10),
+        "an integer k": lambda: metrics.neighbors(x, x, 0),
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            ask()
