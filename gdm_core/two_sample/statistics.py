@@ -120,14 +120,14 @@ def distances(s: Tensor, t: Tensor | None = None) -> Tensor:
 
 def quadratic(kernel: Tensor) -> Labeled:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) for labelings, from the kernel (N + M, N + M) of pooled points."""
-    kernel = kernel - torch.diag(kernel.diagonal())  # nobody is a pair with oneself
-    row = kernel.sum(1)
+    alone = kernel.diagonal()  # nobody is a pair with oneself
+    row = kernel.sum(1) - alone
     total = row.sum()
 
     def value(first: Tensor) -> Tensor:
         n = first.sum(1)
         m = first.shape[1] - n
-        within = ((first @ kernel) * first).sum(1)  # the one matrix product; the other two sums follow from it
+        within = ((first @ kernel) * first).sum(1) - first @ alone
         across = first @ row - within
         others = total - 2 * across - within
         return within / (n * (n - 1)) + others / (m * (m - 1)) - 2 * across / (n * m)

@@ -23,8 +23,8 @@ MUTANTS = [
     _fault(
         "diagonal-kept",
         _STATISTICS,
-        "kernel = kernel - torch.diag(kernel.diagonal())",
-        "kernel = kernel + 0",
+        "alone = kernel.diagonal()",
+        "alone = torch.zeros(len(kernel)).to(kernel)",
         "test_mmd_and_energy_estimate_what_they_say_of_two_gaussians",
     ),
     _fault(
