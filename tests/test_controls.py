@@ -34,6 +34,9 @@ def test_other_controls_clean_what_comes_from_a_page():
         pad.clean([1.0])
     choice = w.Choice("digit", np.arange(3))
     assert choice.clean(np.int64(2)) == 2 and choice.spec()["options"] == [0, 1, 2]
+    for wrong in ([], [("a", "b")], ["a", None]):
+        with pytest.raises(ValueError, match="strings or numbers as options of 'digit'"):
+            w.Choice("digit", wrong)
     with pytest.raises(ValueError, match="try 'moons'"):
         w.Choice("data", ["moons", "rings"]).clean("mons")
     with pytest.raises(ValueError, match="True or False"):

@@ -354,6 +354,7 @@ def test_the_whole_plane_shows_where_the_other_digits_and_the_prior_are(guessing
     np.testing.assert_allclose(codes.xy, expected[(expected.abs() < 3.2).all(1)], atol=1e-5)
     assert codes.color == "encoder" and names.text == [str(k) for k in range(10)] and circle.color == "noise"
     assert [mark.label for mark in rest] == [mark.label for mark in near.overlay] and len(codes.xy) > 400
+    np.testing.assert_allclose(circle.xy[0], circle.xy[-1], atol=1e-6)  # it closes
     assert tuple(whole.extent) == (-3.2, 3.2, -3.2, 3.2) and np.asarray(whole.image).min() < 0.5  # the posterior too
 
 
@@ -513,6 +514,7 @@ def test_the_colors_of_the_surplus_are_what_the_label_says(padding, behind):
 def test_the_prior_lies_between_the_two_circles(padding):
     (rings,) = (m for m in padding.frame().views["codes"].overlay if "circles" in getattr(m, "label", ""))
     inner, outer = np.linalg.norm(rings.xy, axis=2).mean(1)
+    np.testing.assert_allclose(rings.xy[:, 0], rings.xy[:, -1], atol=1e-6)  # they close
     draws = torch.randn(20000, 2, generator=torch.Generator().manual_seed(0)).norm(dim=1)
     assert ((draws > inner) & (draws < outer)).float().mean().item() == pytest.approx(0.9, abs=0.0085)  # 4 errors
 

@@ -208,6 +208,7 @@ def test_the_plane_of_digits_against_scikit_learn(plane_of_digits, digit, latent
     np.testing.assert_allclose(posterior.covs, covariance[None, :2, :2], atol=1e-6)
     assert posterior.color == "exact" and posterior.radii == (1, 2) and posterior.label == "posterior, 1 and 2 std"
     np.testing.assert_allclose(np.linalg.norm(ring.xy, axis=1) ** 2, chi2.ppf(0.95, 2), rtol=1e-6)
+    np.testing.assert_allclose(ring.xy[0], ring.xy[-1], atol=1e-6)  # it closes
     density = multivariate_normal(x.mean(0), W @ W.T + noise * var * np.eye(64)).logpdf(x[i])
     assert numbers(frame.text, "posterior std")[:2] == pytest.approx(np.sqrt(covariance.diagonal()[:2]), abs=0.006)
     assert numbers(frame.text, "log p(x) =")[0] == pytest.approx(density, abs=0.06)

@@ -56,6 +56,11 @@ def test_spherical_path_between_near_and_opposite_codes():
         interpolate(a, -2 * a, 5, spherical=True)
     with pytest.raises(ValueError, match="non-zero"):
         interpolate(torch.stack([a, a]), torch.stack([a + 1, 0 * a]), 5, spherical=True)
+    with pytest.raises(ValueError, match="non-zero"):
+        interpolate(torch.stack([0 * a, a]), torch.stack([a + 1, a]), 5, spherical=True)
+    side, up = torch.eye(3).double()[:2]  # a number that is 0 in all codes makes none of them zero
+    half = interpolate(torch.stack([side, up]), torch.stack([up, side]), 3, spherical=True)[1]
+    torch.testing.assert_close(half, ((side + up) / 2**0.5).expand(2, 3))
     turned = torch.tensor([5 * math.sin(0.03), 0.0, 5 * math.cos(0.03)]).double()  # a small arc is an arc still
     lifted = torch.tensor([0.0, 0.0, 5.0]).double()
     torch.testing.assert_close(
@@ -126,6 +131,7 @@ def test_attributes_must_come_in_two_kinds():
             attribute_direction(z, torch.arange(30) < few)
     with pytest.raises(ValueError, match="0 or 1"):
         attribute_direction(z, torch.arange(30))
+    assert 0 <= attribute_direction(codes(10), torch.arange(10) < 5).accuracy <= 1  # one of each in each of five folds
 
 
 # Two spaces

@@ -5,7 +5,7 @@ import torch
 from linear import Linear
 from torch.distributions import Independent, Normal
 
-from gdm_core import data, disentanglement, inference, latent, likelihoods, networks, train
+from gdm_core import data, disentanglement, explorers, inference, latent, likelihoods, networks, train
 from gdm_core.data import digits, scenes, strokes, toy
 from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.gmm import GMM
@@ -75,6 +75,7 @@ LEAST = {
     "strokes": (lambda n: strokes.load(n=n), "n", 1),
     "scenes": (lambda n: scenes.load(n=n), "n", 1),
     "seed of scenes": (lambda n: scenes.load(n=1, seed=n), "seed", 0),
+    "points of EM": (lambda n: explorers.mixtures(points=n), "points", 10),
     "Noise": (Noise, "seed", 0),
     "press": (lambda n: Noise()(n, 2), "press", 0),
     "shell": (honest.shell, "dimensions", 1),
@@ -94,6 +95,7 @@ def test_what_an_error_offers_is_the_least_that_is_taken(call, name, least):
 MOST = {
     "latents of PPCA": (lambda n: PPCA(3, n), 2),
     "traverse": (lambda n: latent.traverse(X[0], 0, n, X[:, 0]), 1),
+    "points of EM": (lambda n: explorers.mixtures(points=n), 2000),
     "digits": (lambda n: digits.load("test", n), len(digits.load("test"))),
 }
 

@@ -121,6 +121,11 @@ def test_an_arrow_has_its_head_at_its_tip(delta):
     assert near(start, step) <= 5 and near(x if dx else y, -step) >= 7
 
 
+def test_the_head_of_a_short_arrow_is_no_longer_than_the_arrow():
+    left, right, top, bottom = box(drawn(w.Arrows([[10, 3]], [[0.5, 0]], "#ff0000", width=8)))
+    assert left >= 196 and bottom - top < 18
+
+
 def test_an_arrow_of_no_length_leaves_no_ink():
     assert not drawn(w.Arrows([[10, 3]], [[0, 0.01]], "#ff0000"))[..., 3].any()
 

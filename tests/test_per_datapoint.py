@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import torch
 from linear import Linear, MeanField, factorized
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import Independent, MultivariateNormal, kl_divergence
 
 from gdm_core import inference
 from gdm_core.inference import PerDatapoint, fit_jointly, fit_per_datapoint, inference_gap
@@ -43,6 +43,8 @@ def test_states_are_snapshots_and_the_model_stays():
     states = list(fit_per_datapoint(model, x, 30))
     assert [s.step for s in states] == list(range(31)) and [s.moved for s in states] == [""] + ["nu"] * 30
     assert torch.equal(states[0].q.mean, torch.zeros(6, 2).double())
+    plain = states[0].q, next(fit_jointly(Linear(), x)).q
+    assert all(isinstance(q, Independent) for q in plain)  # full covariance is asked for
     assert (states[0].q.mean != states[1].q.mean).all() and states[-1].bound.mean() > states[0].bound.mean()
     assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, model.parameters()))
 

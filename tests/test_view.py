@@ -55,6 +55,8 @@ def test_tile_puts_every_image_in_its_place():
         np.testing.assert_array_equal(out[5 * row + 1 : 5 * row + 4, 6 * column + 1 : 6 * column + 5], image)
     rest = out.sum() - images.sum(dtype=int)
     assert rest == 0
+    beyond = torch.tensor([[[-0.5, 0.0, 0.5, 1.0, 1.5, torch.nan]]])
+    np.testing.assert_array_equal(w.tile(beyond, gap=0), [[0, 0, 128, 255, 255, 0]])
     floats = torch.rand(6, 3, 8, 8)
     assert w.tile(floats).shape == (18, 27, 3) and w.tile(floats[:, :1]).shape == (18, 27)
 

@@ -1,10 +1,17 @@
-"""Faults at the edge of what is taken: one more or one less is refused, or offered."""
+"""Faults that a public tool drew and nobody had thought of: edges of what is taken, defaults, ends that do not meet."""
 
 from mutants.plant import Mutant
 
 _VALIDATE = "gdm_core/validate.py"
 _LEAST = "tests/test_limits.py::test_what_an_error_offers_is_the_least_that_is_taken"
+_ARC = "tests/test_latent.py::test_spherical_path_between_near_and_opposite_codes"
+_PLAIN = "tests/test_per_datapoint.py::test_states_are_snapshots_and_the_model_stays"
+_OWN = "gdm_core/inference/per_datapoint.py"
 _MOST = "tests/test_limits.py::test_the_most_that_an_error_names_is_taken"
+
+
+def _tests(home: str, name: str) -> str:
+    return f"tests/test_{home}.py::test_{name}"
 
 
 def _least(name: str, file: str, old: str, new: str) -> Mutant:
@@ -23,4 +30,71 @@ MUTANTS = [
     _least("one-draw-refused", "inference/gradients", "2 if baseline else 1", "2"),
     _least("one-draw-beside-itself", "inference/gradients", "2 if baseline else 1", "1"),
     _least("no-codes-between", "latent", 'integer("t", t, 2)', 'integer("t", t, 3)'),
+    _least("few-points-taken", "explorers/ch01_mixtures", "points, low=10", "points, low=9"),
+    Mutant(
+        "sixth-of-five-folds",
+        "gdm_core/latent.py",
+        "cv=5",
+        "cv=6",
+        _tests("latent", "attributes_must_come_in_two_kinds"),
+    ),
+    # Where and how it is called
+    Mutant(
+        "zeros-of-all-codes-make-them-zero",
+        "gdm_core/latent.py",
+        "length = a.norm(dim=-1,",
+        "length = a.norm(dim=0,",
+        _ARC,
+    ),
+    Mutant("first-code-may-be-zero", "gdm_core/latent.py", "length = a.norm(dim=-1, keepdim=True) *", "length =", _ARC),
+    Mutant(
+        "full-covariance-unasked",
+        _OWN,
+        "full: bool = False,\n    samples: int = 8",
+        "full: bool = True,\n    samples: int = 8",
+        _PLAIN,
+    ),
+    Mutant(
+        "full-covariance-of-both-unasked",
+        _OWN,
+        "full: bool = False,\n    samples: int = 1",
+        "full: bool = True,\n    samples: int = 1",
+        _PLAIN,
+    ),
+    Mutant(
+        "gradients-forbidden-by-the-caller",
+        "gdm_core/inference/gradients.py",
+        "@torch.enable_grad()\n",
+        "",
+        _tests("inference", "each_draw_is_measured_against_the_others_alone"),
+    ),
+    # What is seen
+    Mutant(
+        "head-longer-than-its-arrow",
+        "gdm_core/widgets/marks.py",
+        "0.6 * length",
+        "1.6 * length",
+        _tests("marks", "the_head_of_a_short_arrow_is_no_longer_than_the_arrow"),
+    ),
+    Mutant(
+        "darker-than-black-is-bright",
+        "gdm_core/widgets/view.py",
+        "np.clip(images, 0, 1)",
+        "np.clip(images, -1, 1)",
+        _tests("view", "tile_puts_every_image_in_its_place"),
+    ),
+    Mutant(
+        "options-of-any-kind",
+        "gdm_core/widgets/controls.py",
+        "if not self.options or not all(",
+        "if not self.options and not all(",
+        _tests("controls", "other_controls_clean_what_comes_from_a_page"),
+    ),
+    Mutant(
+        "circle-of-the-prior-left-open",
+        "gdm_core/explorers/ch04_posterior.py",
+        "np.linspace(0, 2 * np.pi, 90)",
+        "np.linspace(0, 2 + np.pi, 90)",
+        _tests("explorers", "the_whole_plane_shows_where_the_other_digits_and_the_prior_are"),
+    ),
 ]
