@@ -133,6 +133,13 @@ def test_below_the_board_is_the_pen_in_the_style_of_the_codes_around(board, stan
     view = frame.views["board"]
     for label in (0, 3, 9):
         close(cell(view.image, 0, label, top=5 * 29 + 29 // 5), 1 - truth[label, 0])
+    assert [m.label for m in view.overlay] == ["at z", "the pen, in the mean style of the codes around z"]
+    assert [m.color for m in view.overlay] == ["accent", "exact"]
+    for mark, top in zip(view.overlay, (2 * 29, 5 * 29 + 29 // 5)):  # each frames the row that it names
+        assert (mark.xy.min(0), mark.xy.max(0)) == (
+            pytest.approx([0, top], abs=2),
+            pytest.approx([290, top + 29], abs=2),
+        )
     assert f"nearest of 600 new pictures: a {d.labels[i]}, {away:.2f} away" in frame.text
     row = decoded(model, [z] * 10, range(10))
     learned = style_vaes.pictures("strokes")
@@ -179,6 +186,7 @@ def test_of_a_real_set_the_nearest_of_each_class_is_shown(stand_in):
         _, ((nearest,),) = tree.kneighbors(mean[i, None].numpy())
         close(cell(frame.views["board"].image, 0, label, side=8, top=46), 1 - d.x[d.labels == label][nearest, 0])
     assert "pen" not in frame.text and "447 new pictures" in frame.text
+    assert frame.views["board"].overlay[1].label == "in each class the picture with the nearest code"
 
 
 @torch.no_grad()

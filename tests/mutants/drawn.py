@@ -7,6 +7,9 @@ _LEAST = "tests/test_limits.py::test_what_an_error_offers_is_the_least_that_is_t
 _ARC = "tests/test_latent.py::test_spherical_path_between_near_and_opposite_codes"
 _PLAIN = "tests/test_per_datapoint.py::test_states_are_snapshots_and_the_model_stays"
 _OWN = "gdm_core/inference/per_datapoint.py"
+_BOARD = "gdm_core/explorers/ch05_style_board.py"
+_PEN = "tests/test_explorers_style.py::test_below_the_board_is_the_pen_in_the_style_of_the_codes_around"
+_NEAREST = "tests/test_explorers_style.py::test_of_a_real_set_the_nearest_of_each_class_is_shown"
 _MOST = "tests/test_limits.py::test_the_most_that_an_error_names_is_taken"
 
 
@@ -90,6 +93,8 @@ MUTANTS = [
         "if not self.options and not all(",
         _tests("controls", "other_controls_clean_what_comes_from_a_page"),
     ),
+    Mutant("pen-of-a-real-set", _BOARD, "PEN if drawn else CODES),", "PEN),", _NEAREST),
+    Mutant("frame-around-another-row", _BOARD, "corners + [0, 2 * high]", "corners + [0, 3 * high]", _PEN),
     Mutant(
         "circle-of-the-prior-left-open",
         "gdm_core/explorers/ch04_posterior.py",
