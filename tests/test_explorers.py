@@ -322,7 +322,8 @@ def test_a_search_that_gets_stuck_says_so(monkeypatch):
     stage, names = explorers.posterior(), list(own_q.STARTS)
     for i, found in enumerate(ends):
         for own, other in ((0, 1), (1, 0)):
-            text, lost = stage.frame({"digit": i, "start": names[own], "step": 3}).text, found[own] - found[other]
+            start = names[own][:1] + names[own][1:]  # what a page sends has its own place in memory
+            text, lost = stage.frame({"digit": i, "start": start, "step": 3}).text, found[own] - found[other]
             said = f" · this search ends {lost:.2f} nats above the one from {names[other]}"
             assert text.endswith(said) == (lost >= 0.1) and ("this search" in text) == (lost >= 0.1)
 
@@ -374,6 +375,10 @@ def test_the_gap_drawn_is_the_gap_said(guessing):
     frame = guessing.frame({"digit": 1, "step": 200})
     road, now = frame.views["gap"], numbers(frame.text, "search: gap")[0]
     assert road.overlay[0].xy[-1, 1] == road.overlay[4].xy[0][1] == pytest.approx(now, abs=0.006)
+    for step in (0, 1, 2, 5, 10, 20, 50):
+        frame = guessing.frame({"digit": 1, "step": step})
+        now, drawn, top = numbers(frame.text, "search: gap")[0], road.overlay[0].xy[step, 1], road.extent[3]
+        assert drawn >= top if now > top + 0.01 else drawn == pytest.approx(now, abs=0.006)  # it leaves at the top
     approximation, amortization = road.overlay[2:4]
     assert amortization.base == approximation.height[0]
     assert amortization.base + amortization.height[0] == pytest.approx(road.overlay[1].xy[0, 1])
@@ -406,7 +411,7 @@ def test_both_answers_are_shown_in_their_colors_and_decoded(guessing, inferred, 
     road, (gap, approximation, *_) = frame.views["gap"].overlay, numbers(frame.text, "gap")
     assert [m.color for m in road[:5]] == ["family", "encoder", "family", "encoder", "family"]
     assert [m.label for m in road[:4]] == ["searched q", "encoder's q", "approximation", "amortization"]
-    assert road[1].xy[0, 1] == pytest.approx(gap, abs=0.006)
+    assert road[1].dash and not road[0].dash and road[1].xy[0, 1] == pytest.approx(gap, abs=0.006)
     assert road[2].height[0] == pytest.approx(approximation, abs=0.006)
     assert road[4].xy[0][0] == 7
 

@@ -10,6 +10,7 @@ _OWN = "gdm_core/inference/per_datapoint.py"
 _BOARD = "gdm_core/explorers/ch05_style_board.py"
 _PEN = "tests/test_explorers_style.py::test_below_the_board_is_the_pen_in_the_style_of_the_codes_around"
 _NEAREST = "tests/test_explorers_style.py::test_of_a_real_set_the_nearest_of_each_class_is_shown"
+_SEARCH = "gdm_core/explorers/ch04_posterior.py"
 _MOST = "tests/test_limits.py::test_the_most_that_an_error_names_is_taken"
 
 
@@ -96,8 +97,22 @@ MUTANTS = [
     Mutant("pen-of-a-real-set", _BOARD, "PEN if drawn else CODES),", "PEN),", _NEAREST),
     Mutant("frame-around-another-row", _BOARD, "corners + [0, 2 * high]", "corners + [0, 3 * high]", _PEN),
     Mutant(
+        "road-cut-within-the-picture",
+        _SEARCH,
+        "1.5 * top)], 1)",
+        "0.5 * top)], 1)",
+        _tests("explorers", "the_gap_drawn_is_the_gap_said"),
+    ),
+    Mutant(
+        "same-words-elsewhere-in-memory",
+        _SEARCH,
+        'if name != controls["start"]',
+        'if name is not controls["start"]',
+        _tests("explorers", "a_search_that_gets_stuck_says_so"),
+    ),
+    Mutant(
         "circle-of-the-prior-left-open",
-        "gdm_core/explorers/ch04_posterior.py",
+        _SEARCH,
         "np.linspace(0, 2 * np.pi, 90)",
         "np.linspace(0, 2 + np.pi, 90)",
         _tests("explorers", "the_whole_plane_shows_where_the_other_digits_and_the_prior_are"),
