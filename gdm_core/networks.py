@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Size, Tensor, nn
 
+from gdm_core import validate
 from gdm_core.validate import bad, integer
 
 
@@ -103,6 +104,28 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.net(_join(z, y)).unflatten(1, self.shape[:2])
+
+
+def told(network: nn.Module, a: Tensor, y: Tensor | None, labels: int) -> Tensor:
+    """What the network makes of a, (B, ...), and of the labels y (B,), one-hot, if there are classes to tell."""
+    if labels:
+        return network(a, nn.functional.one_hot(validate.labels(y, len(a), labels), labels))
+    if y is not None:
+        raise bad("no labels for an unconditional model", "y", f"labels={int(y.max()) + 1} when the model is made")
+    return network(a)
+
+
+def labels_of_codes(y, z: Tensor, latents: int) -> Tensor | None:
+    """A label for each code, (N,), from one for all, one each, or what broadcasts; z: (..., latents), of N codes."""
+    lead = z.shape[:-1]
+    if z.shape[-1:] != (latents,):
+        raise bad(f"z of shape (..., {latents})", tuple(z.shape), "prior().sample((n,))")
+    if y is None:
+        return None
+    y = torch.as_tensor(y, device=z.device)
+    if y.ndim > len(lead) or any(a not in (1, b) for a, b in zip(y.shape[::-1], lead[::-1])):
+        raise bad(f"labels for codes {tuple(lead)}", tuple(y.shape), f"y of shape {tuple(lead)}")
+    return y.expand(lead).reshape(-1)
 
 
 def _join(a: Tensor, y: Tensor | None) -> Tensor:

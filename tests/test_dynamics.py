@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import second_device
 import torch
-from to_come.gan import GAN
 from torch import nn
 
 from gdm_core import games, train
+from gdm_core.models.gan import GAN
 
 PI = math.pi
 NAN = float("nan")
@@ -252,7 +252,7 @@ def test_one_object_plays_two_networks():
 def test_every_rule_moves_a_gan(name):
     """Both players of a real GAN move, nothing is left behind in .grad, and the model holds the yielded state."""
     torch.manual_seed(0)
-    model = GAN(2, 2, hidden=4)
+    model = GAN(2, 2, hidden=(4,))
     game, states = games.of(model, lambda: (torch.randn(16, 2),)), []
     for w in games.play(game, games.RULES[name](0.05), 2):
         torch.testing.assert_close(w, game.state(), rtol=0, atol=0)
@@ -322,7 +322,7 @@ def test_the_jacobian_sees_through_detached_samples():
 
 def test_one_batch_is_one_draw_of_the_noise_inside_the_losses():
     torch.manual_seed(0)
-    model = GAN(2, 2, hidden=4)
+    model = GAN(2, 2, hidden=(4,))
     game, w = games.of(model, lambda: (torch.zeros(8, 2),)), None
     w, batch = game.state(), game.draw()
     before = torch.get_rng_state()
@@ -334,7 +334,7 @@ def test_a_game_on_another_device():
     second, ends = second_device.install(), []
     for device in ("cpu", second):
         torch.manual_seed(0)
-        model, x = GAN(2, 2, hidden=4).to(device), torch.randn(16, 2).to(device)
+        model, x = GAN(2, 2, hidden=(4,)).to(device), torch.randn(16, 2).to(device)
         for rule in (games.alternating((0.1, 0.05), momentum=0.3), games.extragradient(0.1), games.consensus(0.05)):
             torch.manual_seed(1)
             *_, w = games.play(games.of(model, lambda x=x: (x,)), rule, 2)

@@ -6,11 +6,11 @@ import pytest
 import second_device
 import torch
 from runs import DATA, Duel, Line, Noisy, equal_state, same
-from to_come.gan import GAN
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gdm_core import checkpoint, train
+from gdm_core.models.gan import GAN
 from gdm_core.models.ppca import PPCA
 from gdm_core.models.vae import VAE
 

@@ -10,7 +10,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from gdm_core import likelihoods, networks, validate, yours
+from gdm_core import likelihoods, networks, yours
 from gdm_core.inference import kl
 from gdm_core.validate import bad, batch, choice, integer
 
@@ -92,24 +92,17 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x | z).  z: (..., latents), y: (B,) or (...) -> distribution over (..., *event); `.mean` is the picture."""
-        lead = z.shape[:-1]
-        if z.shape[-1:] != (self.latents,):
-            raise bad(f"z of shape (..., {self.latents})", tuple(z.shape), "prior().sample((n,))")
-        if y is not None:
-            y = torch.as_tensor(y, device=z.device)
-            if y.ndim > len(lead) or any(a not in (1, b) for a, b in zip(y.shape[::-1], lead[::-1])):
-                raise bad(f"labels for codes {tuple(lead)}", tuple(y.shape), f"y of shape {tuple(lead)}")
-            y = y.expand(lead).reshape(-1)
-        raw = self._run(self.decoder, z.reshape(-1, self.latents), y)  # (N, channels, *event)
+        y = networks.labels_of_codes(y, z, self.latents)
+        raw = networks.told(self.decoder, z.reshape(-1, self.latents), y, self.labels)  # (N, channels, *event)
         expected = (self.likelihood.channels, *self.event_shape)
         if raw.shape[1:] != expected:
             raise bad(f"a decoder whose output is (B, {expected})", tuple(raw.shape), "nn.Unflatten(1, ...) at its end")
-        return self.likelihood(raw.reshape(*lead, *expected), len(self.event_shape))
+        return self.likelihood(raw.reshape(*z.shape[:-1], *expected), len(self.event_shape))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
         """q(z | x).  x: (B, *event), y: (B,) -> Gaussian over (B, latents)."""
         batch(x, self.event_shape, like=self._zero)
-        raw = self._run(self.encoder, x, y)
+        raw = networks.told(self.encoder, x, y, self.labels)
         q = self.latents
         wanted = 2 * q if self.posterior == "diagonal" else q + q * (q + 1) // 2
         if raw.shape[1:] != (wanted,):
@@ -153,13 +146,6 @@ class VAE(nn.Module):
     def _parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Distribution]:
         q = self.encode(x, y)
         return self.decode(q.rsample(), y).log_prob(x), q
-
-    def _run(self, network: nn.Module, a: Tensor, y: Tensor | None) -> Tensor:
-        if not self.labels:
-            if y is not None:
-                raise bad("no labels for an unconditional model", "y", f"VAE(..., labels={int(y.max()) + 1})")
-            return network(a)
-        return network(a, nn.functional.one_hot(validate.labels(y, len(a), self.labels), self.labels))
 
     def _counted(self) -> None:
         if self.free_bits and self.posterior == "full":

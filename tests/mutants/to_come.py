@@ -2,7 +2,7 @@
 
 from mutants.plant import Mutant
 
-GAN, DENOISER = "tests/to_come/gan.py", "tests/to_come/denoiser.py"
+DENOISER = "tests/to_come/denoiser.py"
 CHAIN, ENERGY = "tests/to_come/chain.py", "tests/to_come/energy.py"
 DENOISING, SOLVERS = "gdm_core/denoising.py", "tests/solvers.py"
 
@@ -16,48 +16,6 @@ def follows(*names: str) -> str:
 
 
 MUTANTS = [
-    Mutant(
-        "critics-loss-moves-the-generator",
-        GAN,
-        "y).detach()",
-        "y)",
-        contract("the_critics_loss_leaves_the_others_alone", "gan-plane"),
-    ),
-    Mutant(
-        "one-network-is-nobodys",
-        GAN,
-        '"generator": self.generator.parameters()}',
-        '"generator": self.critic.parameters()}',
-        contract("each_parameter_is_one_players_and_its_loss_reaches_it", "gan-plane"),
-    ),
-    Mutant(
-        "generators-loss-stops-at-its-samples",
-        GAN,
-        "fake = self.generate(self.prior().sample((len(x),)), y)\n",
-        "fake = self.generate(self.prior().sample((len(x),)), y).detach()\n",
-        contract("each_parameter_is_one_players_and_its_loss_reaches_it", "gan-plane"),
-    ),
-    Mutant(
-        "map-called-decode",
-        GAN,
-        "    def sample(",
-        "    decode = generate\n\n    def sample(",
-        contract("samples_are_noise_under_the_map", "gan-plane"),
-    ),
-    Mutant(
-        "samples-of-another-noise",
-        GAN,
-        'z = self.prior().sample((integer("n", n),))',
-        'z = 2 * self.prior().sample((integer("n", n),))',
-        contract("samples_are_noise_under_the_map", "gan-plane"),
-    ),
-    Mutant(
-        "labels-without-effect",
-        GAN,
-        "one_hot(checked(y, len(a), self.labels), self.labels).to(a)",
-        "0 * one_hot(checked(y, len(a), self.labels), self.labels).to(a)",
-        contract("labels_are_asked_for_looked_at_and_used", "gan-conditional"),
-    ),
     Mutant(
         "labels-before-the-noise",
         DENOISER,

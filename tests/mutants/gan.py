@@ -1,0 +1,123 @@
+"""Faults of adversarial losses, penalties and cures: most were made by somebody, somewhere."""
+
+from mutants.plant import Mutant
+
+_GAN, _LOSSES, _NETWORKS = "gdm_core/models/gan.py", "gdm_core/adversarial.py", "gdm_core/networks.py"
+
+_PENALTIES = "test_penalties_stand_where_they_should"
+_PAYS = "test_what_the_generator_pays"
+_TOLD = "test_both_players_are_told_the_label"
+_LAYER = "test_a_layer_divided_by_its_norm"
+_BEST = "test_the_best_critic_where_the_densities_are_p_and_q"
+_REACHES = "tests/test_contracts.py::test_each_parameter_is_one_players_and_its_loss_reaches_it"
+_NOISE = "tests/test_contracts.py::test_samples_are_noise_under_the_map[gan-plane]"
+_LEAVES = "tests/test_contracts.py::test_the_critics_loss_leaves_the_others_alone[gan-plane]"
+
+
+def _gan(name: str, old: str, new: str, tests: str, file: str = _GAN) -> Mutant:
+    return Mutant(name, file, old, new, " ".join(t if "/" in t else f"tests/test_gan.py::{t}" for t in tests.split()))
+
+
+MUTANTS = [
+    # Losses
+    _gan("minimax-sign", "lambda x, g: -softplus(g))", "lambda x, g: softplus(g))", _PAYS, _LOSSES),
+    _gan("non-saturating-sign", "lambda x, g: softplus(-g))", "lambda x, g: softplus(g))", _PAYS, _LOSSES),
+    _gan(
+        "critic-sees-samples-alone",
+        "g: softplus(-x) + softplus(g), lambda x, g: -s",
+        "g: softplus(g), lambda x, g: -s",
+        "test_the_critic_is_a_classifier",
+        _LOSSES,
+    ),
+    _gan("wasserstein-turned-round", "lambda x, g: g - x", "lambda x, g: x - g", _PAYS, _LOSSES),
+    _gan("least-squares-without-target", "(g - 1) ** 2 / 2)", "g**2 / 2)", _PAYS, _LOSSES),
+    _gan("hinge-of-the-wrong-side", "relu(1 - x) + relu(1 + g)", "relu(1 + x) + relu(1 - g)", _BEST, _LOSSES),
+    _gan("hinge-without-margin", "relu(1 - x) + relu(1 + g)", "relu(-x) + relu(g)", _BEST, _LOSSES),
+    _gan("relativistic-sign", "lambda x, g: softplus(x - g)", "lambda x, g: softplus(g - x)", _PAYS, _LOSSES),
+    # Players
+    _gan("samples-not-detached", ", y).detach()]", ", y)]", _LEAVES),
+    _gan(
+        "players-swapped",
+        '{"critic": list(self.critic.',
+        '{"critic": list(self.generator.',
+        f"{_REACHES}[gan-plane]",
+    ),
+    _gan(
+        "data-taken-for-samples",
+        "self.cost.critic(*self.logits(at, y).split(n))",
+        "self.cost.critic(*self.logits(at, y).split(n)[::-1])",
+        _PENALTIES,
+    ),
+    _gan(
+        "generator-without-gradient",
+        "fake = self.logits(self.generate(",
+        "fake = self.logits(self.sample(len(x), y) + 0 * self.generate(",
+        f"{_REACHES}[gan-plane]",
+    ),
+    _gan(
+        "map-called-decode",
+        "    def sample(",
+        "    decode = generate\n\n    def sample(",
+        "tests/test_contracts.py::test_samples_are_noise_under_the_map[gan-plane]",
+    ),
+    _gan(
+        "samples-of-another-noise",
+        "self.generate(self.prior().sample((integer",
+        "self.generate(2 * self.prior().sample((integer",
+        "tests/test_contracts.py::test_samples_are_noise_under_the_map[gan-plane]",
+    ),
+    # Penalties
+    _gan("slope-without-graph", "x, create_graph=True)", "x, retain_graph=True)", _PENALTIES, _LOSSES),
+    _gan("slope-of-the-mean", "grad(logits.sum()", "grad(logits.mean()", _PENALTIES, _LOSSES),
+    _gan(
+        "penalty-at-the-data", "u * points[0] + (1 - u) * points[1]", "u * points[0] + (1 - u) * points[0]", _PENALTIES
+    ),
+    _gan("one-mixture-for-all", "u = torch.rand(n, *", "u = torch.rand(1, *", _PENALTIES),
+    _gan("r1-at-samples", "self.r1 / 2 * slope[0] ** 2", "self.r1 / 2 * slope[1] ** 2", _PENALTIES),
+    _gan("r2-at-data", "self.r2 / 2 * slope[1] ** 2", "self.r2 / 2 * slope[0] ** 2", _PENALTIES),
+    _gan("r1-without-half", "self.r1 / 2 * slope[0]", "self.r1 * slope[0]", _PENALTIES),
+    _gan("one-sided-for-none", "(slope[2] - 1) ** 2", "slope[2] ** 2", _PENALTIES),
+    # Cures
+    _gan("norm-of-the-first-rows", "weight.flatten(1)\n", "weight[:, 0].flatten(1)\n", _LAYER),
+    _gan("norm-squared", ".eigenvalues[-1].sqrt()", ".eigenvalues[-1]", _LAYER),
+    _gan("smallest-singular-value", ".eigenvalues[-1]", ".eigenvalues[0]", _LAYER),
+    _gan(
+        "generator-normalized",
+        "in self.critic.modules():",
+        "in self.generator.modules():",
+        "test_spectral_normalization_is_of_all_layers_of_the_critic",
+    ),
+    _gan(
+        "clipped-before-the-step",
+        "register_step_post_hook",
+        "register_step_pre_hook",
+        "test_weights_are_clipped_after_every_move",
+    ),
+    _gan(
+        "clipped-on-one-side",
+        "p.clamp_(-most, most)",
+        "p.clamp_(max=most)",
+        "test_weights_are_clipped_after_every_move",
+    ),
+    # Labels, pictures
+    _gan("labels-of-others", "y.repeat(len(points))", "y.repeat_interleave(len(points))", _PENALTIES),
+    _gan(
+        "one-label-for-all",
+        "return y.expand(lead).reshape(-1)",
+        "return y.flatten()[:1].expand(lead).reshape(-1)",
+        _TOLD,
+        _NETWORKS,
+    ),
+    _gan(
+        "gray-past-white",
+        "x.sigmoid() if self.unit else x",
+        "x",
+        "test_pictures_lie_between_black_and_white_and_codes_keep_their_shape",
+    ),
+    _gan(
+        "bias-that-learns-nothing",
+        "critic is None and self.cost.differences",
+        "False",
+        "tests/test_contracts.py::test_each_parameter_is_one_players_and_its_loss_reaches_it",
+    ),
+]
