@@ -129,6 +129,8 @@ def test_a_row_of_the_board_is_a_latent_beside_its_main_factor(rooms, stand_in):
         close(cell(board.image, j, i, 24, left=start), truth[j, i].permute(1, 2, 0))
     names, rulers, steps = board.overlay
     assert names.text == ["z1", "z2", "z3", "z4", "z5", "z6"] and steps.text == ["−2", "−1", "0", "+1", "+2"] * 2
+    for column, middle in ((names, left / 2), (rulers, start - 15)):  # in the margins, beside their rows
+        np.testing.assert_allclose(column.xy, [[middle / 25, j + 0.5] for j in range(6)], atol=1e-6)
     short = ("floor", "wall", "scale", "turn")
     assert rulers.text == [short[k] if k >= 0 else "–" for k in main]
     assert board.extent[1] == pytest.approx(len(board.image[0]) / 25)  # square cells

@@ -111,6 +111,13 @@ MUTANTS = [
         _tests("explorers", "a_search_that_gets_stuck_says_so"),
     ),
     Mutant(
+        "names-over-the-pictures",
+        "gdm_core/explorers/ch05_traversal.py",
+        "column(MARGIN / 2, NAMES)",
+        "column(MARGIN + 2, NAMES)",
+        _tests("explorers_rooms", "a_row_of_the_board_is_a_latent_beside_its_main_factor"),
+    ),
+    Mutant(
         "circle-of-the-prior-left-open",
         _SEARCH,
         "np.linspace(0, 2 * np.pi, 90)",
