@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import relu, softplus
 
+from gdm_core.adversarial import LOSSES, slopes
 from gdm_core.games.game import Game, nothing, two_losses
 from gdm_core.games.linear import Linear
 from gdm_core.validate import bad, choice
@@ -46,21 +46,15 @@ def dirac(kind: str = "minimax", start=(1.0, 1.0), gamma: float = 0.0, target: f
     choice("kind", kind, KINDS)
     nodes, weights = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(40))
     e, p = (noise * nodes, weights / weights.sum()) if noise else (torch.zeros(1).double(), torch.ones(1).double())
-    low = {  # what the critic pays for D on data and on samples, what the generator pays for D on samples
-        "minimax": (lambda D: softplus(-D), softplus, lambda D: -softplus(D)),
-        "non-saturating": (lambda D: softplus(-D), softplus, lambda D: softplus(-D)),
-        "Wasserstein": (lambda D: -D, lambda D: D, lambda D: -D),
-        "hinge": (lambda D: relu(1 - D), lambda D: relu(1 + D), lambda D: -D),
-    }
-    real, fake, generator = low[kind]
+    cost = LOSSES[kind]
     gamma = _gamma(gamma)
 
     def critic_loss(theta: Tensor, psi: Tensor) -> Tensor:
-        told = (p * (real(psi * e) + fake(psi * (theta + e)))).sum()
+        told = (p * cost.critic(psi * e, psi * (theta + e))).sum()
         return told + gamma / 2 * (psi**2 - 2 * target * psi.abs() + target**2)
 
     def generator_loss(theta: Tensor, psi: Tensor) -> Tensor:
-        return (p * generator(psi * (theta + e))).sum()
+        return (p * cost.generator(psi * e, psi * (theta + e))).sum()
 
     theta, psi = torch.as_tensor(start, dtype=torch.float64)
     return two_losses(generator_loss, critic_loss, theta, psi)
@@ -75,8 +69,7 @@ def r1(critic: Callable[[Tensor], Tensor], x: Tensor, gamma: float) -> Tensor:
         gamma: zero or more.
     """
     x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return _gamma(gamma) / 2 * slope.square().flatten(1).sum(1).mean()
+    return _gamma(gamma) / 2 * slopes(critic(x), x).square().mean()
 
 
 def _gamma(gamma: float) -> float:

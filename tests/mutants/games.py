@@ -294,42 +294,15 @@ MUTANTS = [
     # The Dirac-GAN, R1
     _plant(
         _CLASSIC,
-        "saturating-called-not",
-        '"non-saturating": (lambda D: softplus(-D), softplus, lambda D: softplus(-D))',
-        '"non-saturating": (lambda D: softplus(-D), softplus, lambda D: -softplus(D))',
-        _PULLS,
-    ),
-    _plant(
-        _CLASSIC,
         "critic-that-calls-samples-real",
-        "real(psi * e) + fake(psi * (theta + e))",
-        "fake(psi * e) + real(psi * (theta + e))",
+        "cost.critic(psi * e, psi * (theta + e))",
+        "cost.critic(psi * (theta + e), psi * e)",
         _PULLS,
         _DIRAC,
     ),
-    _plant(_CLASSIC, "noise-on-samples-alone", "real(psi * e) +", "real(0 * psi * e) +", _DIRAC),
+    _plant(_CLASSIC, "noise-on-samples-alone", "cost.critic(psi * e,", "cost.critic(0 * psi * e,", _DIRAC),
     _plant(_CLASSIC, "target-of-the-penalty", "2 * target * psi.abs()", "target * psi.abs()", _PULLS),
-    _plant(
-        _CLASSIC,
-        "penalty-without-create-graph",
-        "critic(x).sum(), x, create_graph=True",
-        "critic(x).sum(), x, retain_graph=True",
-        _R1,
-    ),
-    _plant(
-        _CLASSIC,
-        "penalty-of-the-slope-not-squared",
-        "slope.square().flatten(1).sum(1).mean()",
-        "slope.flatten(1).norm(dim=1).mean()",
-        _R1,
-    ),
-    _plant(
-        _CLASSIC,
-        "penalty-averaged-over-entries",
-        "slope.square().flatten(1).sum(1).mean()",
-        "slope.square().mean()",
-        _R1,
-    ),
+    _plant(_CLASSIC, "penalty-of-the-slope-not-squared", "slopes(critic(x), x).square()", "slopes(critic(x), x)", _R1),
     _plant(
         _CLASSIC, "penalty-that-feeds", "[1.0, -_gamma(gamma)]", "[1.0, _gamma(gamma)]", "test_thresholds_and_optima"
     ),
