@@ -10,7 +10,7 @@ from PIL import Image
 
 from gdm_core import colors
 from gdm_core import widgets as w
-from gdm_core.widgets import fonts, still
+from gdm_core.widgets import arrange, fonts, still
 from gdm_core.widgets.stage import Stage, literal
 from gdm_core.widgets.view import palette
 
@@ -256,43 +256,16 @@ def test_what_the_drawing_moved_is_where_the_handle_is():
     assert (knob[1].mean() - left, knob[0].mean() - top) == pytest.approx((0.75 * side, 0.25 * side), abs=2)
 
 
-@pytest.mark.parametrize(
-    "sizes, expected",
-    [
-        ([1] * 3, [3]),
-        ([1] * 4, [2, 2]),
-        ([1] * 7, [3, 2, 2]),
-        ([4, 1], [1, 1]),
-        ([2, 1], [2]),
-        ([1, 1, 3, 1], [2, 1, 1]),
-        ([4, 1, 1, 1, 1], [1, 3, 1]),
-        ([1.2, 0.7, 0.7, 2.6], [3, 1]),
-    ],
-)
-def test_rows_hold_three_views_and_none_is_squeezed(sizes, expected):
-    views = [{"size": float(size)} for size in sizes]
-    found = still.rows(views)
-    assert list(map(len, found)) == expected and [v for row in found for v in row] == views
-
-
-def test_views_of_a_row_have_widths_by_their_sizes_and_plots_that_align():
-    tall = lambda size: w.View(np.zeros((9, 3)), label="", size=size, aspect=2.0)
-    pixels = page({"a": tall(1.0), "b": tall(2.0)})
-    black = (pixels == 0).all(-1).any(0)
-    edges = np.flatnonzero(np.diff(black.astype(int)))
-    first, gap, second = np.diff(edges)
-    assert second == pytest.approx(2 * first, rel=0.03) and gap == pytest.approx(still.GAP, abs=3)
-    assert still.fitted(300, 1.5) == (300, 200) and still.fitted(900, 1.0) == (still.TALLEST, still.TALLEST)
-
-
 def test_plots_of_a_row_align_with_room_for_the_widest_numbers(monkeypatch):
     seen = []
     draw_view = still.draw_view
-    monkeypatch.setattr(still, "draw_view", lambda *given: seen.append((given[2], given[-1])) or draw_view(*given))
+    monkeypatch.setattr(
+        still, "draw_view", lambda *given, **rest: seen.append((given[2], given[-1])) or draw_view(*given, **rest)
+    )
     chart = lambda high: w.View(None, [], (0, 1, 0, high), label="", axes=("x", "nats"))
     page({"a": chart(1.0), "b": chart(12345.0)})
     (left, room), (_, other) = seen
-    assert room == other > still.AXES[0] and left == still.EDGE + room
+    assert room == other > arrange.AXES[0] and left == still.EDGE + room
 
 
 def test_lines_break_at_the_width_and_stand_apart():

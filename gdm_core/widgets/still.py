@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from gdm_core import colors
 from gdm_core.validate import bad, choice
+from gdm_core.widgets.arrange import AXES, BELOW, GAP, TALLEST, arranged, justified
 from gdm_core.widgets.controls import spread
 from gdm_core.widgets.fonts import broken, font
 from gdm_core.widgets.honest import minus
@@ -18,11 +19,9 @@ from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 from gdm_core.widgets.view import folded
 
-TALLEST = 420.0
 SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
-WIDTH, EDGE, GAP = 800, 22, 26  # screen pixels
+WIDTH, EDGE = 800, 22  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
-AXES = (64, 6, 12, 46)  # left (at least), top, right, bottom of a view with axes
 
 
 class Sheet:
@@ -120,8 +119,8 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
         y = sheet.wrapped(EDGE, y, inner, stage.title, 21, INK, True) + 8
     views = [own(c) for c in stage.controls.values() if place_of(c) and not c.on]
     views += frame.encode()["views"]
-    for row in rows(views):
-        y = max(draw_row(sheet, row, y, inner, stage.controls, state, len(views) < 3)) + 14
+    for row in arranged(views, inner):
+        y = max(draw_row(sheet, row, y, inner, stage.controls, state)) + BELOW
     for text, size, color in zip(folded(minus(frame.text)), (15, 13), (INK, SOFT)):
         y = sheet.wrapped(EDGE, y, inner, text, size, color) if text else y
     said = (c.words(state[n]) for n, c in stage.controls.items() if c.kind in SPOKEN)
@@ -153,59 +152,61 @@ def own(control) -> dict:
     return {"name": control.name, "label": control.label, "extent": extent, "aspect": aspect, **rest}
 
 
-def rows(views: list[dict]) -> list[list[dict]]:
-    """At most three a row: evenly, unless that squeezes a small view beside a large one; then as many as fit."""
-    fits = lambda row: len(row) <= 3 and min(v["size"] for v in row) >= 0.26 * sum(v["size"] for v in row)
-    even = [list(part) for part in np.array_split(np.array(views, dtype=object), -(-len(views) // 3))]
-    if all(map(fits, even)):
-        return even
-    out = [[]]
-    for view in views:
-        if out[-1] and not fits([*out[-1], view]):
-            out.append([])
-        out[-1].append(view)
-    return out
-
-
-def draw_row(sheet: Sheet, row: list[dict], y: float, inner: float, controls: dict, state: dict, few: bool) -> list:
-    """Views side by side from `y`; returns where each ends."""
-    sheet.room(y + TALLEST + 200)
-    share = sum(view["size"] for view in row)
-    room = inner - GAP * (len(row) - 1)
-    most = [(380.0 if few else 290.0) * max(1.0, view["size"]) + 76 * bool(view["axes"]) for view in row]
-    widths = [min(room * view["size"] / share, cap) for view, cap in zip(row, most)]
-    labels = [broken(v["label"], sheet.px(w), font(sheet.px(15), True)) for v, w in zip(row, widths)]
-    top = y + 22 * max(map(len, labels)) + 4 * any(labels)
-    left = max(left_of(sheet, view, wide) for view, wide in zip(row, widths))  # one for all, so that plots align
+def draw_row(sheet: Sheet, row: list[list[dict]], y: float, inner: float, controls: dict, state: dict) -> list:
+    """Columns of views side by side from `y`; returns where each ends."""
+    left, ruler, widths = AXES[0], Sheet(1, sheet.scale), [inner / len(row)] * len(row)
+    for _ in range(4):  # how words break depends on the widths, and the widths on the room that words take
+        left = max(left_of(sheet, v, w) for column, w in zip(row, widths) for v in column)  # one: plots align
+        lines = max(len(label_of(sheet, column[0], w)) for column, w in zip(row, widths))
+        words = [draw_column(ruler, column, 0, 0, w, left, lines, no_plot) for column, w in zip(row, widths)]
+        widths = justified(row, words, inner, left)
     x, ends = float(EDGE), []
-    for view, wide, label in zip(row, widths, labels):
-        for i, line in enumerate(label):
-            sheet.text(x, y + 22 * i, line, 15, INK, True)
-        room, above, right, below = (left, *AXES[1:]) if view["axes"] else (0, 0, 0, 0)
-        w, h = fitted(wide - room - right, view["aspect"])
-        end = draw_view(sheet, view, x + room, top + above, w, h, controls, state, room) + below
-        end = draw_warning(sheet, view, x + room, end, w)
-        ends.append(draw_legend(sheet, view, x, end + 8, wide))
+    plot = lambda *given: draw_view(*given, controls=controls, state=state)
+    for column, wide in zip(row, widths):
+        ends.append(draw_column(sheet, column, x, y, wide, left, lines, plot))
         x += wide + GAP
     return ends
+
+
+def draw_column(sheet: Sheet, column: list[dict], x, y, wide: float, left: float, lines: int, plot) -> float:
+    """Views below each other, `wide` with the room `left` of those with axes; returns where the last ends.
+
+    The first label takes `lines` lines; `plot` draws a view's plot and returns where it ends.
+    """
+    for i, view in enumerate(column):
+        y += BELOW if i else 0
+        sheet.room(y + TALLEST + 200)
+        label = label_of(sheet, view, wide)
+        for k, line in enumerate(label):
+            sheet.text(x, y + 22 * k, line, 15, INK, True)
+        lines = len(label) if i else lines
+        y += 22 * lines + 4 * bool(lines)
+        room, above, right, below = (left, *AXES[1:]) if view["axes"] else (0.0, 0, 0, 0)
+        w = wide - room - right
+        end = plot(sheet, view, x + room, y + above, w, w / view["aspect"], room) + below
+        end = draw_warning(sheet, view, x + room, end, w)
+        y = draw_legend(sheet, view, x, end + 8, wide)
+    return y
+
+
+def no_plot(sheet: Sheet, view: dict, x: float, y: float, *rest) -> float:
+    """In place of a plot: what remains is the height of the words around it."""
+    return y
+
+
+def label_of(sheet: Sheet, view: dict, wide: float) -> list[str]:
+    return broken(view["label"], sheet.px(wide), font(sheet.px(15), True))
 
 
 def left_of(sheet: Sheet, view: dict, wide: float) -> float:
     """Room for the numbers and the label at the left of a view that is `wide` with them."""
     room = AXES[0] if view["axes"] else 0.0
     for _ in range(2 if view["axes"] else 0):  # a plot that gives way may have other numbers
-        _, h = fitted(wide - room - AXES[2], view["aspect"])
-        room = max(room, beside(sheet, view, h)[0])
+        room = max(room, beside(sheet, view, (wide - room - AXES[2]) / view["aspect"])[0])
     return room
 
 
-def fitted(width: float, aspect: float) -> tuple[float, float]:
-    """Width and height of a plot that has so much room."""
-    height = min(width / aspect, TALLEST)
-    return height * aspect, height
-
-
-def draw_view(sheet: Sheet, view: dict, x, y, w, h, controls: dict, state: dict, room: float = 0.0) -> float:
+def draw_view(sheet: Sheet, view: dict, x, y, w, h, room: float, controls: dict, state: dict) -> float:
     """Picture, marks, handles, axes, frame; returns where the plot ends."""
     box = sheet.px(w), sheet.px(h)
     sheet.rectangle(x, y, w, h, fill=RAISED)

@@ -605,7 +605,7 @@ MUTANTS = [
     Mutant(
         "axis-label-over-the-numbers",
         f"{HERE}/still.py",
-        "left = max(left_of(sheet, view, wide) for view, wide in zip(row, widths))",
+        "left = max(left_of(sheet, v, w) for column, w in zip(row, widths) for v in column)",
         "left = AXES[0]",
         py("stage::numbers_and_label_of_an_axis_stand_apart"),
     ),

@@ -13,10 +13,15 @@ def _mark(name: str, old: str, new: str, test: str) -> Mutant:
     return Mutant(name, _MARKS, old, new, f"tests/test_marks.py::test_{test}")
 
 
+def _lies(name: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(name, "gdm_core/widgets/arrange.py", old, new, f"tests/test_arrange.py::test_{test}")
+
+
 def _figure(name: str, old: str, new: str, test: str) -> Mutant:
     return Mutant(name, _FIGURES, old, new, f"tests/test_plotting.py::test_{test}")
 
 
+_LINE, _LAID = "columns_fill_a_row_and_end_at_one_line", "pages_as_a_person_would_lay_them"
 _SCALE = "a_color_scale_runs_from_its_low_end_to_its_high_end"
 _AXES = "numbers_stand_at_their_places_and_names_on_their_own_axes"
 _UPRIGHT = "the_name_of_the_upright_axis_is_its_own_and_reads_upwards"
@@ -126,6 +131,17 @@ MUTANTS = [
         "pass",
         "a_page_keeps_what_is_on_it_when_it_grows",
     ),
+    # Where views lie
+    _lies("rows-that-end-anywhere", "(height - p) / q)", "(height - a[0]) / q)", _LINE),
+    _lies("numbers-take-no-room", 'around(v, left)[0] / v["aspect"] for v', '0 / v["aspect"] for v', _LINE),
+    _lies(
+        "plots-of-any-height",
+        "height = min([height, *",
+        "height = max([height, *",
+        "no_plot_is_taller_than_any_may_be_nor_without_room",
+    ),
+    _lies("sizes-do-not-matter", "sum(size * math.log(area)", "sum(math.log(area)", _LAID),
+    _lies("as-high-as-it-gets", "weight * height / (PAGE * inner)", "0", _LAID),
     # Figures
     _figure("contrast-of-each-sheet", "vmin=0, vmax=1, ", "", "images_are_ink_on_paper_whatever_their_contrast"),
     _figure(
