@@ -77,12 +77,22 @@ def turn(plotly, twin: Figure) -> None:
 
     png, size = retina_figure(twin)
     plt.close(twin)
+    _on_any_paper(plotly)
     drawn = {"application/vnd.plotly.v1+json": json.loads(plotly.to_json()), "text/plain": "a figure to turn"}
     Image.open(io.BytesIO(png)).convert("RGB").save(
         jpeg := io.BytesIO(), "JPEG", quality=92, subsampling=0, optimize=True
     )
     encoded = base64.b64encode(jpeg.getvalue()).decode()
     display({**drawn, "image/jpeg": encoded}, raw=True, metadata={"image/jpeg": size})
+
+
+def _on_any_paper(plotly) -> None:
+    """Take a figure's white ground away, and give it ink that can be read in a light theme and in a dark one."""
+    none, ink, faint = "rgba(0,0,0,0)", "#7d8794", "rgba(125,135,148,0.35)"
+    lines = {"gridcolor": faint, "zerolinecolor": faint, "linecolor": ink, "color": ink}
+    walls = {f"{axis}axis": {**lines, "showbackground": False} for axis in "xyz"}
+    plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink)
+    plotly.update_xaxes(lines).update_yaxes(lines).update_scenes(bgcolor=none, **walls)
 
 
 def images(x: Tensor, ax: Axes, *, columns: int | None = None, titles: Sequence[str] = (), pad: int = 1) -> Axes:

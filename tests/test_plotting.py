@@ -174,3 +174,9 @@ def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     size = options["metadata"]["image/jpeg"]
     assert abs(width - 2 * size["width"]) < 2 and abs(height - 2 * size["height"]) < 2 and width > 150
     assert not plt.fignum_exists(twin.number)
+    layout = data["application/vnd.plotly.v1+json"]["layout"]
+    axes = [layout["scene"][f"{axis}axis"] for axis in "xyz"]
+    assert {layout["paper_bgcolor"], layout["scene"]["bgcolor"]} == {"rgba(0,0,0,0)"}  # on the page's own ground
+    assert not any(axis["showbackground"] for axis in axes)
+    ink = np.array([int(layout["font"]["color"][i : i + 2], 16) for i in (1, 3, 5)])
+    assert 80 < ink.mean() < 170 and {axis["color"] for axis in axes} == {layout["font"]["color"]}

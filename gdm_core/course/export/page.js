@@ -14,13 +14,18 @@
     const style = getComputedStyle(document.body), line = style.getPropertyValue("--line");
     const probe = document.body.appendChild(Object.assign(document.createElement("i"), { hidden: true }));
     probe.style.color = line;
-    const axis = { gridcolor: getComputedStyle(probe).color, zerolinecolor: getComputedStyle(probe).color };
+    const faint = getComputedStyle(probe).color, axis = { gridcolor: faint, zerolinecolor: faint, color: style.color, linecolor: style.color };
     probe.remove();
     return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style.color, family: style.fontFamily }, axis };
   };
+  const named = (layout, name) => Object.keys(layout).filter((key) => new RegExp(`^${name}\\d*$`).test(key));
   const layoutOf = (layout) => {
-    const { axis, ...colors } = themed(), out = { ...layout, ...colors, autosize: true, width: undefined, template: layout?.template };
-    for (const name of new Set([...Object.keys(layout ?? {}).filter((key) => /^[xy]axis\d*$/.test(key)), "xaxis", "yaxis"])) out[name] = { ...layout?.[name], ...axis };
+    const { axis, ...colors } = themed(), out = { ...layout, ...colors, autosize: true, width: undefined };
+    for (const name of new Set([...named(out, "[xy]axis"), "xaxis", "yaxis"])) out[name] = { ...layout?.[name], ...axis };
+    for (const name of named(out, "scene")) {
+      out[name] = { ...layout[name] };
+      for (const side of ["xaxis", "yaxis", "zaxis"]) out[name][side] = { ...layout[name][side], ...axis };
+    }
     return out;
   };
   const figures = [...document.querySelectorAll("[data-figure]")].map((script) => {

@@ -144,7 +144,8 @@ def _folded(cell: NotebookNode, code: str, outputs: list[str]) -> list[str]:
     elif folded(cell):
         claims = sum(piece.count('class="claim"') for piece in outputs)
         comment = re.match(r"# *(.+)", cell.source)
-        held = f"{claims} more claims, checked by this run" if claims and hides.get("outputs_hidden") else "Code"
+        more = f"{claims} more claim{'s' * (claims != 1)}, checked by this run"
+        held = more if claims and hides.get("outputs_hidden") else "Code"
         summary = comment[1].rstrip(".:") if comment else held
     else:
         return [code, *outputs]
