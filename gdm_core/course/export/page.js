@@ -28,12 +28,27 @@
     }
     return out;
   };
+  /** Two panels side by side go below each other where the page is narrow. */
+  const stacked = (out) => {
+    const half = ([from, to]) => to - from < 0.7, tall = ([from]) => (from < 0.4 ? [0.55, 1] : [0, 0.45]), boxes = [];
+    for (const name of named(out, "scene")) boxes.push([out[name].domain?.x, (y) => (out[name].domain = { x: [0, 1], y })]);
+    for (const name of named(out, "xaxis")) boxes.push([out[name].domain, (y) => {
+      out[name].domain = [0, 1];
+      out[name.replace("x", "y")].domain = y;
+    }]);
+    const side = boxes.filter(([x]) => x && half(x));
+    if (!side.length) return out;
+    for (const [x, move] of side) move(tall(x));
+    const title = (a) => (a.yref === "paper" && a.y === 1 ? { ...a, x: 0.5, y: tall([a.x - 0.1])[1] } : a);
+    return { ...out, annotations: out.annotations?.map(title), height: 1.8 * (out.height ?? 450) };
+  };
   const figures = [...document.querySelectorAll("[data-figure]")].map((script) => {
     const { data, layout } = JSON.parse(script.textContent), place = document.createElement("div");
     script.after(place);
     return { data, layout, place };
   });
-  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, layoutOf(layout), { responsive: true, displaylogo: false }));
+  const fitted = (layout, place) => (place.clientWidth < 560 ? stacked(layout) : layout);
+  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, fitted(layoutOf(layout), place), { responsive: true, displaylogo: false }));
   const load = async () => {
     const bytes = Uint8Array.from(atob(store.dataset.plotly), (char) => char.charCodeAt(0));
     const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).blob();
