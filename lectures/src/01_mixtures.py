@@ -20,6 +20,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, and what the parameters may be
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import Rectangle
@@ -64,6 +65,7 @@ claim("squared error of the average", error(average), below=min(error(a) for a i
 claim("squared error of the best of the ten right answers", min(error(a) for a in answers), above=error(average))
 
 # %% jupyter={"source_hidden": true}
+# The figure: ten right answers and their average
 def ten_answers(answers, average):
     fig, axes = plt.subplots(1, 2, figsize=(13, 1.6), width_ratios=[10, 1.02])
     plotting.images(answers, axes[0], columns=10)
@@ -103,6 +105,7 @@ def log_truth(x):  # (B,) -> (B,) nats
 
 
 # %% jupyter={"source_hidden": true}
+# The figure: the data and the best single Gaussian
 line = torch.linspace(-9, 9, 4001, dtype=torch.float64)
 step = line[1] - line[0]
 
@@ -133,8 +136,8 @@ claim("density at the Gaussian's peak, as a share of the lowest bump's",
       (log_truth(peak[None])[0] - log_truth(means).min()).exp(), below=0.2)
 
 # %% [markdown]
-# The Gaussian expects most where there is least: near its peak, 14% of the examples, and 2% are there. It loses 0.49
-# nats on every example. The loss is a Kullback-Leibler divergence,
+# The Gaussian is highest where the data are thinnest: around its peak it expects 14% of the examples, and 2% are
+# there. It loses 0.49 nats per example. The loss is a Kullback-Leibler divergence,
 # $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb{E}_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$: the part
 # of the log-likelihood that a better model could still win. We measure in *nats*, natural logarithms, per example, in
 # the whole course.
@@ -146,9 +149,10 @@ claim("density at the Gaussian's peak, as a share of the lowest bump's",
 #
 # $$ p(z=k) = \pi_k, \qquad p(x \mid z=k) = \mathcal N(x;\, \mu_k, \sigma_k^2) $$
 #
-# Nobody writes $z$ down, so $x$ alone has the *marginal* distribution, the sum over what $z$ may have been:
+# Nobody writes $z$ down, so $x$ alone has the *marginal* distribution, the sum over what $z$ may have been
+# (an integral, where $z$ is continuous):
 #
-# $$ p(x) = \sum_k p(z=k)\, p(x \mid z=k) \qquad\text{or, for a continuous } z,\qquad p(x) = \int p(x \mid z)\, p(z)\, dz . $$
+# $$ p(x) = \sum_k p(z=k)\, p(x \mid z=k) \qquad\text{or}\qquad p(x) = \int p(x \mid z)\, p(z)\, dz . $$
 #
 # The prior is three numbers, each likelihood has one bump, and yet the marginal has three. Every model from here to
 # chapter 5 is made this way; only $p(x\mid z)$ gets richer. Sampling in the order of the arrows, first $z$, then $x$, is
@@ -179,6 +183,7 @@ def log_joint(x, weights, means, stds):  # (B,) -> (B, K): log p(x, z = k)
 gamma = log_joint(line, weights, means, stds).softmax(1)  # (B, K)
 
 # %% jupyter={"source_hidden": true}
+# The figure: prior, likelihood, marginal and posterior
 def four_distributions(line, weights, joint, gamma, x):
     fig, axes = plt.subplots(1, 4, figsize=(14, 3.4))
     axes[0].bar([1, 2, 3], weights, color=colors.COMPONENTS[:3], width=0.6)
@@ -276,7 +281,7 @@ truth.set(
 )
 blobs, unseen = truth.sample(1500), truth.sample(20000)
 model = GMM(3, 2).double()
-model.set(torch.full((3,), 1 / 3), torch.tensor([[-2.0, 2.0], [-1.5, 1.5], [-1.0, 2.0]]), 0.5 * torch.eye(2).expand(3, 2, 2))
+model.set(torch.full((3,), 1 / 3), torch.tensor([[-2.0, 2.0], [-1.5, 1.5], [-1.0, 2.0]]), 0.5 * torch.eye(2).expand(3, 2, 2));
 
 # %%
 bare = (model.weights.detach(), model.means.detach().clone(), model.covariances.detach())
@@ -292,6 +297,7 @@ claim("after 60 iterations library and bare EM agree, largest difference in the 
 claim("smallest gain of an iteration", torch.tensor(likelihood).diff().min(), above=-1e-12, unit="nats")
 
 # %% jupyter={"source_hidden": true}
+# The figure: four moments of EM, and the log-likelihood along its road
 def em_road(x, snapshots, likelihood, ceiling):
     fig = plt.figure(figsize=(14, 6.4))
     grid = fig.add_gridspec(2, 4, height_ratios=[1.25, 1])
@@ -316,7 +322,7 @@ em_road(blobs, snapshots, likelihood, truth.log_prob(unseen).mean().item())
 
 # %% [markdown]
 # The crosses leave the empty corner together. Each point is colored by its responsibilities: mixed colors are points that
-# EM is not sure about. As the ellipses move, the colors sharpen, and the other way round.
+# EM is not sure about. As the ellipses find their blobs, the colors sharpen.
 #
 # How good is the result? We know the truth, so we can say it on 20,000 *unseen* examples, where no model can beat the
 # distribution that made them, except by luck. And did the formulas really find the maximum of $Q$? Its derivatives, taken
@@ -383,7 +389,8 @@ one = climb([4.0, 1.5], [True, False], 6)
 left, right, middle = (climb(start, [True, True], 10) for start in ([-4.0, -3.0], [3.0, -3.5], [3.0, 3.0]))
 
 # %% jupyter={"source_hidden": true}
-import plotly.graph_objects as go
+# The figure: slices with their bounds, and EM's roads over both means, as a map or a surface to turn
+from plotly.subplots import make_subplots
 
 side, axis = torch.linspace(-5, 5, 101, dtype=torch.float64), torch.linspace(-4, 4, 41, dtype=torch.float64)
 sweep = lambda f: torch.stack([f(m) for m in torch.cartesian_prod(axis, axis)]).reshape(41, 41)
@@ -409,23 +416,31 @@ def slices_and_map(paths):
     return fig
 
 
-def surface_to_turn(paths):
+def slices_and_surface(paths):
+    fig = make_subplots(1, 2, specs=[[{"type": "xy"}, {"type": "scene"}]], horizontal_spacing=0.03,
+                        subplot_titles=["The top of each bound is the next dot", "Three starts, three ends"])
+    heights = lambda f: [round(f(torch.stack([s, mu[1]])).item(), 3) for s in side]
+    curves = [(lambda m, q=q: bound(m, q), colors.ACCENT, "bound") for _, q in one] + [(log_likelihood, colors.EXACT, "log-likelihood")]
+    for f, color, name in curves:
+        fig.add_scatter(x=side.tolist(), y=heights(f), mode="lines", line_color=color, name=name, hoverinfo="name", row=1, col=1)
+    fig.add_scatter(x=[m[0].item() for m, _ in one], y=[log_likelihood(m).item() for m, _ in one], mode="markers+text", hoverinfo="skip",
+        text=[str(t) for t in range(len(one))], textposition="top right", marker={"size": 9, "color": colors.NOISE}, row=1, col=1)
     flat = lambda z: [[round(v, 2) if v > -6 else None for v in row] for row in z.T.tolist()]  # cut off far below
-    sheet = lambda z, color, name, alpha: go.Surface(x=axis.tolist(), y=axis.tolist(), z=flat(z), name=name, opacity=alpha,
-        colorscale=[[0, color], [1, color]], showscale=False, hovertemplate=name + " %{z:.2f} nats")
-    fig = go.Figure([sheet(surface, colors.EXACT, "log-likelihood", 0.9), sheet(touching, colors.ACCENT, "bound", 0.6)])
+    for z, color, name, alpha in ((surface, colors.EXACT, "log-likelihood", 0.9), (touching, colors.ACCENT, "bound", 0.6)):
+        fig.add_surface(x=axis.tolist(), y=axis.tolist(), z=flat(z), name=name, opacity=alpha, showscale=False,
+            colorscale=[[0, color], [1, color]], hovertemplate=name + " %{z:.2f} nats", row=1, col=2)
     for road in paths:
         height = [round(log_likelihood(m).item() + 0.05, 2) for m in road]
-        fig.add_scatter3d(x=road[:, 0].tolist(), y=road[:, 1].tolist(), z=height, mode="lines+markers", showlegend=False,
+        fig.add_scatter3d(x=road[:, 0].tolist(), y=road[:, 1].tolist(), z=height, mode="lines+markers", row=1, col=2,
             line={"color": colors.DATA, "width": 5}, marker={"size": 4, "color": colors.DATA}, hovertemplate="%{z:.2f} nats")
-    fig.update_layout(height=520, margin={"l": 0, "r": 0, "t": 40, "b": 0}, title="The bound touches where EM stands",
-        scene={"xaxis_title": "first mean", "yaxis_title": "second mean", "zaxis_title": "nats", "zaxis_range": [-6, -1.5],
-               "camera_eye": {"x": 1.6, "y": 1.6, "z": 1.0}})
-    return fig
+    fig.update_xaxes(title="first mean").update_yaxes(title="nats per example", range=[-3.6, -1.7])
+    fig.update_scenes(xaxis_title="first mean", yaxis_title="second mean", zaxis_title="nats", zaxis_range=[-6, -1.5],
+                      camera_eye={"x": 1.5, "y": 1.5, "z": 0.9})
+    return fig.update_layout(height=460, showlegend=False, margin={"l": 0, "r": 0, "t": 40, "b": 0})
 
 
 # %%
-plotting.turn(surface_to_turn(roads), slices_and_map(roads))
+plotting.turn(slices_and_surface(roads), slices_and_map(roads))
 
 # %%
 m, q = one[0]
@@ -493,6 +508,7 @@ starts = 30 if PROFILE == "full" else 12
 runs = {method: [final(method, s) for s in range(starts)] for method in ("random examples", "k-means++")}
 
 # %% jupyter={"source_hidden": true}
+# The figure: a bad start, a good one, and where each of many ends
 def optima(x, runs):
     fig, axes = plt.subplots(1, 3, figsize=(14, 4.2), width_ratios=[1, 1, 1.35])
     worst, good = min(runs["random examples"], key=lambda r: r[0])[1], max(runs["k-means++"], key=lambda r: r[0])[1]
@@ -539,6 +555,7 @@ gain = spiked(torch.tensor(1e-9, dtype=torch.float64)) - spiked(torch.tensor(1e-
 claim("what a tenth of the width wins", gain, near=torch.tensor(10.0).log(), within=0.02, unit="nats")
 
 # %% jupyter={"source_hidden": true}
+# The figure: the log-likelihood while a component shrinks
 def no_maximum():
     fig, ax = plt.subplots(figsize=(9, 3.6))
     widths = torch.logspace(1, -12, 261, dtype=torch.float64)
@@ -619,6 +636,7 @@ chosen = counts[max(range(len(counts)), key=lambda i: validation[i])]
 claim("number of components with the highest held-out likelihood", chosen, near=8, within=0)
 
 # %% jupyter={"source_hidden": true}
+# The figure: training and held-out likelihood by number of components
 def training_and_held_out(counts, training, validation, exact, chosen):
     fig, ax = plt.subplots(figsize=(9, 4))
     plotting.curve(counts, training, ax, color=colors.DATA, marker="o")
@@ -677,6 +695,7 @@ claim("gradient ascent (Adam) needs more passes over the data", passes(-torch.te
 # matrix per component can be estimated.
 
 # %% jupyter={"source_hidden": true}
+# Digits of 8 x 8 pixels on 17 gray levels
 def small_levels(split):  # (N, 64) gray levels 0 ... 16
     x = data.load(DATASET, split, n=None if DATASET == "digits" else 2000, seed=SEED, device=DEVICE).x
     return (torch.nn.functional.adaptive_avg_pool2d(x, 8) * 16).round().flatten(1).double()
@@ -716,6 +735,7 @@ claim("pixels alone, -log p on the same digits", -alone.sum(1).mean(), below=200
 claim("pixels alone lead by", lead.mean(), above=5 * lead.std().item() / len(lead) ** 0.5, digits=2, unit="nats")
 
 # %% jupyter={"source_hidden": true}
+# The figure: real digits beside samples of both models
 def two_models_of_digits():
     twenty = next(m for _, k_, floor_, m in table if (k_, floor_) == (20, 1.0))
     fig, axes = plt.subplots(1, 4, figsize=(14, 3.4))
@@ -762,8 +782,8 @@ claim("nats of the mixture's gap that come from these", explained, below=lead.me
 claim("and from all others", lead.mean() - explained, above=0, digits=2, unit="nats")
 
 # %% [markdown]
-# A Gaussian for each pixel loses 43 nats to its histogram, and 45 of them at the two ends: in between it is even a little
-# better. The mixture suffers from the same thing. The 16 pixels that are nearly always paper make up 8 of its 24 nats, the
+# A Gaussian for each pixel loses 43 nats to its histogram: 45 at the two ends of the scale, of which it wins a little
+# back in between. The mixture suffers from the same thing. The 16 pixels that are nearly always paper make up 8 of its 24 nats, the
 # others the remaining 16.
 #
 # The samples also show what the mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise; what varies
@@ -798,6 +818,7 @@ for _ in range(30):
 claim("pictures that one component takes for more than 99 %", 100 * (gamma.amax(1) > 0.99).double().mean(), above=90, digits=2, unit="%")
 
 # %% jupyter={"source_hidden": true}
+# The figure: drawn digits beside the centers of the components
 def centers(x, means):
     fig, axes = plt.subplots(1, 2, figsize=(14, 4.5))
     for ax, pictures, title in [(axes[0], x[:40], "Each center starts on a picture ..."), (axes[1], means, "... and ends as the average of many")]:

@@ -318,7 +318,7 @@ claim("smallest approximation gap of the four", (exact.log_px - highest[shown]).
 # The family is hardly to blame: an ellipse that may choose its place and its two widths covers each of these posteriors
 # well. The *guess* is. On some new pictures the encoder puts its ellipse beside the posterior, and a Gaussian beside a
 # narrow peak is expensive. Is that so in general, and does it also happen on the pictures that the encoder was trained on?
-# The library's `inference_gap` does what the bare cells above did, with an importance bound in the place of $\log p(x)$.
+# The library's `inference_gap` does what the bare cells above did, with an importance bound in place of $\log p(x)$.
 
 # %%
 def split(model, x):

@@ -101,7 +101,7 @@ mixture, ppca = GMM(5, 64).double(), PPCA(64, 51).double()
 mixture.start(noisy(train_x), floor=0.2)
 for _ in range(30):
     next(mixture.em(noisy(train_x), 1, floor=0.2))
-ppca.solve(noisy(train_x))
+ppca.solve(noisy(train_x));
 
 # %% [markdown]
 # PPCA and our VAEs differ in *two* things, the bend of the decoder and the likelihood. So we need a third model between
@@ -488,7 +488,7 @@ for name, words in ((annealed, "annealing"), (free, "free bits")):
 
 # %% [markdown]
 # On new pictures the ELBO is about level between a model that uses its code and one that does not: what the code wins in
-# $\log p(x)$, the gap of its posterior takes away again. On the training pictures, which the training follows, there is
+# $\log p(x)$ is lost again in the gap of its posterior. On the training pictures, which the training follows, there is
 # little to win, and at the start nothing points that way. The importance bound, which is nearer to $\log p(x)$, sees that
 # the codes are worth something, by many standard errors. Whether you *want* them is another question: if likelihood
 # is all you need, a strong decoder without $z$ may do; if you need a representation, a collapsed model has none.
@@ -591,8 +591,9 @@ def marginal_and_surplus(q, prior):
         plotting.field(surplus, axes[1], extent, side=100, cmap=colors.DIVERGING, vmin=-4, vmax=4)
     the_prior(axes[0], "white", "The marginal posterior $q(z)$")
     the_prior(axes[1], colors.DATA, "Its surplus, $\\log q(z)/p(z)$ from −4 to 4 nats")
-    axes[1].text(3.45, 3.2, "brown: too few codes", color="white", fontweight="bold", ha="right")
-    axes[1].text(3.45, -3.4, "purple: too many", color="white", fontweight="bold", ha="right")
+    ground = {"facecolor": colors.DATA, "edgecolor": "none", "boxstyle": "round,pad=0.25"}
+    for words, height in (("brown: too few codes", 3.2), ("purple: too many", -3.35)):
+        axes[1].text(3.4, height, words, color="white", fontweight="bold", ha="right", bbox=ground)
 
 
 # %%

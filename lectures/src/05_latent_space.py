@@ -21,6 +21,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, what the parameters may be, and how every model here is trained
 import matplotlib.pyplot as plt
 import torch
 from scipy.stats import chi
@@ -75,8 +76,8 @@ def agreement(a, b):  # correlation of two lists of numbers
 # are the *style*.
 
 # %% jupyter={"source_hidden": true}
+# The figure: ten classes a row, one style a row
 def shelf(rows):
-    """Ten digits a row, one style a row."""
     every = torch.arange(10).repeat(len(rows))
     board = three_styles.draw(every, torch.tensor([s for s in rows.values() for _ in range(10)]))
     _, ax = plt.subplots(figsize=(11, 3.5))
@@ -137,13 +138,13 @@ def moved(z, y, new_y):
 
 
 # %% jupyter={"source_hidden": true}
+# The figure: the given picture and ten made ones a row; beside them the pen's
 shown = torch.stack([(test_y == k).nonzero()[i, 0] for i, k in enumerate((3, 5, 8, 2))])
 every = torch.arange(10, device=DEVICE).repeat(len(shown))
 one = shown.repeat_interleave(10)
 
 
 def two_boards(made, title):
-    """The given picture and ten made ones a row; beside them the pen's."""
     rows = torch.cat([test_x[shown][:, None], made.unflatten(0, (-1, 10))], 1)
     _, axes = plt.subplots(1, 2, figsize=(14, 3.2), width_ratios=[11, 10])
     plotting.images(rows.flatten(0, 1), axes[0], columns=11)
@@ -290,8 +291,8 @@ hand = learn(lambda: VAE(real_x.shape[1:], 6, hidden=(256,), likelihood=noise(0.
 hand_z = hand.encode(fresh_x, labels).mean
 
 # %% jupyter={"source_hidden": true}
+# The figure: one real picture a row, and its z with ten labels
 def by_hand(classes):
-    """A row for one picture of each class: the picture, and its z with ten labels."""
     given = torch.stack([(labels == k).nonzero()[3, 0] for k in classes])
     many = torch.arange(10, device=DEVICE).repeat(len(given))
     made = hand.decode(hand_z[given].repeat_interleave(10, 0), many).mean.unflatten(0, (-1, 10))
@@ -354,8 +355,8 @@ first, second = test_z.var(0).argsort(descending=True).tolist()[:2]  # the two l
 grid = latent.traverse(torch.zeros(3, device=DEVICE), first, second, torch.linspace(-2, 2, 7))  # (7, 7, 3)
 
 # %% jupyter={"source_hidden": true}
+# The figure: the same codes decoded as two classes, and what a step in each latent moves
 def boards(classes):
-    """The same codes decoded as two classes, and the table of effects."""
     _, axes = plt.subplots(1, 3, figsize=(13.5, 4.5))
     for ax, k in zip(axes, classes):
         label = torch.full((49,), k, device=DEVICE)
@@ -399,8 +400,8 @@ cross_fade = (a + b) / 2
 halfway, floor = (conditional.decode(z, some_y).mean for z in ((za + zb) / 2, z_truth))
 
 # %% jupyter={"source_hidden": true}
+# The figure: pictures of each kind, side by side
 def row_of_panels(panels, pick):
-    """A few pictures of each kind, side by side."""
     _, axes = plt.subplots(1, len(panels), figsize=(14, 2.6))
     for ax, (words, p) in zip(axes, panels.items()):
         plotting.images(p[pick], ax, columns=len(pick))
@@ -456,11 +457,11 @@ paths = {kind: latent.interpolate(*draws, along, spherical=kind == "spherical") 
 ink = {kind: ink_of(walk.decode(z).mean).mean(1) for kind, z in paths.items()}  # (9,) each
 
 # %% jupyter={"source_hidden": true}
+# The figure: radius along paths between draws; ink along decoded paths
 KINDS = {"straight": colors.ACCENT, "spherical": colors.LATENT}
 
 
 def shells(*many):
-    """Radius along paths between draws of few and many latents; ink along decoded paths."""
     _, axes = plt.subplots(1, 3, figsize=(13.5, 3.6))
     t = torch.linspace(0, 1, 21)
     for ax, L in zip(axes, many):
@@ -536,8 +537,8 @@ between = 1 - ink_of(walk.decode(z.mean(0)).mean).mean() / ink_of(walk.decode(z.
 claim("straight, between codes of new pictures: share of the ink that is gone", between, above=0, digits=2)
 
 # %% jupyter={"source_hidden": true}
+# The figure: walks between codes of new pictures, then between two draws from the prior
 def walks(pairs):
-    """Straight walks between codes of new pictures; then two draws of the prior, straight and on the sphere."""
     code = walk.encode(unseen[:100]).mean
     rows = [walk.decode(latent.interpolate(code[i], code[j], 9)).mean for i, j in pairs]
     rows += [walk.decode(paths[kind][:, 10]).mean for kind in KINDS]
@@ -600,11 +601,11 @@ wrong = {name: {words: (p - four[name][3]).square().sum((1, 2, 3)).mean().item()
          for name, several in made.items()}
 
 # %% jupyter={"source_hidden": true}
+# The figure: three sums as pictures, and the error that each way of adding leaves
 SHADES = [colors.DATA] * 3 + [colors.LATENT, colors.MODEL, colors.MODEL, colors.ENCODER]
 
 
 def sums(attribute):
-    """Three sums as pictures, and what each way of adding leaves of the error."""
     pick = sorted(range(n), key=lambda i: (int(ya[i]) != 4) + (int(yc[i]) != 7))[:3]  # from a 4 to a 7
     a, b, c, truth = four[attribute]
     ways = [made[attribute][k] for k in ("pixels", "plain", "conditional")]
@@ -714,8 +715,8 @@ moves = {"bolder": effect(bold), "bolder, slant removed": effect(free), "more sl
          "more slant, bold removed": effect(latent.remove(slant, bold))}
 
 # %% jupyter={"source_hidden": true}
+# The figure: walks from four threes along each direction, and what a step moves
 def edited(directions):
-    """Walks from four threes along each direction, and what a step does to both attributes."""
     pick = edit_z.norm(dim=1).argsort()[[20, 120, 200, 260]]
     steps = torch.linspace(-1.5, 1.5, 7, device=DEVICE)
     _, axes = plt.subplots(1, 3, figsize=(14.5, 3.5), width_ratios=[1.75, 1.75, 1])
@@ -748,7 +749,7 @@ claim("slant that comes with one of boldness, after the projection", after, near
 
 # %% [markdown]
 # Before the projection a bolder three also leaned over, by 0.83 of a standard deviation for each one of boldness.
-# After it, it hardly does. The price is visible too: of its boldness a step keeps 0.65, near the
+# Afterwards it hardly leans. The price is visible too: of its boldness a step keeps 0.65, near the
 # $\sqrt{1 - (n_1^\top n_2)^2}$ that a straight map would keep, since part of its strength came from the entangled
 # direction. What is guaranteed is the *linear score*; that the decoded picture follows is a hope that the map is
 # nearly straight. Here it is.

@@ -19,6 +19,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, what the parameters may be, and how every model here is trained
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
@@ -78,8 +79,8 @@ codes = seen.encode(large).mean
 used = codes.var(0).argsort(descending=True)[:4]  # the four latents that are used most
 
 # %% jupyter={"source_hidden": true}
+# The figure: one factor a row as drawn, one latent a row as learned
 def rows_of_rooms():
-    """One factor a row, as it was drawn; one latent a row, as it was learned."""
     steps = torch.linspace(0, 1, 7)
     truth, z = torch.full((4, 7, 4), 0.5), torch.zeros(4, 7, 6, device=DEVICE)
     for k in range(4):
@@ -152,6 +153,7 @@ claim("β = 1 and β = 16 at one product: gradients differ, relative to their si
 # random, so that even perfect order scores low where little is known.
 
 # %% jupyter={"source_hidden": true}
+# Scores of draws from q, of the same draws turned, and of perfect order that knows as much
 SIDE = 12  # pixels: many models, small pictures
 
 
@@ -202,8 +204,8 @@ def mean(beta, name):
 
 
 # %% jupyter={"source_hidden": true}
+# The figure: order between its two yardsticks, and what is known
 def order_and_knowledge():
-    """Disentanglement between its two yardsticks, and what is known, over beta."""
     _, axes = plt.subplots(1, 2, figsize=(13, 4.2))
     betas, at = list(seeds), torch.arange(len(seeds))
     for i, beta in enumerate(betas):
@@ -285,8 +287,8 @@ def road(model, hues, n=61):  # codes of rooms whose floor alone changes, along 
 
 
 # %% jupyter={"source_hidden": true}
+# The figures: codes of rooms whose floor runs around the circle or along an arc; each point has its floor's color
 def once_around():
-    """Codes of rooms whose floor runs around the circle, or along an arc: each point has its floor's color."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -340,9 +342,9 @@ claim("share explained of scale and orientation, arcs", on_arcs, above=0.35, dig
 claim("share explained of scale and orientation, circles", on_circles, below=on_arcs, digits=2)
 
 # %% [markdown]
-# The trained models lose more, 0.17 against 0.3 on the arcs, but the whole circle also leaves them less to say of the
-# rest: of scale and orientation they explain 0.45 in place of 0.79. Two effects, and the score does not tell them
-# apart.
+# Completeness of the trained models falls further, from 0.3 on the arcs to 0.17. But the models of circles also know
+# less of the rest: of scale and orientation they explain 0.45 instead of 0.79. These are two effects, and the score
+# does not tell them apart.
 #
 # **Play.** Six latents of a room, one slider each; the table says which true factors move under your hand, and the
 # rendered room beside the decoded one has the factors that were measured. Compare a small and a large $\beta$. (The
@@ -408,8 +410,8 @@ held_out = {name: {n: latent.fit_map(za[:n], zb[name][:n]).error(za_new, zb_new[
             for name in second_models}
 
 # %% jupyter={"source_hidden": true}
+# The figure: held-out error of the maps
 def errors_of_maps():
-    """Held-out error over the number of support pictures."""
     _, ax = plt.subplots(figsize=(9, 4))
     for (name, errors), dash in zip(held_out.items(), ("-", "--", ":")):
         ax.plot(counts, list(errors.values()), color=colors.MODEL, marker="o", ls=dash, label=f"… {name}")
@@ -445,13 +447,13 @@ claim(f"{twin}: 500 pictures in place of 80 leave, of the error", held_out[twin]
       above=0.5, digits=2)
 
 # %% jupyter={"source_hidden": true}
+# The figure: new pictures through the first model's codes and a map, and through each model's own codes
 def picture(model, z):
     x = model.decode(z.to(DEVICE))
     return x if isinstance(x, torch.Tensor) else x.mean
 
 
 def carried_over(n=8):
-    """New pictures through the first model's codes and a map; beside them through each model's own."""
     rows = unseen_x[:n]
     maps = {name: latent.fit_map(za[:80], zb[name][:80]) for name in second_models}
     carried = [rows, *(picture(m, maps[name](za_new[:n])) for name, m in second_models.items())]
@@ -543,8 +545,8 @@ differ = (bare_codes != revived[0].encode_codes(fresh_x[:50])).sum()
 claim("codes on which bare code and library differ", differ, near=0, within=0)
 
 # %% jupyter={"source_hidden": true}
+# The figure: codes in use while training, and how often each is used at the end
 def use_of_codes():
-    """How many codes are in use while training, and how often each at the end."""
     _, axes = plt.subplots(1, 2, figsize=(13, 3.6))
     looks = ((dead, colors.ACCENT, "as it comes", -16), (revived, colors.MODEL, "dead codes revived", 14))
     for (model, road), color, words, up in looks:
@@ -588,8 +590,8 @@ won = fit - price - (dead_fit - dead_price)
 claim("log p(x | codes) minus price: what reviving wins or loses", abs(won), below=12, digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true}
+# The figure: new pictures decoded, two halves glued, codes at random
 def grids(n=6):
-    """New pictures decoded, two halves glued, codes at random."""
     new = revived[0].encode_codes(fresh_x)
     decode = lambda codes: revived[0].decode_codes(codes).mean
     left, right, half = fresh_x[10:10 + n], fresh_x[20:20 + n], new.shape[1] // 2
