@@ -6,11 +6,11 @@ Samples of a GAN, three moves of the critic a step, as it was kept or as it lear
 """
 
 import torch
-from gdm_core.models.gan import GAN
 
 from gdm_core import devices, kept, train
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Learned
+from gdm_core.models.gan import GAN
 from gdm_core.widgets import Button, Frame, Noise, Points, Slider, Stage, View
 
 
