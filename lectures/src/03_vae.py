@@ -23,6 +23,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, and what the parameters may be
 import math
 
 import matplotlib.pyplot as plt
@@ -49,8 +50,10 @@ fine_side = 1001 if PROFILE == "full" else 401  # points along each axis: a long
 #
 # Keep PPCA's prior and noise, and let the decoder bend:
 #
-# $$ z \sim \mathcal N(0, I), \qquad x \mid z \sim \mathcal N\big(f(\theta, z),\, \sigma^2 I\big), \qquad
-#    p(x) = \int \mathcal N\big(x;\, f(\theta, z), \sigma^2 I\big)\, \mathcal N(z; 0, I)\, dz . $$
+# $$ \begin{aligned}
+# z &\sim \mathcal N(0, I), \qquad x \mid z \sim \mathcal N\big(f(\theta, z),\, \sigma^2 I\big), \\
+# p(x) &= \int \mathcal N\big(x;\, f(\theta, z), \sigma^2 I\big)\, \mathcal N(z; 0, I)\, dz .
+# \end{aligned} $$
 #
 # $f$ is a function such as a neural network, $\theta$ its parameters, $\sigma$ the standard deviation of the noise. For
 # each $z$ there is one Gaussian, so $p(x)$ is a mixture of infinitely many, whose centers $f(\theta, z)$ lie on a curve or
@@ -89,6 +92,7 @@ def exact(points):  # the integral, by a fine grid of latents
 
 
 # %% jupyter={"source_hidden": true}
+# The figure: mixtures of a few draws beside the exact density
 def show_mixtures(*counts, extent=(-5, 5, -2.6, 5.4)):
     fig, axes = plt.subplots(1, len(counts) + 1, figsize=(14, 3.4))
     for ax, s in zip(axes, counts):
@@ -113,6 +117,7 @@ show_mixtures(5, 25, 400)
 # median of $\log p(x)$ over this part of the plane falls.
 
 # %% jupyter={"source_hidden": true}
+# Checks of the grid, and of how the density spikes as the noise goes
 axis = torch.linspace(-9, 9, 73), torch.linspace(-4, 17, 85)
 cell = (axis[0][1] - axis[0][0]) * (axis[1][1] - axis[1][0])
 claim("the bent density integrates to", exact(torch.cartesian_prod(*axis)).exp().sum() * cell, near=1, within=1e-3)
@@ -148,6 +153,7 @@ sizes = (2, 4, 8, 16, 32, 64)
 counted = {std: [draws_that_count(std, features) for features in sizes] for std in (0.35, 0.1, 0.03)}
 
 # %% jupyter={"source_hidden": true}
+# The figure: how many draws count
 def show_draws_that_count():
     fig, ax = plt.subplots(figsize=(8, 3.4))
     for (std, shares), color in zip(counted.items(), ("#a3abb5", "#727b88", colors.DATA)):
@@ -177,16 +183,20 @@ claim("share of the draws that count for one x of twenty independent latents, ea
 #
 # Bring in a distribution $q(z)$ that puts its draws where they count, and apply Jensen's inequality as in 1.5:
 #
-# $$ \log p(x) = \log \mathbb E_{q}\Big[\frac{p(x, z)}{q(z)}\Big] \;\ge\; \mathbb E_{q}\Big[\log \frac{p(x, z)}{q(z)}\Big]
-#  = \underbrace{\mathbb E_q[\log p(x\mid z)]}_{\text{reconstruction}} - \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{price of } q} =: \mathcal L(q, \theta; x) . $$
+# $$ \begin{aligned}
+# \log p(x) &= \log \mathbb E_{q}\Big[\frac{p(x, z)}{q(z)}\Big] \;\ge\; \mathbb E_{q}\Big[\log \frac{p(x, z)}{q(z)}\Big] \\
+# &= \underbrace{\mathbb E_q[\log p(x\mid z)]}_{\text{reconstruction}} - \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{price of } q} =: \mathcal L(q, \theta; x) .
+# \end{aligned} $$
 #
 # This is the **evidence lower bound**, the ELBO. For a Gaussian likelihood the first term is
 # $-\frac{1}{2\sigma^2}\mathbb E_q\|x - f(\theta, z)\|^2$ plus a constant: a squared error, in a unit that $\sigma$ sets. The
 # second term pulls $q$ toward the prior. What the bound loses is known as well. Since $\log p(x)$ does not depend on $z$, it
 # may be moved into the expectation, and with $p(x, z) = p(z\mid x)\,p(x)$
 #
-# $$ \log p(x) - \mathcal L(q, \theta; x) = \mathbb E_q\Big[\log p(x) - \log\frac{p(z\mid x)\, p(x)}{q(z)}\Big]
-#  = \mathbb E_q\Big[\log\frac{q(z)}{p(z\mid x)}\Big] = \mathrm{KL}\big(q(z)\,\|\,p(z \mid x)\big) \;\ge\; 0 . $$
+# $$ \begin{aligned}
+# \log p(x) - \mathcal L(q, \theta; x) &= \mathbb E_q\Big[\log p(x) - \log\frac{p(z\mid x)\, p(x)}{q(z)}\Big] \\
+# &= \mathbb E_q\Big[\log\frac{q(z)}{p(z\mid x)}\Big] = \mathrm{KL}\big(q(z)\,\|\,p(z \mid x)\big) \;\ge\; 0 .
+# \end{aligned} $$
 #
 # So the best $q$ is the posterior, and nothing is lost there. With one latent we can compute all three terms and check.
 
@@ -215,6 +225,7 @@ for name, (mean, std) in candidates.items():
     gap[name] = truth.kl(q)[0]  # KL(q || p(z | x)), by the grid
 
 # %% jupyter={"source_hidden": true}
+# The figure: three candidates for q
 def show_candidates():
     fig, axes = plt.subplots(1, 3, figsize=(13, 3.3), sharey=True)
     for ax, (name, (mean, std)) in zip(axes, candidates.items()):
@@ -279,6 +290,7 @@ twin = [g[:, 0, :1] for g in inference.gradient_samples(world, x[None], normal(m
 slope = (truth.kl(normal(mean - 0.01, std)) - truth.kl(normal(mean + 0.01, std)))[0].item() / 0.02
 
 # %% jupyter={"source_hidden": true}
+# The figure: both gradients
 def show_gradients():
     fig, ax = plt.subplots(figsize=(9, 3.4))
     bins = torch.linspace(-150, 100, 101)
@@ -289,8 +301,8 @@ def show_gradients():
     ax.text(slope - 2, 0.9 * top, "true gradient", color=colors.EXACT, fontweight="bold", ha="right")
     ax.text(-100, 0.12 * top, "score function", color=colors.ACCENT, fontweight="bold", ha="center")
     ax.text(-149, 0.2 * top, "≤ −150", color=colors.ACCENT)
-    ax.text(16, 0.5 * top, "reparameterized", color=colors.FAMILY, fontweight="bold")
-    ax.set(xlim=(-155, 80), xlabel="gradient from one draw", yticks=[], title="Both are right on average, one is noisier")
+    ax.text(slope - 22, 0.5 * top, "reparameterized", color=colors.FAMILY, fontweight="bold", ha="right")
+    ax.set(xlim=(-155, 30), xlabel="gradient from one draw", yticks=[], title="Both are right on average, one is noisier")
 
 
 # %%
@@ -369,6 +381,7 @@ gaps = posterior.kl(final)
 bare_mean, bare_std = bare_inference(xs[1])
 
 # %% jupyter={"source_hidden": true}
+# The figure: three searches
 def show_search():
     fig, axes = plt.subplots(1, 3, figsize=(13, 3.6))
     for i, ax in enumerate(axes):
@@ -381,7 +394,7 @@ def show_search():
                 place = q.mean + {0: 1.0, 5: -0.1, 20: -0.75, 600: 0.2}[t]
                 height = q.log_prob(place).exp() if t < 20 else 0.93 * density.max()
                 ax.text(place, height + 0.04, t or "0 steps", color=colors.FAMILY, fontsize=12)
-        ax.set(title=f"x = ({xs[i, 0]:.2f}, {xs[i, 1]:.2f}): gap {gaps[i]:.2f} nats", xlabel="z", yticks=[], xlim=(-3.2, 3.2))
+        ax.set(title=f"x = ({xs[i, 0]:.2f}, {xs[i, 1]:.2f}): gap {gaps[i]:.2f} nats".replace("-", "−"), xlabel="z", yticks=[], xlim=(-3.2, 3.2))
     axes[0].text(-3, 0.8 * axes[0].get_ylim()[1], "posterior", color=colors.EXACT, fontweight="bold")
     axes[0].text(-3, 0.58 * axes[0].get_ylim()[1], "q of this x,\nstep by step", color=colors.FAMILY, fontweight="bold")
 
@@ -416,8 +429,10 @@ claim("second x: standard deviation of q, bare minus library", bare_std[0] - fin
 # *discretized logistic* (Salimans et al., 2017, eq. 2). For each pixel $i$ the decoder says a place $m_i$ and a width
 # $w_i$; the gray level $k$ gets the mass that a logistic distribution there has between the midpoints to its neighbors:
 #
-# $$ p\big(x_i = \tfrac{k}{16} \mid z\big) = F\Big(\frac{k + \frac12 - 16\, m_i}{16\, w_i}\Big) - F\Big(\frac{k - \frac12 - 16\, m_i}{16\, w_i}\Big),
-#  \qquad F(u) = \frac{1}{1 + e^{-u}}, \qquad k = 0, \dots, 16 . $$
+# $$ \begin{aligned}
+# p\big(x_i = \tfrac{k}{16} \mid z\big) &= F\Big(\frac{k + \frac12 - 16\, m_i}{16\, w_i}\Big) - F\Big(\frac{k - \frac12 - 16\, m_i}{16\, w_i}\Big), \\
+# F(u) &= \frac{1}{1 + e^{-u}}, \qquad k = 0, \dots, 16 .
+# \end{aligned} $$
 #
 # The bins at both ends reach to infinity: the second term is 0 for $k = 0$, the first is 1 for $k = 16$, and the 17
 # probabilities sum to 1. Given $z$ the pixels are independent, $\log p(x\mid z) = \sum_i \log p(x_i\mid z)$. So the bound
@@ -448,6 +463,7 @@ class Decoder(nn.Module):
 
 
 # %% jupyter={"source_hidden": true}
+# One class of gray pictures, and a fresh decoder
 def gray(split, label):  # one class, at most 8 x 8 pixels, on 17 levels in [0, 1]
     d = data.load(DATASET, split, n=None if DATASET == "digits" else 3000, seed=SEED, device=DEVICE)
     x = (nn.functional.adaptive_avg_pool2d(d.x, 8) * 16).round() / 16
@@ -480,6 +496,7 @@ for _ in range(steps):
     optimizer.step()
 
 # %% jupyter={"source_hidden": true}
+# Checks of the likelihood and of the bound
 with torch.no_grad():
     p = Discretized(17)(0.1 * torch.randn(100, 2, 1, 8, 8, dtype=torch.float64), 3)  # places and widths at random
     cut, levels = p.base_dist, torch.randint(17, (100, 1, 8, 8)).double() / 16
@@ -512,6 +529,7 @@ for name, alternate in plans.items():
     runs[name] = model, nu, climb
 
 # %% jupyter={"source_hidden": true}
+# The figure: three orders of updates
 def show_orders():
     fig, ax = plt.subplots(figsize=(9, 3.8))
     for (name, (_, _, climb)), color, style in zip(runs.items(), [colors.MODEL, colors.DATA, colors.ACCENT], ["-", "--", "-"]):
@@ -557,6 +575,7 @@ with torch.no_grad():
                  "mean of p(x | z), random z": model.decode(z).mean, "draw from p(x | z), same z": model.decode(z).sample()}
 
 # %% jupyter={"source_hidden": true}
+# The figure: real pictures, means and draws
 def show_generated():
     fig, axes = plt.subplots(1, 4, figsize=(14, 2.2))
     for ax, (title, pictures) in zip(axes, generated.items()):
@@ -598,6 +617,7 @@ with torch.no_grad():
     bent = writer.decode(pen_nu.mean).mean
 
 # %% jupyter={"source_hidden": true}
+# The figure: threes of the pen, of PCA and of a bent decoder
 def show_pen(rows=7):
     fig, (left, right) = plt.subplots(1, 2, figsize=(14, 3.8), width_ratios=[2.005, 2])
     plotting.images(torch.cat([pen[:6], straight[:6], bent[:6]]), left, columns=6)
@@ -618,8 +638,8 @@ claim("share of the pixels' variance that two straight latents miss", missed["st
 claim("share that two bent latents miss", missed["bent"], below=0.1, digits=1)
 
 # %% [markdown]
-# A straight decoder can only add two fixed pictures to the mean: its threes keep ghosts of other slants. The bent one goes
-# along with the pen, and the plane of $z$ becomes a plane of threes.
+# A straight decoder can only add two fixed pictures to the mean: its threes keep ghosts of other slants. The bent one follows
+# the pen, and the plane of $z$ becomes a plane of threes.
 
 # %% [markdown]
 # ## 3.7 EM and variational inference where both are exact
@@ -632,6 +652,7 @@ claim("share that two bent latents miss", missed["bent"], below=0.1, digits=1)
 # **Predict before you run.** Do all three arrive? After how many passes over the data?
 
 # %% jupyter={"source_hidden": true}
+# PPCA as a VAE with a linear decoder, and its exact likelihood
 torch.manual_seed(SEED)
 W = torch.randn(8, 3)
 blob = torch.randn(300, 3) @ W.T + 0.6 * torch.randn(300, 8)  # 300 examples of 8 features
@@ -669,6 +690,7 @@ encoded_values = [(len(history), log_px(encoded.decoder.net[0], encoded.likeliho
                   if len(history) % 5 == 0]
 
 # %% jupyter={"source_hidden": true}
+# The figure: three roads to one maximum
 def show_roads():
     fig, ax = plt.subplots(figsize=(9, 3.8))
     roads = [(list(enumerate(em_values, 1)), "EM", colors.MODEL, (5, 2e-4)),
@@ -736,6 +758,7 @@ with torch.no_grad():
     lost = best - inference.elbo(model, threes, 500, anew[-1].q)  # (N,) nats
 
 # %% jupyter={"source_hidden": true}
+# The figures: what each search misses; where the worst ones ended
 def show_arrivals():
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 3.8))
     for path, place, width in ((short, (160, 5), 1.6), (long, (380, 0.5), 2.4)):
