@@ -22,6 +22,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, and what the parameters may be
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -61,6 +62,7 @@ for i, (name, places) in enumerate(scenes.FACTORS.items()):
 print(scenes.caption(middle[None])[0])
 
 # %% jupyter={"source_hidden": true}
+# The figure: six factors, one a row
 def one_factor_a_row(sweeps):
     fig, axes = plt.subplots(6, 1, figsize=(10, 8.6))
     for ax, (name, pictures) in zip(axes, sweeps.items()):
@@ -89,6 +91,7 @@ claim("variance of the rooms that six basis pictures keep", 100 * kept[5], below
 claim("basis pictures needed to keep 99 % of it", needed, above=12)
 
 # %% jupyter={"source_hidden": true}
+# The figure: variance that is missed, by number of basis pictures
 def variance_missed(kept, needed):
     fig, ax = plt.subplots(figsize=(9, 3.4))
     plotting.curve(range(1, 41), 100 * (1 - kept[:40]), ax, color=colors.MODEL, marker="o", ms=4)
@@ -144,6 +147,7 @@ x = twin.sample(1000)  # z from the prior, then x given z
 claim("library and closed form agree on log p(x)", (twin.log_prob(x) - marginal.log_prob(x)).abs().max(), below=1e-10)
 
 # %% jupyter={"source_hidden": true}
+# The figure: the latent axis in the plane of the data
 def latent_line(x, marginal, W, b):
     fig, ax = plt.subplots(figsize=(8, 4.8))
     plotting.points(x, ax)
@@ -152,7 +156,7 @@ def latent_line(x, marginal, W, b):
     for value in (-2, -1, 0, 1, 2):
         at = value * W[:, 0] + b
         ax.plot(*at, "o", color=colors.LATENT, ms=9)
-        label = ax.annotate(f"z = {value}", at, (12, -20), textcoords="offset points", color=colors.LATENT, fontweight="bold")
+        label = ax.annotate(f"z = {value}".replace("-", "−"), at, (12, -20), textcoords="offset points", color=colors.LATENT, fontweight="bold")
         label.set_path_effects([withStroke(linewidth=4, foreground="white")])
     ax.set(xlim=(-5, 6), ylim=(-3.6, 3.4), title="Each z is a place on a line, with noise around it")
 
@@ -177,15 +181,18 @@ latent_line(x, marginal, W, b)
 # dropped, and the columns of $W$ are a little shorter than the data are wide, since a part of that width is noise.
 #
 # **Why?** With $C = W W^\top + \sigma^2 I$ the log-likelihood per example is
-# $\ell = -\frac12 \big[ d \log 2\pi + \log |C| + \mathrm{tr}(C^{-1} \Sigma) \big]$. Three steps:
+#
+# $$ \ell = -\tfrac12 \big[ d \log 2\pi + \log |C| + \mathrm{tr}(C^{-1} \Sigma) \big] . $$
+#
+# Three steps:
 #
 # 1. Its derivative in $W$ vanishes when $\Sigma\, C^{-1} W = W$.
 # 2. Let $W = U D V^\top$ be a singular value decomposition. Then $C u_j = (D_j^2 + \sigma^2) u_j$, and step 1 reads
 #    $\Sigma u_j = (D_j^2 + \sigma^2) u_j$ wherever $D_j \ne 0$: each column of $U$ is an eigenvector of $\Sigma$, and
 #    $D_j^2 = \lambda_j - \sigma^2$. The derivative in $\sigma^2$ makes it the mean of the eigenvalues that were dropped.
-# 3. Which ones to drop? Insert all this, and what is left of $-2\ell$, apart from constants, is
-#    $(d - L) \log(\text{mean of the dropped}) - \sum_\text{dropped} \log \lambda_i$. It measures how unequal the dropped
-#    eigenvalues are, and since each kept one must exceed their mean, the least is reached by dropping the smallest.
+# 3. Which ones to drop? Insert all this, and what is left of $-2\ell$, apart from constants, is $d - L$ times the log of
+#    the mean of the dropped eigenvalues, less the sum of their logs. It measures how unequal they are, and since each
+#    kept one must exceed their mean, the least is reached by dropping the smallest.
 #
 # Every choice in step 2 is a place where all derivatives vanish, and one of them is the maximum. Let us visit them all.
 
@@ -264,6 +271,7 @@ claim("posterior mean, as a share of PCA's projection", (posterior.mean.detach()
       near=(W.T @ W / (W.T @ W + 0.6)).item(), within=1e-3, digits=2)
 
 # %% jupyter={"source_hidden": true}
+# The figure: one posterior in full; the posterior mean beside the projection
 which = (projected.abs() - 1).abs().argmin()  # one x: exact posterior against brute force on a grid
 xi, zi = few[which], projected[which]
 zs = torch.linspace(-6, 6, 3001, dtype=torch.float64)[:, None]
@@ -324,6 +332,7 @@ claim("scattered pixels hidden: squared error there, as a share of the mean pict
 claim("the lower half hidden: that share", share(upper), above=0.85, digits=2)
 
 # %% jupyter={"source_hidden": true}
+# The figure: whole, hidden and filled-in pictures
 def completed(whole, seen, filled):
     fig, axes = plt.subplots(3, 1, figsize=(14, 4))
     rows = {"seen": torch.where(seen, whole, 0.25), "completed": filled, "truth": whole}
@@ -376,6 +385,7 @@ claim("library and bare EM agree on W W'", (learner.W @ learner.W.T - bare[0] @ 
 claim("EM against the closed form after 400 iterations", best - learner.log_prob(x).mean(), below=1e-6, unit="nats")
 
 # %% jupyter={"source_hidden": true}
+# The figure: how far EM is below the maximum
 def em_below_the_maximum(missing):
     fig, ax = plt.subplots(figsize=(9, 3.2))
     plotting.curve(range(len(missing)), missing.clamp(min=1e-13), ax)
@@ -404,6 +414,7 @@ claim("the two W differ, by a rotation of the latents", (learner.W - model.W).ab
 # which ends higher?
 
 # %% jupyter={"source_hidden": true}
+# Digits of 8 x 8 pixels on 17 gray levels
 def small_levels(split):  # (N, 64) gray levels 0 ... 16
     x = data.load(DATASET, split, n=None if DATASET == "digits" else 2000, seed=SEED).x
     return (torch.nn.functional.adaptive_avg_pool2d(x, 8) * 16).round().flatten(1).double()
@@ -422,6 +433,7 @@ factors = [FactorAnalysis(L, svd_method="lapack", tol=2.0).fit(train_x.numpy()) 
 factors_held_out = [m.score(valid_x.numpy()) for m in factors]
 
 # %% jupyter={"source_hidden": true}
+# The figure: held-out likelihood by number of latents
 def how_many(full):
     fig, ax = plt.subplots(figsize=(10, 4.2))
     plotting.curve(latents, training, ax, color=colors.DATA)
@@ -493,6 +505,7 @@ claim("the picture halfway from the 3 to the 8 is the average of both, largest d
       below=1e-9)
 
 # %% jupyter={"source_hidden": true}
+# The figure: random pictures, a map of two latents, and walks
 def three_sheets(*sheets):
     fig, axes = plt.subplots(1, 3, figsize=(14, 5))
     titles = ["Pictures of random z", "A map of two latents", "Walks: one digit fades into another"]
@@ -524,6 +537,7 @@ claim("variance that one basis picture keeps of a one-factor family", 100 * shar
 claim("basis pictures that keep 99 % of it", int((share < 0.99).sum()) + 1, above=3)
 
 # %% jupyter={"source_hidden": true}
+# The figures: a family of slants, flat and to turn
 def horseshoe():
     fig, axes = plt.subplots(1, 3, figsize=(14, 4.4), width_ratios=[0.5, 1, 1])
     pairs = torch.stack([family[::40], rebuilt[::40]], 1)
@@ -534,6 +548,16 @@ def horseshoe():
     plotting.curve(range(1, 16), 100 * share[:15], axes[2], marker="o")
     axes[2].axhline(99, color=colors.DATA, lw=1, ls=":")
     axes[2].set(xlabel="basis pictures", ylabel="variance kept, %", ylim=(0, 105), title="One number, many directions")
+
+
+def horseshoe_in_space():
+    fig = plt.figure(figsize=(9, 4.6))
+    ax = fig.add_subplot(projection="3d")
+    ax.scatter(*coordinates.T, c=slants, cmap=colors.FIELD, s=14, depthshade=False)
+    ax.plot([coordinates[:, 0].min(), coordinates[:, 0].max()], [0, 0], [0, 0], color=colors.MODEL, lw=2)
+    ax.set(xlabel="first", ylabel="second", zlabel="third", xticklabels=[], yticklabels=[], zticklabels=[])
+    ax.set_box_aspect((coordinates.max(0).values - coordinates.min(0).values).tolist(), zoom=1.3)
+    ax.set_title("One number draws a curve through three directions")
     return fig
 
 
@@ -551,7 +575,10 @@ def horseshoe_to_turn():
 
 
 # %%
-plotting.turn(horseshoe_to_turn(), horseshoe())
+horseshoe()
+
+# %%
+plotting.turn(horseshoe_to_turn(), horseshoe_in_space())
 
 # %% [markdown]
 # One basis picture keeps 47.9% of the variance of a family that *one* number describes, and it takes 9 of them to keep 99 %
