@@ -113,11 +113,12 @@ def shows(tab, stage, z):
 def alive(tab, address):
     """Open a page of the studio and wait until its picture is live."""
     tab.goto(address, wait_until="commit")
-    until(
-        lambda: seen(tab) is not None and not tab.evaluate("!!document.querySelector('.waiting, .still')"),
-        60,
-        "a picture",
-    )
+    until(lambda: live(tab), what="a live picture")
+
+
+def live(tab):
+    """Whether the kernel's picture stands in place of the page's still."""
+    return seen(tab) is not None and not tab.evaluate("!!document.querySelector('.waiting, .still')")
 
 
 def spot(tab, x, y, limit=3.0):
@@ -269,7 +270,7 @@ def test_a_kernel_that_dies_is_said_and_the_hand_finds_its_place_again(tab, stud
     with contextlib.suppress(Error):  # of a page that is just being replaced
         until(lambda: not tab.evaluate("window.before"), what="the page to start again")
     tab.wait_for_load_state("domcontentloaded")
-    until(lambda: seen(tab) is not None, what="a picture")
+    until(lambda: live(tab), what="a live picture")
     shows(tab, twin, z)
 
 
