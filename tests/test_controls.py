@@ -91,6 +91,8 @@ def test_handles_tiles_and_brush():
     with pytest.raises(ValueError, match="2 labels"):
         w.Handles("h", [(0, 1), (2, 3)], on="map", labels=["a"])
     assert w.Tiles("x", on="all", rows=2, columns=3, count=5).clean(9) == 4
+    large = w.Brush("m", 28, 28, value=np.eye(28))
+    np.testing.assert_array_equal(large.value_of(large.clean(large.value)), np.eye(28))
     mask = np.random.default_rng(1).random((3, 5))
     brush = w.Brush("m", 3, 5, value=mask)
     np.testing.assert_allclose(brush.value_of(brush.value), mask, atol=0.5 / 255 + 1e-12)

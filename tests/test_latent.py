@@ -223,6 +223,14 @@ def test_mutual_information_is_scikit_learns_on_discrete_codes():
             assert found[j, k].item() == pytest.approx(mutual_info_score(z[:, j], factors[name]))
     assert entropy[1].item() == pytest.approx(mutual_info_score(factors["shape"], factors["shape"]))
     assert entropy[0].item() == pytest.approx(math.log(10), abs=0.01)
+    few = torch.arange(200).clamp(max=102).clamp(min=100)  # as many values as bins, so each is its own
+    counts = torch.unique(few, return_counts=True)[1]
+    assert len(counts) == 3
+    entropy = mutual_information(codes(200), {"few": few}, bins=3)[1]
+    assert entropy.item() == pytest.approx(scipy.stats.entropy(counts))
+    even = codes(1000, 1)  # a real factor is cut into as many bins of equal counts
+    found, entropy = mutual_information(even, {"even": even[:, 0]}, bins=20)
+    assert found.item() == pytest.approx(entropy.item()) == pytest.approx(math.log(20), abs=1e-3)
     rare = (torch.arange(4000) < 80).long() + (torch.arange(4000) < 40)  # two values that a cut by counts would merge
     _, (spread,) = mutual_information(z, {"rare": rare})
     assert spread.item() == pytest.approx(scipy.stats.entropy([3920, 40, 40]))

@@ -254,6 +254,16 @@ def test_axes_without_names_have_numbers_alone():
     assert sheet.said and all(words.replace("−", "-").lstrip("-").isdigit() for words in sheet.said)
 
 
+def test_a_warning_in_two_lines_stays_in_its_box_and_none_lies_over_another():
+    sheet = Sheet()
+    end = still.draw_warning(sheet, {"warning": "far out, and so far that no line holds it"}, 20, 40, 160)
+    lines = [y for _, y, _ in sheet.said.values()]
+    inked = (sheet.pixels() == (154, 52, 18)).all(-1).any(1)
+    assert len(lines) >= 2 and (np.diff(lines) >= 15).all() and lines[0] >= 46 and lines[-1] + 15 <= end
+    assert not inked[round(lines[1]) - 1 : round(lines[1]) + 1].any()
+    assert still.draw_warning(sheet, {"warning": ""}, 20, 40, 160) == 40
+
+
 def test_a_color_scale_runs_from_its_low_end_to_its_high_end():
     sheet, colored = Sheet(), palette("cividis")
     scaled = view(palette=colored, scale={"low": "−10", "high": "0", "label": "nats"})

@@ -203,6 +203,14 @@ def test_gaussians_have_their_grips_on_the_ellipse_that_is_drawn():
         assert inked[row - 4 : row + 5, column - 4 : column + 5].all()
 
 
+def test_each_gaussian_has_the_color_of_its_component():
+    control = w.Gaussians("g", [[5, 3], [15, 3]], [0.25 * np.eye(2)] * 2, "v", labels=["", ""])
+    pixels = held(control, control.value)[..., :3]
+    for k, x in enumerate((100, 300)):
+        own, other = (len(where(pixels[:, x - 60 : x + 60], colors.COMPONENTS[i])[0]) for i in (k, 1 - k))
+        assert own > 300 and other == 0  # middle, ellipse and both grips
+
+
 def test_the_chosen_tile_is_framed():
     tiles = w.Tiles("t", "v", rows=2, columns=5)
     rows, columns = where(held(tiles, 7)[..., :3], colors.ACCENT)

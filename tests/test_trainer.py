@@ -40,6 +40,13 @@ def test_trainer_starts_steps_pauses_resets_and_ends():
     assert trainer._thread is None and trainer.latest.state == 1
 
 
+def test_a_single_step_is_seen_though_no_snapshot_was_due():
+    trainer = w.Trainer(counting(5), every=1000.0)
+    assert trainer.count() == 1  # of the untrained model, before there is one
+    assert [s.step for s in trainer.step().wait().snapshots] == [0, 1]
+    trainer.stop().wait()
+
+
 def test_steps_that_are_asked_for_quickly_are_all_done():
     gate = threading.Semaphore(0)
 

@@ -11,6 +11,7 @@ _BOARD = "gdm_core/explorers/ch05_style_board.py"
 _PEN = "tests/test_explorers_style.py::test_below_the_board_is_the_pen_in_the_style_of_the_codes_around"
 _NEAREST = "tests/test_explorers_style.py::test_of_a_real_set_the_nearest_of_each_class_is_shown"
 _SEARCH = "gdm_core/explorers/ch04_posterior.py"
+_STILL, _TRAINER = "gdm_core/widgets/still.py", "gdm_core/widgets/trainer.py"
 _MOST = "tests/test_limits.py::test_the_most_that_an_error_names_is_taken"
 
 
@@ -116,6 +117,55 @@ MUTANTS = [
         "column(MARGIN / 2, NAMES)",
         "column(MARGIN + 2, NAMES)",
         _tests("explorers_rooms", "a_row_of_the_board_is_a_latent_beside_its_main_factor"),
+    ),
+    Mutant(
+        "middles-in-the-color-of-the-first",
+        _STILL,
+        "knob(x, y, cycle[k % len(cycle)], control.labels[k])",
+        "knob(x, y, cycle[k // len(cycle)], control.labels[k])",
+        _tests("still", "each_gaussian_has_the_color_of_its_component"),
+    ),
+    Mutant(
+        "lines-of-a-warning-over-one-another",
+        _STILL,
+        "y + 10 + 18 * i",
+        "y + 10 + 8 * i",
+        _tests("marks", "a_warning_in_two_lines_stays_in_its_box_and_none_lies_over_another"),
+    ),
+    Mutant(
+        "step-that-is-not-seen",
+        _TRAINER,
+        "value, seen = None, None, 0",
+        "value, seen = None, None, 1",
+        _tests("trainer", "a_single_step_is_seen_though_no_snapshot_was_due"),
+    ),
+    Mutant(
+        "two-checkpoints-before-one",
+        _TRAINER,
+        "max(1, len(self._snapshots))",
+        "max(2, len(self._snapshots))",
+        _tests("trainer", "a_single_step_is_seen_though_no_snapshot_was_due"),
+    ),
+    Mutant(
+        "first-two-bins-in-one",
+        "gdm_core/disentanglement.py",
+        "np.arange(1, bins) / bins",
+        "np.arange(2, bins) / bins",
+        _tests("latent", "mutual_information_is_scikit_learns_on_discrete_codes"),
+    ),
+    Mutant(
+        "as-many-values-as-bins-are-cut",
+        "gdm_core/disentanglement.py",
+        "<= bins for column",
+        "< bins for column",
+        _tests("latent", "mutual_information_is_scikit_learns_on_discrete_codes"),
+    ),
+    Mutant(
+        "large-sheet-refused",
+        "gdm_core/widgets/handles.py",
+        "len(raw) != size",
+        "len(raw) is not size",
+        _tests("controls", "handles_tiles_and_brush"),
     ),
     Mutant(
         "circle-of-the-prior-left-open",
