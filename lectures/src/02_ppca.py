@@ -551,13 +551,13 @@ def horseshoe():
 
 
 def horseshoe_in_space():
-    fig = plt.figure(figsize=(9, 4.6))
-    ax = fig.add_subplot(projection="3d")
+    fig = plt.figure(figsize=(9, 4.6), layout="none")
+    ax = fig.add_axes([0.1, 0, 0.8, 0.92], projection="3d")
     ax.scatter(*coordinates.T, c=slants, cmap=colors.FIELD, s=14, depthshade=False)
     ax.plot([coordinates[:, 0].min(), coordinates[:, 0].max()], [0, 0], [0, 0], color=colors.MODEL, lw=2)
     ax.set(xlabel="first", ylabel="second", zlabel="third", xticklabels=[], yticklabels=[], zticklabels=[])
-    ax.set_box_aspect((coordinates.max(0).values - coordinates.min(0).values).tolist(), zoom=1.3)
-    ax.set_title("One number draws a curve through three directions")
+    ax.set_box_aspect((coordinates.max(0).values - coordinates.min(0).values).tolist(), zoom=1.15)
+    fig.suptitle("One number draws a curve through three directions", fontweight="bold")
     return fig
 
 

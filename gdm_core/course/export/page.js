@@ -47,7 +47,11 @@
     script.after(place);
     return { data, layout, place };
   });
-  const fitted = (layout, place) => (place.clientWidth < 560 ? stacked(layout) : layout);
+  const fitted = (layout, place) => {
+    if (place.clientWidth >= 560) return layout;
+    const title = layout.title && { ...layout.title, font: { ...layout.title.font, size: 13 } };
+    return { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
+  };
   const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, fitted(layoutOf(layout), place), { responsive: true, displaylogo: false }));
   const load = async () => {
     const bytes = Uint8Array.from(atob(store.dataset.plotly), (char) => char.charCodeAt(0));
