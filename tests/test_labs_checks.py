@@ -6,8 +6,10 @@ from collections import Counter
 
 import answers
 import pytest
+import torch
 
 from gdm_core import checks
+from gdm_core.checks.answers import Answer
 from gdm_core.checks.exercise import exercises
 
 LABS = sorted(m.name for m in pkgutil.iter_modules(checks.__path__) if m.name.startswith("lab"))
@@ -27,13 +29,40 @@ def test_a_wrong_answer_is_refused_with_its_own_hint(lab, answer):
     for seed in (0, 1, 20):
         verdict = exercise(lab, answer.exercise).verdict(answer, seed)
         assert verdict.kind == "wrong" and answer.hint in verdict.said and "\n" not in str(verdict), verdict
+        assert verdict.credit < 0.81, verdict
 
 
 @pytest.mark.parametrize("lab, answer", by_name(right=True))
 def test_a_right_answer_is_accepted(lab, answer):
     for seed in range(5):
         verdict = exercise(lab, answer.exercise).verdict(answer, seed)
-        assert verdict.kind == "right", verdict
+        assert verdict.kind == "right" and verdict.credit == 1, verdict
+
+
+EARNED = {  # exercise -> for how many of its points its wrong answers are good
+    "lab01-log_joint": {0, 1 / 5, 4 / 5},
+    "lab01-e_step": {0, 1 / 7, 3 / 7, 5 / 7},
+    "lab01-m_step": {0, 1 / 6, 3 / 6},
+    "lab03-draw": {1 / 6, 3 / 6},
+    "lab05-join": {0, 3 / 5},
+}
+
+
+@pytest.mark.parametrize("name", EARNED)
+def test_what_is_right_before_the_first_mistake_counts(name):
+    lab, _, which = name.partition("-")
+    check = exercise(lab, which)
+    verdicts = [check.verdict(a) for at, a in GIVEN if (at, a.exercise) == (lab, which) and a.hint]
+    assert {round(v.credit, 6) for v in verdicts} == {round(share, 6) for share in EARNED[name]}
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_check_comes_to_all_of_its_parts(lab):
+    answers_of = {a.exercise: a for at, a in GIVEN if at == lab and not a.hint}
+    for name, check in exercises(importlib.import_module(f"gdm_core.checks.{lab}")).items():
+        asked = Answer(answers_of[name])
+        check.look(asked, torch.Generator().manual_seed(0))
+        assert set(asked.parts) == set(check.weights), name
 
 
 @pytest.mark.parametrize("lab", LABS)

@@ -28,19 +28,23 @@ HOSTILE = {  # code put before everything else
     "patches-torch": "import torch\ntorch.Tensor.all = lambda self, *a, **k: torch.tensor(True)",
     "replaces-imports": "import sys, types\nsys.modules['gdm_core.checks.lab01'] = types.ModuleType('mine')",
     "forks": "import os\nfor _ in range(2):\n    os.fork()",
-    "fills-the-disk": "open('big', 'wb').write(bytes(10**9))",
     "deletes-its-folder": "import os, shutil\nshutil.rmtree(os.getcwd())",
-    "prints-a-gigabyte": "for _ in range(10):\n    print('x' * 10**8)",
+    "floods": "for _ in range(10):\n    print('x' * 10**8)\nopen('big', 'wb').write(bytes(10**9))",  # screen and disk
 }
 INSTEAD = {  # in place of an answer
     "wrong": {
         "e_step": "def e_step(log_joint):\n    return log_joint.softmax(0), log_joint.logsumexp(1)",
         "em": COPIED,
     },
-    "copied": {"em": COPIED.replace("[log_p.sum()]", "[log_p.sum()]  # my own work")},
-    "sleeps": {"log_joint": "def log_joint(*_):\n    __import__('time').sleep(1000)"},
-    "exits": {"m_step": "import os\ndef m_step(*_):\n    os._exit(0)"},
-    "catches-all": {"e_step": "def e_step(j):\n    try:\n        raise 1\n    except BaseException:\n        pass"},
+    "copied": {
+        "em": COPIED.replace("[log_p.sum()]", "[log_p.sum()]  # my own work"),
+        "e_step": "def e_step(j):\n    try:\n        raise 1\n    except BaseException:\n        pass",
+        "choose": None,  # the cell was deleted
+    },
+    "dozes": {
+        "log_joint": "def log_joint(*_):\n    __import__('time').sleep(1000)",
+        "m_step": "import os\ndef m_step(*_):\n    os._exit(0)",
+    },
 }
 
 
@@ -48,14 +52,14 @@ def solved(before="", **instead):
     nb = student.source(LAB)
     for cell in nb.cells:
         if cell.cell_type == "code" and cell.metadata.get("exercise") in instead and "SOLUTION" in cell.source:
-            cell.source = instead[cell.metadata.exercise]
+            cell.source = instead[cell.metadata.exercise] or ""
     if before:
         nb.cells.insert(0, nbformat.v4.new_code_cell(before))
     return nb
 
 
 def hand_in(folder):
-    """Sixteen notebooks."""
+    """Fourteen notebooks."""
     notebooks = {"good": solved(), "untouched": nbformat.read(LAB.notebook, 4)}
     notebooks |= {name: solved(before) for name, before in HOSTILE.items()}
     notebooks |= {name: solved(**instead) for name, instead in INSTEAD.items()}
@@ -64,8 +68,6 @@ def hand_in(folder):
     again = [nbformat.from_dict({**cell, "id": f"again-{i}"}) for i, cell in enumerate(rest[::-1])]
     twice.cells = opening + again + rest  # duplicated, and the first time from the last to the first
     notebooks["twice"] = twice
-    notebooks["no-cells"] = solved()
-    notebooks["no-cells"].cells = []
     notebooks["other"] = nbformat.v4.new_notebook()
     for name, nb in notebooks.items():
         nbformat.write(nb, folder / f"{name}.ipynb")
@@ -94,13 +96,16 @@ def right(row):
 def test_everyone_has_a_row(graded):
     _, out, rows = graded
     assert float(rows["good"]["points"]) == 26 and right(rows["good"]) == right(rows["twice"]) == RIGHT
-    assert right(rows["untouched"]) == right(rows["no-cells"]) == set() and rows["untouched"]["em"] == "not written"
-    for name in ("forks", "fills-the-disk", "deletes-its-folder", "prints-a-gigabyte", "replaces-imports"):
+    assert right(rows["untouched"]) == set() and rows["untouched"]["em"] == rows["copied"]["choose"] == "not written"
+    for name in ("forks", "floods", "deletes-its-folder", "replaces-imports"):
         assert right(rows[name]) == RIGHT, rows[name]
     assert right(rows["patches-checks"]) == set() and right(rows["patches-torch"]) <= {"choose"}, rows["patches-torch"]
-    assert rows["sleeps"]["log_joint"] == "out of time" and right(rows["sleeps"]) == RIGHT - {"log_joint"}
-    assert rows["exits"]["m_step"] == "error" and right(rows["exits"]) == RIGHT - {"m_step"}
-    assert rows["wrong"]["e_step"] == rows["catches-all"]["e_step"] == "wrong"
+    assert rows["dozes"]["log_joint"] == "out of time" and rows["dozes"]["m_step"] == "error"
+    assert right(rows["dozes"]) == RIGHT - {"log_joint", "m_step"}
+    assert rows["wrong"]["e_step"] == rows["copied"]["e_step"] == "wrong"
+    earned = {name: float(rows["wrong"][f"{name} points"]) for name in RIGHT}
+    assert earned == {"log_joint": 4, "e_step": 0.71, "m_step": 5, "em": 1, "choose": 4}
+    assert float(rows["wrong"]["points"]) == 14.71 and float(rows["dozes"]["m_step points"]) == 0
     trouble = (out / "grades-none.csv").read_text()
     assert "no-json" in trouble and "needed a notebook" in trouble and "needed the notebook of a lab" in trouble
 
@@ -110,7 +115,8 @@ def test_everyone_has_a_row(graded):
 def test_feedback_mistakes_and_equal_answers(graded):
     _, out, _ = graded
     page = (out / "feedback" / "wrong.html").read_text(encoding="utf-8")
-    assert "you normalized over the examples" in page and "require(" not in page and "logsumexp" not in page
+    assert "you normalized over the examples · right so far: form<td>0.71 of 5" in page
+    assert "require(" not in page and "logsumexp" not in page
     assert "no experiment" in (out / "feedback" / "good.html").read_text(encoding="utf-8")
     assert "01,em,the history has sums: log-likelihood per example is a mean over examples,2" in (
         out / "mistakes.csv"

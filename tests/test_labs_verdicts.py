@@ -59,6 +59,28 @@ def test_kinds_of_verdicts(case, capsys):
     assert capsys.readouterr().out == f"{verdict}\n"
 
 
+@Exercise.worth(first=1, second_one=3)
+def halves(answer, numbers):
+    for x in (torch.ones(2), torch.zeros(2)):
+        answer.part("first")
+        equal(tensor(answer(x)[0], (2,), "(N,)"), x / 2, {}, "a half")
+        answer.part("second one")
+        equal(tensor(answer(x)[1], (2,), "(N,)"), x / 2, {}, "the other half")
+
+
+@pytest.mark.parametrize("answer, right, credit", [
+    (lambda x: (x / 2, x / 2), "", 1.0),
+    (lambda x: (x / 2, x), "first", 0.25),
+    (lambda x: (x, x / 2), "", 0.0),
+    (lambda x: (x / 2 + (x == 0), x / 2), "second one", 0.75),
+    (lambda x: x.nothing, "", 0.0),
+    (lambda x: (x / 2, x / 2) if x.any() else x.nothing, "second one", 0.75),
+])  # fmt: skip
+def test_the_part_that_a_mistake_is_in_does_not_count(answer, right, credit):
+    verdict = halves.verdict(answer)
+    assert verdict.credit == credit and str(verdict).endswith(f" · right so far: {right}" if right else verdict.said)
+
+
 def test_a_picture_follows_a_right_answer_alone():
     drawn = []
     double(lambda x: 2 * np.asarray(x), show=lambda f: drawn.append(f(torch.ones(2))))

@@ -32,6 +32,11 @@ class Answer:
     def __init__(self, function: Callable):
         self.function, self.ways = function, WAYS
         self.raised: Exception | None = None  # what the function itself raised, not the check of it
+        self.parts: list[str] = []  # of the exercise, as the check came to them
+
+    def part(self, name: str) -> None:
+        """What the check looks at from here on counts for this part of the exercise: see `Exercise.worth`."""
+        self.parts.append(name)
 
     def __call__(self, *inputs):
         """What the answer says of copies of `inputs`: float64 tensors, in tuples, lists and dicts as it returned them.

@@ -2,7 +2,7 @@
 
 import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,14 +22,29 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one answer: `kind` is one of MARKS, `said` the rest of the line."""
+    """What is said of one answer: `kind` is one of MARKS, `said` the rest of the line.
+
+    Of an answer that is not right, `right` names the parts that are, and `share` says what they are worth, from 0 to 1.
+    """
 
     exercise: str
     kind: str
     said: str
+    right: tuple[str, ...] = ()
+    share: float = 0.0
 
     def __str__(self) -> str:
-        return f"{MARKS[self.kind]} {self.exercise}: {self.said}"
+        return f"{MARKS[self.kind]} {self.exercise}: {self.line}"
+
+    @property
+    def line(self) -> str:
+        """What was said, and what is right already."""
+        return f"{self.said} · right so far: {', '.join(self.right)}" if self.right else self.said
+
+    @property
+    def credit(self) -> float:
+        """The share of the exercise's points, from 0 to 1."""
+        return 1.0 if self.kind == "right" else self.share
 
 
 class Exercise:
@@ -38,8 +53,18 @@ class Exercise:
     Its name is that of the function that the student writes.  It has random numbers of its own, the same at each call.
     """
 
-    def __init__(self, look: Callable[[Answer, Generator], None]):
+    def __init__(self, look: Callable[[Answer, Generator], None], weights: Mapping[str, float] | None = None):
         self.look, self.name, self.__doc__ = look, look.__name__, look.__doc__
+        self.weights = {name.replace("_", " "): weight for name, weight in (weights or {}).items()}
+
+    @classmethod
+    def worth(cls, **weights: float) -> Callable[[Callable], "Exercise"]:
+        """An exercise in parts, such as worth(form=1, values=3, far_away=1).
+
+        The check says `answer.part(name)` where it comes to one.  A mistake ends it: what counts are the parts that it
+        came to before, but for the one that the mistake is in.
+        """
+        return lambda look: cls(look, weights)
 
     def __call__(self, answer: Callable, *, show: Callable | None = None) -> None:
         """Print the verdict and, after a right answer, the picture that `show` draws of it."""
@@ -67,7 +92,7 @@ class Exercise:
             with own_numbers(seed), torch.enable_grad():
                 self.look(asked, torch.Generator().manual_seed(seed))
         except Wrong as wrong:
-            return Verdict(self.name, "wrong", str(wrong))
+            return Verdict(self.name, "wrong", str(wrong), *self._credit(asked))
         except NotImplementedError as error:
             where = traceback.extract_tb(error.__traceback__)[-1].name
             other = where not in (self.name, getattr(answer, "__name__", self.name))
@@ -75,8 +100,14 @@ class Exercise:
             return Verdict(self.name, "not written", said)
         except (Exception, SystemExit) as error:
             fault = "your code" if error is asked.raised or isinstance(error, SystemExit) else "the check itself"
-            return Verdict(self.name, "error", f"{fault} raised {one_line(error)}")
+            return Verdict(self.name, "error", f"{fault} raised {one_line(error)}", *self._credit(asked))
         return Verdict(self.name, "right", FOUND_NOTHING)
+
+    def _credit(self, asked: Answer) -> tuple[tuple[str, ...], float]:
+        """The parts that are right, and their share of the weights."""
+        right = [name for name in self.weights if name in asked.parts[:-1] and name != asked.parts[-1]]
+        share = sum(self.weights[name] for name in right) / sum(self.weights.values()) if right else 0.0
+        return tuple(right), share
 
 
 def exercises(lab) -> dict[str, Exercise]:

@@ -18,7 +18,7 @@ from gdm_core.checks.compare import equal, parts, require, same, tensor
 from gdm_core.checks.exercise import Exercise, Wrong
 
 
-@Exercise
+@Exercise.worth(form=1, values=3, far_away=1)
 def log_joint(answer: Answer, numbers: Generator) -> None:
     """log p(x, z = k) = log pi_k + log N(x; mu_k, sigma_k^2)."""
     for n, k in ((5, 3), (4, 2), (1, 1)):
@@ -26,10 +26,12 @@ def log_joint(answer: Answer, numbers: Generator) -> None:
         weights, means, stds = _bumps(k, numbers)
         normal = torch.as_tensor(norm.logpdf(x[:, None], means, stds)).reshape(n, k)
         wanted = normal + weights.log()
+        answer.part("form")
         result = answer(x, weights, means, stds)
         if isinstance(result, Tensor) and tuple(result.shape) == (n,):
             raise Wrong("one number an example is log p(x): keep the components apart, (N, K)")
         got = tensor(result, (n, k), "(N, K)")
+        answer.part("values")
         square = ((x[:, None] - means) / stds) ** 2
         mistakes = {
             "the weights are missing: log π_k belongs to the sum": normal,
@@ -48,6 +50,7 @@ def log_joint(answer: Answer, numbers: Generator) -> None:
                 torch.as_tensor(log_softmax(wanted, 1)).reshape(n, k),
         }  # fmt: skip
         equal(got, wanted, mistakes, "log p(x, z)", f"for x = {_told(x)}, stds = {_told(stds)}")
+    answer.part("far away")
     weights, means, stds = _bumps(2, numbers)
     far = torch.tensor([90.0, 0.0], dtype=torch.float64)
     got = tensor(answer(far, weights, means, stds), (2, 2), "(N, K)")
@@ -55,12 +58,14 @@ def log_joint(answer: Answer, numbers: Generator) -> None:
     require(bool(torch.isfinite(got).all()) and bool((got[0] < -500).all()), hint)
 
 
-@Exercise
+@Exercise.worth(form=1, γ=2, log_p=2, far_below_zero=2)
 def e_step(answer: Answer, numbers: Generator) -> None:
     """gamma = p(z = k | x) and log p(x), from log p(x, z = k)."""
     for n, k in ((6, 3), (3, 4)):
         joint = 2 * torch.randn(n, k, generator=numbers, dtype=torch.float64) - 3
+        answer.part("form")
         gamma, log_p = _e_parts(answer(joint), n, k)
+        answer.part("γ")
         truth = torch.as_tensor(np.exp(log_softmax(joint, 1)))
         require(not same(gamma, torch.as_tensor(log_softmax(joint, 1))), "these are log γ: take exp at the end")
         mistakes = {
@@ -73,6 +78,7 @@ def e_step(answer: Answer, numbers: Generator) -> None:
             "the logarithms themselves were divided by their sum: exp comes first": joint / joint.sum(1, True),
         }
         equal(gamma, truth, mistakes, "γ", f"for log p(x, z) = {_told(joint[0])} in the first row")
+        answer.part("log p")
         total = torch.as_tensor(logsumexp(joint, 1))
         top = joint.max(1).values
         mistakes = {
@@ -84,6 +90,7 @@ def e_step(answer: Answer, numbers: Generator) -> None:
             "the sign: log p(x), not -log p(x)": -total,
         }
         equal(log_p, total, mistakes, "log p(x)", f"for log p(x, z) = {_told(joint[0])} in the first row")
+    answer.part("far below zero")
     small = torch.tensor([[-1000.0, -1001.0], [-1002.0, -1000.0]], dtype=torch.float64)
     apart = torch.tensor([[-1.0, -2.0], [-2000.0, -2001.0]], dtype=torch.float64)
     hints = (
@@ -96,7 +103,7 @@ def e_step(answer: Answer, numbers: Generator) -> None:
         require(fine and same(log_p, torch.as_tensor(logsumexp(joint, 1))), hint)
 
 
-@Exercise
+@Exercise.worth(weights=1, means=2, covariances=3)
 def m_step(answer: Answer, numbers: Generator) -> None:
     """pi, mu and Sigma from examples that count for component k with weight gamma_nk."""
     for n, d, k in ((11, 2, 3), (9, 3, 2)):  # N is no multiple of K: the likeliest components are not even
@@ -109,6 +116,7 @@ def _m_check(answer: Answer, x: Tensor, gamma: Tensor) -> None:
     (n, d), k = x.shape, gamma.shape[1]
     weights, means, covariances = parts(answer(x, gamma), "weights", "means", "covariances")
     counts, hard = gamma.sum(0), _one_hot(gamma)
+    answer.part("weights")
     weights = tensor(weights, (k,), "(K,)", "weights")
     mistakes = {
         "the weights must sum to one: divide the counts by N": counts,
@@ -118,6 +126,7 @@ def _m_check(answer: Answer, x: Tensor, gamma: Tensor) -> None:
     }
     equal(weights, gamma.mean(0), mistakes, "weights")
 
+    answer.part("means")
     means = tensor(means, (k, d), "(K, d)", "means")
     truth = torch.stack([torch.as_tensor(np.average(x, axis=0, weights=g)) for g in gamma.T])
     mistakes = {
@@ -129,6 +138,7 @@ def _m_check(answer: Answer, x: Tensor, gamma: Tensor) -> None:
     }  # fmt: skip
     equal(means, truth, mistakes, "means")
 
+    answer.part("covariances")
     if isinstance(covariances, Tensor) and tuple(covariances.shape) in ((k, d), (k,)):
         raise Wrong("variances are not enough: a covariance is the average of outer products, (K, d, d)")
     covariances = tensor(covariances, (k, d, d), "(K, d, d)", "covariances")
@@ -151,7 +161,7 @@ def _m_check(answer: Answer, x: Tensor, gamma: Tensor) -> None:
     equal(covariances, truth, mistakes, "covariances")
 
 
-@Exercise
+@Exercise.worth(form=1, history=2, theta=2)
 def em(answer: Answer, numbers: Generator) -> None:
     """E and M in turn; the history of mean log p(x), as each E step finds it."""
     x = torch.randn(40, 2, generator=numbers, dtype=torch.float64)
@@ -160,6 +170,7 @@ def em(answer: Answer, numbers: Generator) -> None:
     start = (torch.tensor([0.5, 0.5]).double(), means, torch.eye(2).double().repeat(2, 1, 1))
     for turns in (4, 1):
         wanted, truth = _sklearn_em(x, start, turns)
+        answer.part("form")
         theta, history = parts(answer(x, start, _reference_e, _reference_m, turns), "theta", "history")
         theta = parts(theta, "weights", "means", "covariances")
         length = len(history) if isinstance(history, list | tuple | Tensor) and getattr(history, "ndim", 1) else None
@@ -169,7 +180,9 @@ def em(answer: Answer, numbers: Generator) -> None:
             require(length != 5, "one value too many: the history has one a turn, found by its E step")
             require(length != 3, "one turn is missing")
         history = tensor(history, (turns,), "(iterations,)", "the history")
+        answer.part("history")
         _history_check(history, truth, len(x))
+        answer.part("theta")
         got = [tensor(t, tuple(w.shape), str(tuple(w.shape)), "theta") for t, w in zip(theta, wanted[-1])]
         if not all(map(same, got, wanted[-1])):
             require(not all(map(same, got, start)), "theta is what came in: keep what the M step returns")
@@ -193,7 +206,7 @@ def _history_check(history: Tensor, truth: Tensor, n: int) -> None:
     equal(history, truth[:-1], mistakes, "the history")
 
 
-@Exercise
+@Exercise.worth(fitting=1, scores=2, k=2)
 def choose(answer: Answer, numbers: Generator) -> None:
     """The k whose model, fitted to some examples, gives others the highest mean log p(x)."""
     for ks, best in (([1, 2, 4, 8, 16], 8), ([5, 3, 9, 2], 5)):
@@ -209,10 +222,12 @@ def choose(answer: Answer, numbers: Generator) -> None:
                          "both" if x[:, 1].max() > 0 else "train", len(x)))  # fmt: skip
             return lambda y: torch.where(y[:, 1] > 0, peak[k], -2.0 + 0.1 * k) + 0.1 * y[:, 0]
 
+        answer.part("fitting")
         k, scores = parts(answer(fit, train, held_out, ks), "k", "scores")
         seen = {kind for kind, _ in told}
         require("held-out" not in seen, "the models were fitted to the held-out examples: fit to the others")
         require("both" not in seen, "the models saw the held-out examples while they were fitted: hold them out")
+        answer.part("scores")
         wanted = torch.tensor([peak[j] for j in ks], dtype=torch.float64) + 0.1 * held_out[:, 0].mean()
         on_train = torch.tensor([-2.0 + 0.1 * j for j in ks], dtype=torch.float64) + 0.1 * train[:, 0].mean()
         number = isinstance(scores, float) or (isinstance(scores, Tensor) and not scores.ndim)
@@ -225,6 +240,7 @@ def choose(answer: Answer, numbers: Generator) -> None:
             "the scores are in another order than ks": wanted.sort(descending=True).values,
         }
         equal(scores, wanted, mistakes, "scores")
+        answer.part("k")
         _k_check(k, ks, wanted)
 
 

@@ -14,16 +14,18 @@ from gdm_core.checks.compare import equal, parts, require, same, tensor
 from gdm_core.checks.exercise import Exercise, Wrong
 
 
-@Exercise
+@Exercise.worth(mean=1, covariance=3)
 def marginal(answer: Answer, numbers: Generator) -> None:
     """Mean and covariance of x: b and W W^T + var I."""
     for d, q, var in ((4, 2, 0.3), (3, 3, 2.0)):
         W, b = _normal(numbers, d, q), _normal(numbers, d) + 1
         mean, covariance = parts(answer(W, b, var), "mean", "covariance")
+        answer.part("mean")
         equal(tensor(mean, (d,), "(d,)", "mean"), b, {
             "E[z] = 0, so the mean of x is b": torch.zeros(d),
             "z has mean 0: W z adds nothing to the mean": b + W.sum(1),
         }, "mean")  # fmt: skip
+        answer.part("covariance")
         if isinstance(covariance, Tensor) and tuple(covariance.shape) == (q, q) != (d, d):
             raise Wrong("x has d features, so its covariance is (d, d): W Wᵀ, not Wᵀ W")
         factors, eye = torch.einsum("ik,jk->ij", W, W), torch.eye(d)
@@ -39,7 +41,7 @@ def marginal(answer: Answer, numbers: Generator) -> None:
         }, "covariance", f"for var = {var}")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(mean=2, covariance=2)
 def posterior(answer: Answer, numbers: Generator) -> None:
     """Mean of p(z | x) for each example, and its covariance, which is the same for all."""
     for n, d, q, var in ((5, 4, 2, 0.6), (3, 5, 3, 1.7)):
@@ -48,6 +50,7 @@ def posterior(answer: Answer, numbers: Generator) -> None:
         truth = _given_all(x, W, b, var)
         inverse = lambda more: torch.linalg.inv(W.T @ W + more * torch.eye(q))
         away, M = x - b, W.T @ W + var * torch.eye(q)
+        answer.part("mean")
         equal(tensor(mean, (n, q), "(N, L)", "mean"), truth[0], {
             "b was not subtracted: z explains what differs from b": x @ W @ inverse(var),
             "this is least squares, which forgets the prior: var I is missing in M": away @ W @ inverse(0),
@@ -59,6 +62,7 @@ def posterior(answer: Answer, numbers: Generator) -> None:
             "var is a variance already: it was squared": away @ W @ inverse(var**2),
             "the sign: x - b, not b - x": -truth[0],
         }, "mean", f"for var = {var}")  # fmt: skip
+        answer.part("covariance")
         if isinstance(covariance, Tensor) and tuple(covariance.shape) == (n, q, q):
             raise Wrong("the covariance does not depend on x: one (L, L) for all examples")
         equal(tensor(covariance, (q, q), "(L, L)", "covariance"), truth[1], {
@@ -72,14 +76,16 @@ def posterior(answer: Answer, numbers: Generator) -> None:
         }, "covariance", f"for var = {var}")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(b=1, var=2, W=3)
 def maximum(answer: Answer, numbers: Generator) -> None:
     """Maximum likelihood in closed form.  W is compared through W W^T: no rotation of the latents is refused."""
     for n, d, q in ((9, 5, 2), (8, 4, 1)):
         x = _normal(numbers, n, d) * torch.tensor([2.0, 1.5, 1.0, 0.7, 0.5][:d]) @ _turn(numbers, d) + 1
         W, b, var = parts(answer(x, q), "W", "b", "var")
+        answer.part("b")
         equal(tensor(b, (d,), "(d,)", "b"), x.mean(0), {"b is the mean of the data, not 0": torch.zeros(d)}, "b")
         peer, share = PCA(q).fit(x.numpy()), (n - 1) / n  # scikit-learn divides by N - 1
+        answer.part("var")
         values, U = _spectrum(x - x.mean(0), n)
         truth = torch.tensor(share * peer.noise_variance_, dtype=torch.float64)
         equal(tensor(var, (), "()", "var"), truth, {
@@ -94,6 +100,7 @@ def maximum(answer: Answer, numbers: Generator) -> None:
             "the mean was not subtracted before the covariance": _spectrum(x, n)[0][q:].mean(),
             "that is a standard deviation: var is its square": truth.sqrt(),
         }, "var")  # fmt: skip
+        answer.part("W")
         W = tensor(W, (d, q), "(d, L)", "W")
         got, wanted = W @ W.T, share * torch.as_tensor(peer.get_covariance()) - truth * torch.eye(d)
         rows = torch.linalg.eigh(_covariance(x - x.mean(0), n))[1].T  # who takes rows for columns
@@ -110,7 +117,7 @@ def maximum(answer: Answer, numbers: Generator) -> None:
         }, "W Wᵀ")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(form=1, values=3)
 def align(answer: Answer, numbers: Generator) -> None:
     """The orthogonal R that brings W R closest to a target, reflections allowed."""
     for d, q, noise in ((6, 3, 0.1), (5, 2, 0.1), (7, 3, 0.8)):
@@ -118,7 +125,9 @@ def align(answer: Answer, numbers: Generator) -> None:
         R[:, 0] *= -torch.linalg.det(R).sign()  # a reflection: who insists on a rotation is not closest
         target = W @ R + noise * _normal(numbers, d, q)
         truth = torch.as_tensor(orthogonal_procrustes(W.numpy(), target.numpy())[0])
+        answer.part("form")
         got = tensor(answer(W, target), (q, q), "(L, L)", "R")
+        answer.part("values")
         U, S, Vh = torch.linalg.svd(W.T @ target)
         proper = torch.ones(q, dtype=torch.float64)
         proper[-1] = torch.linalg.det(U @ Vh).sign()
@@ -134,7 +143,7 @@ def align(answer: Answer, numbers: Generator) -> None:
         }, "R")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(form=1, values=4)
 def complete(answer: Answer, numbers: Generator) -> None:
     """Unseen features replaced by their mean given those seen."""
     for n, d, q, var in ((4, 6, 2, 0.4), (3, 5, 2, 1.2)):
@@ -142,7 +151,9 @@ def complete(answer: Answer, numbers: Generator) -> None:
         seen = torch.arange(d) % 3 != 1
         hidden = x.clone()
         hidden[:, ~seen] = 50.0  # whoever looks there is found out
+        answer.part("form")
         got = tensor(answer(hidden, seen, W, b, var), (n, d), "(N, d)")
+        answer.part("values")
         m = _given_all(x[:, seen], W[seen], b[seen], var)[0]
         truth = x.clone()
         truth[:, ~seen] = m @ W[~seen].T + b[~seen]

@@ -17,7 +17,7 @@ from gdm_core.checks.exercise import Exercise
 DRAWS, ERRORS = 4000, 5.0  # standard errors
 
 
-@Exercise
+@Exercise.worth(form=1, values=4)
 def elbo_terms(answer: Answer, numbers: Generator) -> None:
     """log p(x|z) + log p(z) - log q(z) of each draw, three distributions long."""
     for d, latents, n, sigma in ((3, 2, 5, 0.6), (2, 1, 4, 1.6)):
@@ -25,6 +25,7 @@ def elbo_terms(answer: Answer, numbers: Generator) -> None:
         std = 0.3 + torch.rand(latents, generator=numbers, dtype=torch.float64)
         z = mean + std * _normal(numbers, n, latents)
         f = lambda z: torch.tanh(z @ W.T)
+        answer.part("form")
         result = answer(x, z, mean, std, f, sigma)
         number = isinstance(result, float) or (isinstance(result, Tensor) and not result.ndim)
         require(not number, "one value for each draw, (S,): the mean comes later")
@@ -34,7 +35,9 @@ def elbo_terms(answer: Answer, numbers: Generator) -> None:
         truth = fit + prior - log_q
         square = (x - f(z)).square().sum(1)
         constants = d * np.log(2 * np.pi * sigma**2) / 2
-        equal(tensor(result, (n,), "(S,)"), truth, {
+        got = tensor(result, (n,), "(S,)")
+        answer.part("values")
+        equal(got, truth, {
             "log q(z) is taken away: the bound is log p(x|z) + log p(z) - log q(z)": fit + prior + log_q,
             "log q(z) is missing": fit + prior,
             "log p(z) is missing": fit - log_q,
@@ -56,16 +59,19 @@ def elbo_terms(answer: Answer, numbers: Generator) -> None:
         }, "the bound's terms", f"for sigma = {sigma}")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(form=1, distribution=2, gradients=3)
 def draw(answer: Answer, numbers: Generator) -> None:
     """Draws from q through which gradients flow: moments, independence, and the gradient of a mean."""
     mean, log_std = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([-1.0, 0.7, 0.2]).double()
     mean.requires_grad_(), log_std.requires_grad_()
+    answer.part("form")
     result = answer.with_gradients(mean, log_std, DRAWS)
     z = tensor(result.detach() if isinstance(result, Tensor) else result, (DRAWS, 3), "(S, L)", "the draws")
+    answer.part("distribution")
     _moments(z, mean.detach(), log_std.detach().exp())
     again = answer.with_gradients(mean, log_std, DRAWS)
     require(not torch.equal(again, result), "two calls gave the same draws: leave the seed to the caller")
+    answer.part("gradients")
     hint = (
         "the draws have no gradient: write them as mean + std * noise (sample() cuts the gradient, rsample() does not)"
     )
@@ -109,7 +115,7 @@ def _moments(z: Tensor, mean: Tensor, std: Tensor) -> None:
     require(within(neighbors, 0.0, n**-0.5), "neighboring draws hang together: each needs noise of its own")
 
 
-@Exercise
+@Exercise.worth(form=1, values=4)
 def ascend(answer: Answer, numbers: Generator) -> None:
     """Plain gradient ascent of a bound in mean and log_std, both at once."""
     a, b, c = (_normal(numbers, 2) for _ in range(3))
@@ -125,9 +131,11 @@ def ascend(answer: Answer, numbers: Generator) -> None:
 
     for steps, rate in ((3, 0.2), (5, 0.1)):
         calls: list = []
+        answer.part("form")
         result = answer.with_gradients(bound, *(t.clone() for t in start), steps, rate)
         mean, log_std = parts(result, "mean", "log_std")
         got = [tensor(_plain(t), (2,), "(L,)", name) for t, name in ((mean, "mean"), (log_std, "log_std"))]
+        answer.part("values")
         require(len(calls) > 0, "the bound was never asked")
         paths = {
             "both must climb: these went down. Add rate times the gradient": _path(slopes, start, steps, -rate),
@@ -146,7 +154,7 @@ def ascend(answer: Answer, numbers: Generator) -> None:
         equal(torch.cat(got), wanted, mistakes, "(mean, log_std)", f"after {steps} steps")
 
 
-@Exercise
+@Exercise.worth(values=4, underflow=1)
 def log_evidence(answer: Answer, numbers: Generator) -> None:
     """log of the integral of p(x|z) p(z) over one latent, by a grid; quad knows the truth."""
     for sigma, far in ((0.7, 0.0), (0.5, 0.0), (0.05, 4.0)):
@@ -154,6 +162,7 @@ def log_evidence(answer: Answer, numbers: Generator) -> None:
         f = lambda z: torch.cat([z, 0.5 * z**2], 1)
         grid = torch.linspace(-7, 7, 1401, dtype=torch.float64)
         step = float(grid[1] - grid[0])
+        answer.part("underflow" if far else "values")
         got = tensor(answer(x, f, sigma, grid), (), "()", "log p(x)")
         fit = torch.as_tensor(norm.logpdf(x, f(grid[:, None]), sigma))  # (G, d)
         joint = fit.sum(1) + torch.as_tensor(norm.logpdf(grid))

@@ -13,11 +13,12 @@ from gdm_core.checks.compare import equal, require, tensor
 from gdm_core.checks.exercise import Exercise, Wrong
 
 
-@Exercise
+@Exercise.worth(form=1, values=4)
 def kl(answer: Answer, numbers: Generator) -> None:
     """KL(q || N(0, I)) of each example, in nats, summed over latents."""
     for n, latents in ((4, 3), (3, 2)):
         mean, log_std = _normal(numbers, n, latents), 0.7 * _normal(numbers, n, latents) + 0.2
+        answer.part("form")
         result = answer(mean, log_std)
         if isinstance(result, Tensor) and tuple(result.shape) == (n, latents):
             raise Wrong("one number an example: the KL of independent latents is a sum over them")
@@ -26,7 +27,9 @@ def kl(answer: Answer, numbers: Generator) -> None:
         std = log_std.exp()
         truth = kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).sum(1)
         other = lambda a, b, c, d: (a * mean**2 + b * std**2 + c * log_std + d).sum(1)
-        equal(tensor(result, (n,), "(B,)"), truth, {
+        got = tensor(result, (n,), "(B,)")
+        answer.part("values")
+        equal(got, truth, {
             "the sign: a KL is never negative": -truth,
             "over latents a KL is a sum, not a mean": truth / latents,
             "the ½ is missing": 2 * truth,
@@ -126,7 +129,7 @@ def free_bits(answer: Answer, numbers: Generator) -> None:
         }, "the price", f"for floor = {floor}")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(form=1, values=3)
 def active_units(answer: Answer, numbers: Generator) -> None:
     """Which latents move with x: the variance of their posterior means over the data is above a threshold."""
     spreads = torch.tensor([0.004, 1.3, 0.07, 0.6, 0.25])
@@ -134,10 +137,12 @@ def active_units(answer: Answer, numbers: Generator) -> None:
     white = _normal(numbers, 400, 5)
     means = spreads * (white - white.mean(0)) / white.std(0) + centers
     for threshold in (0.01, 0.1):
+        answer.part("form")
         result = answer(means, threshold)
         number = isinstance(result, int | float) or (isinstance(result, Tensor) and not result.ndim)
         require(not number, "that is how many: return which, (L,) of True and False")
         got = tensor(result, (5,), "(L,)", "the mask")
+        answer.part("values")
         truth = (means.var(0) > threshold).double()
         equal(got, truth, {
             "that is the standard deviation: the rule is about the variance": (means.std(0) > threshold).double(),

@@ -13,7 +13,7 @@ from gdm_core.checks.compare import equal, parts, require, tensor
 from gdm_core.checks.exercise import Exercise, Wrong
 
 
-@Exercise
+@Exercise.worth(form=1, values=3)
 def board(answer: Answer, numbers: Generator) -> None:
     """Every style in every class: row s, column c is decode(z_s, y = c)."""
     for n, classes, latents, d in ((3, 4, 2, 5), (4, 2, 3, 6)):
@@ -29,6 +29,7 @@ def board(answer: Answer, numbers: Generator) -> None:
             seen.append(z)
             return torch.tanh(z @ W) + U[y.long()]
 
+        answer.part("form")
         result = answer(decode, z, classes)
         truth = torch.stack([torch.stack([torch.tanh(z[s] @ W) + U[c] for c in range(classes)]) for s in range(n)])
         if isinstance(result, Tensor) and tuple(result.shape) == (n * classes, d):
@@ -38,7 +39,9 @@ def board(answer: Answer, numbers: Generator) -> None:
         body, label = torch.tanh(z @ W), U
         paired = (body.repeat(classes, 1) + label.repeat_interleave(n, 0)).reshape(n, classes, d)
         tiled = (body.repeat(classes, 1) + label.repeat(n, 1)).reshape(n, classes, d)
-        equal(tensor(result, (n, classes, d), "(S, classes, d)"), truth, {
+        got = tensor(result, (n, classes, d), "(S, classes, d)")
+        answer.part("values")
+        equal(got, truth, {
             "the list was reshaped in the wrong order: it goes class by class": paired,
             "styles and classes run together: repeat the one, interleave the other": tiled,
             "all columns are of one class": (body[:, None] + label[0]).expand(n, classes, d),
@@ -50,7 +53,7 @@ def board(answer: Answer, numbers: Generator) -> None:
         require(bool((known < 1e-3).all()), "z was changed: the style is the same in all columns")
 
 
-@Exercise
+@Exercise.worth(form=1, values=3, no_angle=1)
 def slerp(answer: Answer, numbers: Generator) -> None:
     """Spherical interpolation (Shoemake, 1985): equal steps of the angle between a and b."""
     t = torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0], dtype=torch.float64)
@@ -60,7 +63,9 @@ def slerp(answer: Answer, numbers: Generator) -> None:
         angle = torch.acos((a * b).sum())
         side = _unit(b - (a * b).sum() * a)  # so that the walk is cos(t angle) a + sin(t angle) side
         walk = (t * angle).cos()[:, None] * a + (t * angle).sin()[:, None] * side
+        answer.part("form")
         got = tensor(answer(long * a, long * b, t), (len(t), d), "(T, d)")
+        answer.part("values")
         weights = lambda first, second: (first[:, None] * a + second[:, None] * b) * long
         straight = weights(1 - t, t)
         raw = torch.acos((long**2 * (a * b).sum()).clamp(-1, 1))
@@ -77,13 +82,14 @@ def slerp(answer: Answer, numbers: Generator) -> None:
             "cos, where sin is wanted": weights(((1 - t) * angle).cos() / angle.cos(), (t * angle).cos() / angle.cos()),
             "Ω is missing inside of the sine": weights((1 - t).sin() / angle.sin(), t.sin() / angle.sin()),
         }, "the walk", f"for |a| = |b| = {long:g}")  # fmt: skip
+    answer.part("no angle")
     a = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)
     got = tensor(answer(a, a.clone(), t), (len(t), 3), "(T, d)")
     hint = "a = b gives 0/0: where the angle is tiny, a straight line is as good"
     require(bool(torch.isfinite(got).all()) and bool((got - a).abs().max() < 1e-2), hint)
 
 
-@Exercise
+@Exercise.worth(form=1, values=4)
 def without(answer: Answer, numbers: Generator) -> None:
     """The part of a direction that is orthogonal to several others, which need not be orthogonal to each other."""
     for m, d in ((2, 5), (3, 6)):
@@ -95,7 +101,10 @@ def without(answer: Answer, numbers: Generator) -> None:
         turns = v
         for u in ones:
             turns = one_by_one(turns, u)
-        equal(tensor(answer(v, others), (d,), "(d,)"), v - along, {
+        answer.part("form")
+        got = tensor(answer(v, others), (d,), "(d,)")
+        answer.part("values")
+        equal(got, v - along, {
             "this is the part along the others: take it away from v": along,
             "the others are not orthogonal to each other: what two share was taken away twice": v - (ones @ v) @ ones,
             "the others are not orthogonal to each other: taking them away in turn brings some back": turns,
@@ -110,7 +119,7 @@ def without(answer: Answer, numbers: Generator) -> None:
         }, "v")  # fmt: skip
 
 
-@Exercise
+@Exercise.worth(M=3, c=2)
 def join(answer: Answer, numbers: Generator) -> None:
     """The affine map of least squares from one latent space to another, from pairs of codes."""
     for n, p, q in ((12, 3, 2), (9, 2, 4)):
@@ -118,6 +127,7 @@ def join(answer: Answer, numbers: Generator) -> None:
         b = a @ _normal(numbers, p, q) + 0.3 * _normal(numbers, n, q) - 2
         peer = LinearRegression().fit(a.numpy(), b.numpy())
         M, c = parts(answer(a, b), "M", "c")
+        answer.part("M")
         if isinstance(M, Tensor) and tuple(M.shape) == (q, p):
             raise Wrong("codes are rows, so b = a M + c, and M is (p, q): transpose it")
         wanted = torch.as_tensor(peer.coef_.T)
@@ -129,6 +139,7 @@ def join(answer: Answer, numbers: Generator) -> None:
             "divided by N: the inverse of the sums, not of the means": wanted / n,
             "only a was centered, or b": torch.linalg.lstsq(a, centered[1]).solution,
         }, "M")  # fmt: skip
+        answer.part("c")
         equal(tensor(c, (q,), "(q,)", "c"), torch.as_tensor(peer.intercept_), {
             "c is missing: it moves the mean of a to that of b": torch.zeros(q),
             "the mean of b alone: what M makes of the mean of a is taken away": b.mean(0),

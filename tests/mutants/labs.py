@@ -73,6 +73,12 @@ MUTANTS = [
     Mutant("one-rotation-alone", f"{CHECKS}/lab02.py", "got, wanted = W @ W.T,",
            "got, wanted = W * W.T[0, 0],",
            answer("right", "lab02-maximum-by_svd_and_turned")),
+    Mutant("credit-for-the-mistake", EXERCISE, " and name != asked.parts[-1]", "",
+           verdicts("the_part_that_a_mistake_is_in_does_not_count")),
+    Mutant("parts-weigh-the-same", EXERCISE, "sum(self.weights[name] for name in right) / sum(self.weights.values())",
+           "len(right) / len(self.weights)", verdicts("the_part_that_a_mistake_is_in_does_not_count")),
+    Mutant("part-never-looked-at", f"{CHECKS}/lab01.py", '    answer.part("far below zero")\n', "",
+           "tests/test_labs_checks.py::test_a_check_comes_to_all_of_its_parts[lab01]"),
     # What students get
     Mutant("solution-left-in", STUDENT, "SOLUTION.sub(GAP if", "SOLUTION.sub(lambda m: m[0] if",
            labs("lint_sees_a_fault_in_the_source[hints]")),

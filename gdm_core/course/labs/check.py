@@ -86,7 +86,8 @@ def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, 
             said.write_text("", encoding="utf-8")
             ending = _run(command, own, said, seconds)
             heard = _heard(said)
-            found |= {s["step"]: Verdict(s["step"], s["kind"], s["said"]) for s in heard if "kind" in s}
+            told = (s for s in heard if "kind" in s)
+            found |= {s["step"]: Verdict(s["step"], s["kind"], s["said"], tuple(s["right"]), s["share"]) for s in told}
             if not heard or heard[-1]["step"] == "end" or not ending:
                 break
             last = heard[-1]
@@ -105,7 +106,7 @@ def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, 
 def table(verdicts: list[Verdict]) -> str:
     """One line an exercise."""
     wide = max(len(v.exercise) for v in verdicts)
-    return "\n".join(f"  {str(v)[0]} {v.exercise:<{wide}}  {v.kind:<12} {v.said}" for v in verdicts)
+    return "\n".join(f"  {str(v)[0]} {v.exercise:<{wide}}  {v.kind:<12} {v.line}" for v in verdicts)
 
 
 @functools.cache

@@ -3,12 +3,13 @@
 What is written, into one folder:
 
     results/STUDENT.json    the verdicts, kept with the fingerprint of what was handed in
-    grades-NN.csv           a row a student of lab NN: points, and the verdict of each exercise
+    grades-NN.csv           a row a student of lab NN: points, and of each exercise the verdict and its points
     feedback/STUDENT.html   what a student may see: verdicts and hints, no code of the checks
     mistakes.csv            lab, exercise, hint, how many got it
     equal.csv               answers that say the same in other words or the same ones: worth a talk, no proof
 
-An exercise that is right gives as many points as it is important; words are graded by a person, in the override file.
+An exercise that is right gives as many points as it is important; one that is wrong those of its parts that are right
+(`Exercise.worth`).  Words are graded by a person, in the override file.
 """
 
 import ast
@@ -92,7 +93,8 @@ def _one(name: str, path: Path, out: Path, seconds: float) -> dict:
             return known["row"]
         nb = checking.read(path)
         verdicts = checking.check(path, seeds=SEEDS, seconds=seconds, limited=True)
-        row = {"student": name, "lab": nb.metadata["gdm"]["lab"], "verdicts": [asdict(v) for v in verdicts]}
+        told = [{**asdict(v), "credit": v.credit} for v in verdicts]
+        row = {"student": name, "lab": nb.metadata["gdm"]["lab"], "verdicts": told}
         atomic_write(kept, json.dumps({"about": about, "row": row}, ensure_ascii=False, indent=1).encode())
         return row
     except Exception as error:  # whatever was handed in: a row that says so
@@ -105,11 +107,11 @@ def _value(row: dict, home: Path, changes: dict) -> None:
     worth = gaps.exercises(gaps.source(labs[row["lab"]])) if row["lab"] in labs else {}
     for verdict in row["verdicts"]:
         most = worth.get(verdict["exercise"], {}).get("importance", 1)
-        own = most if verdict["kind"] == "right" else 0
+        own = round(most * verdict["credit"], 2)
         points, comment = changes.get((row["student"], verdict["exercise"]), (own, ""))
         verdict |= {"points": points, "most": most, "comment": comment}
     row["title"] = labs[row["lab"]].title if row["lab"] in labs else "No lab"
-    row["points"] = sum(v["points"] for v in row["verdicts"])
+    row["points"] = round(sum(v["points"] for v in row["verdicts"]), 2)
     row["most"] = sum(v["most"] for v in row["verdicts"])
 
 
@@ -132,7 +134,7 @@ def _overrides(path: Path | None) -> dict[tuple[str, str], tuple[float, str]]:
 def _feedback(row: dict) -> str:
     cells = [
         f"<tr><td>{MARKS[v['kind']]}<td>{html.escape(v['exercise'])}"
-        f"<td>{html.escape(v['said'])}{' · ' * bool(v['comment'])}{html.escape(v['comment'])}"
+        f"<td>{html.escape(' · '.join(filter(None, (v['said'], _right(v), v['comment']))))}"
         f"<td>{v['points']:g} of {v['most']:g}"
         for v in row["verdicts"]
     ]
@@ -142,13 +144,19 @@ def _feedback(row: dict) -> str:
     return PAGE.format(**about, points=row["points"], most=row["most"], rows="\n".join(cells))
 
 
+def _right(verdict: dict) -> str:
+    return f"right so far: {', '.join(verdict['right'])}" if verdict["right"] else ""
+
+
 def _grades(rows: list[dict]) -> bytes:
     names = list(dict.fromkeys(v["exercise"] for row in rows for v in row["verdicts"]))
-    table = [
-        [row["student"], row["points"], row["most"], *({v["exercise"]: v["kind"] for v in row["verdicts"]}.get(n, "")
-         for n in names), row.get("trouble", "")] for row in rows
-    ]  # fmt: skip
-    return _table(("student", "points", "of", *names, "trouble"), table)
+    table = []
+    for row in rows:
+        told = {v["exercise"]: (v["kind"], v["points"]) for v in row["verdicts"]}
+        each = [cell for name in names for cell in told.get(name, ("", ""))]
+        table.append([row["student"], row["points"], row["most"], *each, row.get("trouble", "")])
+    columns = [column for name in names for column in (name, f"{name} points")]
+    return _table(("student", "points", "of", *columns, "trouble"), table)
 
 
 def _mistakes(rows: list[dict]) -> list[list]:

@@ -63,7 +63,7 @@ def run(job: dict) -> None:
                     ("error", f"its cell raised {failed[name]}") if name in failed else ("not written", NOT_FOUND)
                 )
                 verdict = Verdict(name, kind, said)
-            say(step=name, kind=verdict.kind, said=verdict.said)
+            say(step=name, kind=verdict.kind, said=verdict.said, right=verdict.right, share=verdict.share)
         say(step="end")
 
 
