@@ -1,7 +1,8 @@
 r"""Lab 03, the bound (Kingma & Welling, 2014): z ~ N(0, I_L), x | z ~ N(f(z), sigma^2 I_d), q(z) = N(mean, diag std^2).
 
-Truths come from scipy's densities and quadrature, from finite differences and from moments, each within five standard
-errors: a right `draw` is refused by chance about once in 70,000 checks (27 two-sided comparisons at 5.7e-7 each).
+Truths come from scipy's densities and quadrature, from finite differences and from moments.  `draw` alone is judged by
+chance: 12 moments within five standard errors each, so that about 12 * 5.7e-7, one right answer in 140,000, is refused.
+Of 200,000 right ones 3 were (less than one in 20,000 with 95 % confidence); no fourth moment was off by more than 0.83.
 """
 
 import numpy as np

@@ -22,6 +22,7 @@ PLATFORMS = [
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 # What only torch's CUDA wheel needs: gigabytes that a conda or Binder image without a GPU does without.
 CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton$")
+TEACHERS_ONLY = re.compile(r"(nbgrader|alembic|mako|notebook|rapidfuzz|sqlalchemy)$")  # what the extra `nbgrader` needs
 
 HEAD = f"""\
 # conda, micromamba, Binder and repo2docker: conda env create -f environment.yml && conda activate gdm
@@ -50,7 +51,7 @@ def pins(constraints: str) -> list[str]:
     kept = []
     for pin in map(Requirement, lines):
         there = [pin.marker is None or pin.marker.evaluate(platform) for platform in PLATFORMS]
-        if any(there) and not CUDA_ONLY.match(pin.name):
+        if any(there) and not CUDA_ONLY.match(pin.name) and not TEACHERS_ONLY.match(pin.name):
             pin.marker = None if all(there) else pin.marker
             kept.append(str(pin))
     return kept

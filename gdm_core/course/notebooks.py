@@ -32,7 +32,7 @@ PLOTLY = "application/vnd.plotly.v1+json"
 PICTURES = ("image/png", "image/jpeg", PLOTLY)
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 MANY_COLORS = 10_000  # lines, text and gray pictures have at most 6,000, rendered rooms 40,000
-KEPT = {"tags", "exercise", "jupyter", "editable", "deletable", "slideshow"}
+KEPT = {"tags", "exercise", "nbgrader", "jupyter", "editable", "deletable", "slideshow"}
 
 
 class CellFailed(RuntimeError):

@@ -14,6 +14,9 @@
 #
 # A check that finds no mistake is no proof: look at your picture too.
 
+# %% tags=["own-data"]
+SEED = 0  # of the digits below; in a class everyone has others
+
 # %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import torch
@@ -286,7 +289,7 @@ def choose(fit, train: Tensor, held_out: Tensor, ks: list[int]) -> tuple[int, Te
 
 # %% jupyter={"source_hidden": true}
 def how_many(choose):
-    pictures = data.load("strokes", n=4000, seed=0).flat().double()
+    pictures = data.load("strokes", n=4000, seed=SEED).flat().double()
     center, axes_of = pictures.mean(0), torch.linalg.svd(pictures - pictures.mean(0), full_matrices=False)[2][:20]
     train, held_out = ((pictures - center) @ axes_of.T).split(2000)
     ks, models = [1, 2, 5, 10, 20, 40, 80], {}
@@ -340,7 +343,7 @@ check.choose(choose, show=how_many)
 #
 # Five functions, some thirty lines, are the whole of EM for Gaussian mixtures. `gdm_core.models.gmm` does the same with a
 # Cholesky factor in place of $\Sigma$ and all examples in two matrix products; [lecture 1](../lectures/01_mixtures.ipynb) shows
-# why the loop never falls.
+# why the loop never falls. `gdm labs use labs/01_mixtures.ipynb` lets that lecture, and its explorers, run on *your* two steps.
 #
 # **References.** C. Bishop, *Pattern Recognition and Machine Learning*, 2006, eq. 9.23 to 9.28. A. Dempster, N. Laird, D. Rubin,
 # *Maximum likelihood from incomplete data via the EM algorithm*, 1977.

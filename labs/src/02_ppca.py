@@ -10,6 +10,9 @@
 # One model for the whole lab: $z \sim \mathcal N(0, I_L)$ has $L$ latents, and $x \mid z \sim \mathcal N(Wz + b,\, \sigma^2 I_d)$
 # has $d$ features. `var` is $\sigma^2$, a variance.
 
+# %% tags=["own-data"]
+SEED = 0  # of the digits below; in a class everyone has others
+
 # %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import torch
@@ -21,7 +24,7 @@ from gdm_core.models.ppca import PPCA
 
 plotting.use_style()
 torch.manual_seed(0)
-digits = data.load("strokes", n=4000, seed=0).flat().double()  # (4000, 784)
+digits = data.load("strokes", n=4000, seed=SEED).flat().double()  # (4000, 784)
 
 # %% [markdown] exercise={"name": "marginal", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 1 · What the model says of x
@@ -280,7 +283,8 @@ check.complete(complete, show=finished)
 # ## What you have now
 #
 # A model that can be sampled, inverted, learned and asked for missing pixels, all without one step of gradient descent.
-# [Lecture 2](../lectures/02_ppca.ipynb) derives the maximum and shows what a linear decoder cannot do.
+# [Lecture 2](../lectures/02_ppca.ipynb) derives the maximum and shows what a linear decoder cannot do;
+# `gdm labs use labs/02_ppca.ipynb` lets it run on *your* posterior and maximum.
 #
 # **References.** M. Tipping, C. Bishop, *Probabilistic principal component analysis*, 1999, eq. 4 to 8. P. Schönemann, *A generalized
 # solution of the orthogonal Procrustes problem*, 1966.

@@ -319,7 +319,8 @@ check.gap(gap, show=bound_and_gap)
 # ## What you have now
 #
 # All that a variational autoencoder does for one example: three log-densities, draws that can be moved, a climb, and what it
-# misses. [Lecture 3](../lectures/03_vae.ipynb) does the same for digits, and learns the decoder too.
+# misses. [Lecture 3](../lectures/03_vae.ipynb) does the same for digits, and learns the decoder too;
+# `gdm labs use labs/03_vae.ipynb` lets its searches run on *your* draws.
 #
 # **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 2, 3 and 10. C. Cremer, X. Li, D. Duvenaud,
 # *Inference suboptimality in variational autoencoders*, 2018 (the gap).

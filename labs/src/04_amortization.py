@@ -2,8 +2,8 @@
 # # 4 · An encoder by hand
 #
 # **What does a network that answers at once cost, and how do we notice that it has stopped listening?** You write the loss of the
-# variational autoencoder of [lecture 4](../lectures/04_amortization.ipynb) in honest units, and the tools that show a latent which has
-# collapsed. Time: 75 minutes.
+# variational autoencoder of [lecture 4](../lectures/04_amortization.ipynb) in honest units, and the tools of
+# [lecture 4b](../lectures/04b_nats_and_collapse.ipynb) that show a latent which has collapsed. Time: 75 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -294,7 +294,9 @@ check.active_units(active_units, show=who_listens)
 # ## What you have now
 #
 # A loss in nats, so that $\beta = 1$ means the bound and nothing else, and two ways to see and to stop a collapse.
-# [Lecture 4](../lectures/04_amortization.ipynb) measures what the encoder's quick answers cost beside a search.
+# [Lecture 4](../lectures/04_amortization.ipynb) measures what the encoder's quick answers cost beside a search;
+# [lecture 4b](../lectures/04b_nats_and_collapse.ipynb) has the ledger of units, and predicts collapse exactly.
+# `gdm labs use labs/04_amortization.ipynb` lets them run on *your* KL, free bits and active units.
 #
 # **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 10 and appendix B. I. Higgins et al., *beta-VAE*,
 # 2017. D. Kingma et al., *Improved variational inference with inverse autoregressive flow*, 2016, eq. 15. Y. Burda, R. Grosse,

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 5 · Latent space by hand
 #
-# **How do we change one thing in a picture and leave the rest?** You write the small tools of [lecture 5](../lectures/05_latent_space.ipynb):
-# a board of styles and classes, a walk that stays where the data are, an axis without side effects, a map between two spaces.
-# Time: 75 minutes.
+# **How do we change one thing in a picture and leave the rest?** You write the small tools of [lecture 5](../lectures/05_latent_space.ipynb)
+# and [5b](../lectures/05b_axes_and_codes.ipynb): a board of styles and classes, a walk that stays where the data are, an axis without
+# side effects, a map between two spaces. Time: 75 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -279,6 +279,8 @@ check.join(join, show=across)
 # ## What you have now
 #
 # Four tools that work with any model that has a latent space, later ones of this course included.
+# [Lecture 5b](../lectures/05b_axes_and_codes.ipynb) asks of whose making the axes are, and how few pairs a map needs.
+# `gdm labs use labs/05_latent_space.ipynb` lets both lectures run on *your* slerp and *your* axis.
 #
 # **References.** K. Shoemake, *Animating rotation with quaternion curves*, 1985. T. White, *Sampling generative networks*, 2016. Y. Shen,
 # J. Gu, X. Tang, B. Zhou, *Interpreting the latent space of GANs for semantic face editing*, 2020, section 3 (projection of directions).

@@ -4,6 +4,7 @@
     def prior_forgotten(x, weights, means, stds): ...
 
 The name says the mistake; the second argument stands in the hint that it must get, and in that of no other mistake.
+A comment such as `# owner/name#12` names a thread of a public repository on GitHub in which the mistake comes up.
 """
 
 import importlib

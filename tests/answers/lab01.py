@@ -89,7 +89,7 @@ def std_taken_for_variance(x, weights, means, stds):
     return weights.log() - 0.5 * (square + torch.log(2 * torch.pi * stds))
 
 
-@wrong("log_joint", "where one wants σ, it got σ²")
+@wrong("log_joint", "where one wants σ, it got σ²")  # CyberPoint/libpgm#10
 def variance_taken_for_std(x, weights, means, stds):
     return weights.log() + Normal(means, stds**2).log_prob(x[:, None])
 
@@ -177,7 +177,7 @@ def logarithms_divided(log_joint):
     return log_joint / log_joint.sum(1, keepdim=True), log_joint.logsumexp(1)
 
 
-@wrong("e_step", "exp underflows to 0")
+@wrong("e_step", "exp underflows to 0")  # microsoft/knossos-ksc#523, koaning/scikit-lego#506
 def exp_without_care(log_joint):
     p = log_joint.exp()
     return p / p.sum(1, keepdim=True), p.sum(1).log()

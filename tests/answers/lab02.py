@@ -200,7 +200,7 @@ def by_many_turns_of_em(x, q):
     return W, b, var
 
 
-@wrong("maximum", "divided by N - 1")
+@wrong("maximum", "divided by N - 1")  # scikit-learn#10137
 def sample_covariance(x, q):
     values, U = torch.linalg.eigh(torch.cov(x.T))
     values, U = values.flip(0), U.flip(1)
@@ -215,7 +215,7 @@ def scatter_matrix(x, q):
     return U[:, :q] * (len(x) * values[:q] - var).sqrt(), x.mean(0), var
 
 
-@wrong("maximum", "it got their sum")
+@wrong("maximum", "it got their sum")  # scikit-learn#8541
 def sum_of_the_rest(x, q):
     values, U = spectrum(x)
     return U[:, :q] * (values[:q] - values[q:].mean()).sqrt(), x.mean(0), values[q:].sum()
@@ -323,7 +323,7 @@ def backwards(W, target):
     return U @ Vh
 
 
-@wrong("align", "transposed once too often")
+@wrong("align", "transposed once too often")  # VAST-AI-Research/MIDI-3D#36
 def v_transposed(W, target):
     U, _, V = torch.linalg.svd(W.T @ target)
     return U @ V.T

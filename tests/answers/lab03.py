@@ -91,7 +91,7 @@ def mean_over_latents(x, z, mean, std, decoder, sigma):
     return fit + (prior - q) / len(mean)
 
 
-@wrong("elbo_terms", "was used as a variance")
+@wrong("elbo_terms", "was used as a variance")  # hill-a/stable-baselines#1059
 def sigma_taken_for_variance(x, z, mean, std, decoder, sigma):
     fit, prior, q = three(x, z, mean, std, decoder, sigma)
     return Normal(decoder(z), math.sqrt(sigma)).log_prob(x).sum(-1) + prior - q
@@ -160,7 +160,7 @@ def log_variance(mean, log_std, n):
     return mean + (0.5 * log_std).exp() * torch.randn(n, len(mean))
 
 
-@wrong("draw", "this has it squared")
+@wrong("draw", "this has it squared")  # rachtsingh/ibp_vae#3
 def variance(mean, log_std, n):
     return mean + (2 * log_std).exp() * torch.randn(n, len(mean))
 
@@ -272,7 +272,7 @@ def descent(bound, mean, log_std, steps, rate):
     return sgd(bound, mean, log_std, steps, rate, sign=1.0)
 
 
-@wrong("ascend", "set them to zero before each step")
+@wrong("ascend", "set them to zero before each step")  # wenet-e2e/wekws#72
 def zero_grad_forgotten(bound, mean, log_std, steps, rate):
     return sgd(bound, mean, log_std, steps, rate, zero=False)
 
@@ -401,7 +401,7 @@ def evidence_itself(x, decoder, sigma, grid):
     return ((fit.sum(1) + prior).exp() * (grid[1] - grid[0])).sum()
 
 
-@wrong("log_evidence", "exp underflows here")
+@wrong("log_evidence", "exp underflows here")  # microsoft/knossos-ksc#523
 def exp_then_log(x, decoder, sigma, grid):
     fit, prior = joint(x, decoder, sigma, grid)
     return ((fit.sum(1) + prior).exp().sum() * (grid[1] - grid[0])).log()

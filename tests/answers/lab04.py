@@ -42,7 +42,7 @@ def negative(mean, log_std):
     return -by_formula(mean, log_std)
 
 
-@wrong("kl", "a sum, not a mean")
+@wrong("kl", "a sum, not a mean")  # podgorskiy/VAE#1
 def mean_over_latents(mean, log_std):
     return by_formula(mean, log_std) / mean.shape[1]
 
@@ -148,7 +148,7 @@ def mean_over_pixels(x, encoder, decoder, sigma, noise, beta):
     return fit.mean() + beta * price.sum(1).mean()
 
 
-@wrong("loss", "these are means")
+@wrong("loss", "these are means")  # orybkin/sigma-vae-tensorflow#2
 def means_everywhere(x, encoder, decoder, sigma, noise, beta):
     fit, price = terms(x, encoder, decoder, sigma, noise)
     return fit.mean() + beta * price.mean()
@@ -220,7 +220,7 @@ def noise_forgotten(weight, features, latents, sigma):
     return weight * features / latents
 
 
-@wrong("beta_in_nats", "multiply by d")
+@wrong("beta_in_nats", "multiply by d")  # zdebruine/MMVAE#19
 def features_forgotten(weight, features, latents, sigma):
     return weight / (2 * sigma**2 * latents)
 
@@ -274,7 +274,7 @@ def no_floor(prices, floor):
     return prices.mean(0).sum()
 
 
-@wrong("free_bits", "not to each example")
+@wrong("free_bits", "not to each example")  # weipu-zhang/STORM#12
 def floor_for_each_example(prices, floor):
     return prices.clamp(min=floor).sum(1).mean()
 
@@ -299,7 +299,7 @@ def taken_off(prices, floor):
     return (prices.mean(0) - floor).relu().sum()
 
 
-@wrong("free_bits", "was dropped")
+@wrong("free_bits", "was dropped")  # valdersoul/bn-vae#2
 def dropped(prices, floor):
     means = prices.mean(0)
     return (means * (means > floor)).sum()

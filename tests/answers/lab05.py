@@ -36,7 +36,7 @@ def reshaped(decode, z, classes):
     return out.reshape(len(z), classes, -1)
 
 
-@wrong("board", "run together")
+@wrong("board", "run together")  # wenet-e2e/west#121
 def both_repeated(decode, z, classes):
     y = torch.arange(classes).repeat(len(z))
     return decode(z.repeat(classes, 1), y).reshape(len(z), classes, -1)
@@ -141,7 +141,7 @@ def unit_result(a, b, t):
     return arc(a / a.norm(), b / b.norm(), t, angle_between(a, b))
 
 
-@wrong("slerp", "a = b gives 0/0")
+@wrong("slerp", "a = b gives 0/0")  # dfki-ric/pytransform3d#45
 def same_point(a, b, t):
     return arc(a, b, t, angle_between(a, b))
 
@@ -213,7 +213,7 @@ def divided_by_length(v, others):
     return v - ((others @ v) / others.norm(dim=1)) @ others
 
 
-@wrong("without", "only the first")
+@wrong("without", "only the first")  # genforce/interfacegan#50
 def first_alone(v, others):
     u = others[0]
     return v - (v @ u) / (u @ u) * u

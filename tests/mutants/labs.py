@@ -44,8 +44,8 @@ MUTANTS = [
     Mutant("wrong-answers-in-use", f"{LABS}/use.py", 'if not line.startswith("right:")', "if not line",
            f"{USE}the_command_takes_what_is_right_and_says_why_the_rest_stays_ours"),
     # Checks
-    Mutant("wrong-is-right", EXERCISE, 'return Verdict(self.name, "wrong", str(wrong))',
-           'return Verdict(self.name, "right", str(wrong))', verdicts("kinds_of_verdicts[named]")),
+    Mutant("wrong-is-right", EXERCISE, 'return Verdict(self.name, "wrong", str(wrong), *',
+           'return Verdict(self.name, "right", str(wrong), *', verdicts("kinds_of_verdicts[named]")),
     Mutant("student-blamed-for-the-check", EXERCISE, "if error is asked.raised or", "if True or",
            verdicts("a_fault_of_the_check_is_not_blamed_on_the_student")),
     Mutant("check-moves-the-notebooks-chance", EXERCISE, "torch.set_rng_state(states[0]), ", "",
@@ -79,6 +79,17 @@ MUTANTS = [
            "len(right) / len(self.weights)", verdicts("the_part_that_a_mistake_is_in_does_not_count")),
     Mutant("part-never-looked-at", f"{CHECKS}/lab01.py", '    answer.part("far below zero")\n', "",
            "tests/test_labs_checks.py::test_a_check_comes_to_all_of_its_parts[lab01]"),
+    # Data of one's own, and nbgrader
+    Mutant("everyone-has-the-same-data", f"{LABS}/handout.py", "blake2b(student.encode()", "blake2b(b''",
+           "tests/test_labs_handout.py::test_seeds_follow_from_names_alone"),
+    Mutant("handed-out-over-answers", f"{LABS}/handout.py", "if not path.exists():", "if path:",
+           "tests/test_labs_handout.py::test_a_class_gets_notebooks_and_keeps_what_it_wrote"),
+    Mutant("grader-trusts-the-cell", f"{LABS}/worker.py", 'if is_own(cell) and job["own"] is not None:', "if False:",
+           "tests/test_labs_handout.py::test_the_grader_sets_the_seed_again_and_says_whose_notebook_it_was"),
+    Mutant("nbgrader-pays-for-writing", STUDENT, 'not about["checked"], "solution"', 'True, "solution"',
+           "tests/test_labs_nbgrader.py::test_cells_are_those_of_an_assignment[01_mixtures-source]"),
+    Mutant("nbgrader-shows-the-check", EXERCISE, "def _render_traceback_", "def _render_traceback",
+           "tests/test_labs_nbgrader.py::test_a_cell_raises_under_nbgrader_alone"),
     # What students get
     Mutant("solution-left-in", STUDENT, "SOLUTION.sub(GAP if", "SOLUTION.sub(lambda m: m[0] if",
            labs("lint_sees_a_fault_in_the_source[hints]")),

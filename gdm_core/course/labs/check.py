@@ -56,7 +56,9 @@ def module(nb: NotebookNode) -> str:
     return name if known else ""
 
 
-def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, limited: bool = False) -> list[Verdict]:
+def check(
+    path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, limited: bool = False, own: int | None = None
+) -> list[Verdict]:
     """What the checks say of each exercise in `path`, in the order of the lab; open questions at the end.
 
     Args:
@@ -65,6 +67,7 @@ def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, 
         seconds: how long one cell, or the checks of one exercise, may take.
         limited: bound memory, files and processes as well (see `worker.limit`), and cut the network off where the
             system lets one.
+        own: SEED of the student's own data, where a cell sets it (see `handout`); None leaves what the cell says.
 
     Raises:
         ValueError: see `read`.
@@ -81,7 +84,7 @@ def check(path: Path, *, seeds: Sequence[int] = (0,), seconds: float = SECONDS, 
             own.mkdir(exist_ok=True)
             there = str(Path(path).resolve())
             content = {"notebook": there, "lab": module(nb), "seeds": list(seeds), "skip": skip, "limited": limited}
-            content["said"] = str(said)
+            content |= {"said": str(said), "own": own}
             job.write_text(json.dumps(content), encoding="utf-8")
             said.write_text("", encoding="utf-8")
             ending = _run(command, own, said, seconds)

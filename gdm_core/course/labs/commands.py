@@ -1,4 +1,4 @@
-"""`gdm labs`: build, check, next, use, grade."""
+"""`gdm labs`: build, check, next, use, hand, grade."""
 
 import argparse
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from gdm_core.course.doctor import cpus
 from gdm_core.course.labs import build as building
 from gdm_core.course.labs import check as checking
 from gdm_core.course.labs import grade as grading
+from gdm_core.course.labs import handout
 from gdm_core.course.labs import use as using
 from gdm_core.course.labs.key import write_key
 from gdm_core.course.notebooks import all_built
@@ -33,6 +34,15 @@ def check(chosen: argparse.Namespace) -> int:
         print(checking.table(verdicts), flush=True)
         fine &= all(v.kind in ("right", "to read") for v in verdicts)
     return int(not fine)
+
+
+def hand(chosen: argparse.Namespace) -> int:
+    """Write a notebook for every student of a class, with data of their own where a lab asks for them."""
+    labs = chapters.choose(chosen.labs, chapters.chapters("labs", chapters.root()))
+    names = [line.strip() for line in chosen.names.read_text(encoding="utf-8").splitlines() if line.strip()]
+    written = handout.hand_out(labs, names, chosen.out)
+    print(f"{len(written)} notebooks in {chosen.out}")
+    return 0
 
 
 def grade(chosen: argparse.Namespace) -> int:
@@ -79,7 +89,7 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     parser = argparse.ArgumentParser(
         prog="gdm labs", description="Exercises with gaps, and checks that say what is wrong."
     )
-    kinds = parser.add_subparsers(required=True, metavar="build | check | next | use | grade")
+    kinds = parser.add_subparsers(required=True, metavar="build | check | next | use | hand | grade")
     made = kinds.add_parser("build", help=build.__doc__, description=build.__doc__)
     made.add_argument("names", nargs="*", metavar="NN", help="numbers or names of labs; all by default")
     made.set_defaults(run=build)
@@ -90,6 +100,11 @@ def main(arguments: list[str], open_: Callable[[list[str]], int]) -> int:
     )
     asked.add_argument("--seed", type=int, default=0, help="of the checks' random numbers; 0 is the notebook's own")
     asked.set_defaults(run=check)
+    handed = kinds.add_parser("hand", help=hand.__doc__, description=hand.__doc__)
+    handed.add_argument("names", type=Path, metavar="NAMES", help="a text file, one name a line")
+    handed.add_argument("labs", nargs="*", metavar="NN", help="numbers or names of labs; all by default")
+    handed.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="gets NAME/NN_name.ipynb")
+    handed.set_defaults(run=hand)
     graded = kinds.add_parser("grade", help=grade.__doc__, description=grade.__doc__)
     graded.add_argument("folder", type=Path, metavar="FOLDER", help="STUDENT.ipynb, or folders of them")
     graded.add_argument("--out", type=Path, help="build/grades by default")

@@ -27,14 +27,14 @@ from pathlib import Path
 import torch
 from nbformat import NotebookNode
 
-from gdm_core.checks.exercise import MARKS
+from gdm_core.checks.exercise import MARKS, SEEDS
 from gdm_core.course.chapters import chapters
 from gdm_core.course.labs import check as checking
 from gdm_core.course.labs import student as gaps
+from gdm_core.course.labs.handout import seed_of, student_of
 from gdm_core.files import atomic_write
 from gdm_core.validate import bad
 
-SEEDS = (0, 101, 202)  # the notebook's own, and two that no student has seen
 SHORT = 400  # characters of a syntax tree below which equal answers are no wonder
 COLUMNS = ("student", "exercise", "points", "comment")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{who}</title><style>
@@ -65,7 +65,8 @@ def grade(
         override: a CSV file with the columns student, exercise, points, comment; its points win.
 
     Returns:
-        One dict a student: `student`, `lab`, `verdicts`, `points`, `most`, and `trouble` where it could not be run.
+        One dict a student: `student`, `lab`, `verdicts`, `points`, `most`, the `seed` of own data, a `note` where the
+        notebook was handed out to somebody else, and `trouble` where it could not be run.
     """
     paths = sorted(p for p in Path(folder).rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
     if not paths:
@@ -92,9 +93,13 @@ def _one(name: str, path: Path, out: Path, seconds: float) -> dict:
         if kept.is_file() and (known := json.loads(kept.read_text(encoding="utf-8")))["about"] == about:
             return known["row"]
         nb = checking.read(path)
-        verdicts = checking.check(path, seeds=SEEDS, seconds=seconds, limited=True)
+        to = student_of(nb)
+        own = seed_of(to) if to else None
+        verdicts = checking.check(path, seeds=SEEDS, seconds=seconds, limited=True, own=own)
         told = [{**asdict(v), "credit": v.credit} for v in verdicts]
-        row = {"student": name, "lab": nb.metadata["gdm"]["lab"], "verdicts": told}
+        row = {"student": name, "lab": nb.metadata["gdm"]["lab"], "verdicts": told, "seed": own}
+        if to and to not in Path(name).parts:
+            row["note"] = f"handed out to {to}"
         atomic_write(kept, json.dumps({"about": about, "row": row}, ensure_ascii=False, indent=1).encode())
         return row
     except Exception as error:  # whatever was handed in: a row that says so
@@ -154,9 +159,10 @@ def _grades(rows: list[dict]) -> bytes:
     for row in rows:
         told = {v["exercise"]: (v["kind"], v["points"]) for v in row["verdicts"]}
         each = [cell for name in names for cell in told.get(name, ("", ""))]
-        table.append([row["student"], row["points"], row["most"], *each, row.get("trouble", "")])
+        about = row.get("seed"), row.get("trouble") or row.get("note")
+        table.append([row["student"], row["points"], row["most"], *each, *about])
     columns = [column for name in names for column in (name, f"{name} points")]
-    return _table(("student", "points", "of", *columns, "trouble"), table)
+    return _table(("student", "points", "of", *columns, "seed", "trouble"), table)
 
 
 def _mistakes(rows: list[dict]) -> list[list]:

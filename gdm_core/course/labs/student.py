@@ -25,7 +25,10 @@ DPI_RATIO = 2  # figures have 160 dots an inch and are shown at 80: see `plottin
 
 
 def source(lab: Chapter) -> NotebookNode:
-    """The lab with its solutions; each cell of an exercise knows its name, each exercise says what it costs."""
+    """The lab with its solutions; each cell of an exercise knows its name, each exercise says what it costs.
+
+    Cells carry the metadata of nbgrader, for which this is the source of an assignment.
+    """
     nb = read_source(lab.source)
     current = None
     for cell in nb.cells:
@@ -37,6 +40,8 @@ def source(lab: Chapter) -> NotebookNode:
             cell.source = _with_cost(cell.source, about)
         elif current:
             cell.metadata["exercise"] = current
+    for name, about in exercises(nb).items():
+        _for_nbgrader([c for c in nb.cells if c.metadata.get("exercise") == name], name, about)
     nb.metadata["gdm"] = {"lab": lab.number}
     nb.metadata["jupytext"] = {"formats": "ipynb"}  # saved in JupyterLab, it must not write the source
     return nb
@@ -110,6 +115,20 @@ def secrets(nb: NotebookNode) -> Iterator[str]:
 def width(png: str) -> int:
     """Pixels across, from a PNG's header."""
     return int.from_bytes(base64.b64decode(png[:44])[16:20], "big")
+
+
+def _for_nbgrader(cells: list[NotebookNode], name: str, about: dict) -> None:
+    """Cells of an exercise as nbgrader knows them (schema 3): one to write into, one that gives the points."""
+    common = {"schema_version": 3, "task": False}
+    for cell in cells:
+        if is_check(cell):
+            own = {"grade_id": f"{name}-check", "grade": True, "solution": False, "locked": True}
+        elif SOLUTION.search(cell.source):
+            own = {"grade_id": name, "grade": not about["checked"], "solution": True, "locked": False}
+        else:
+            continue
+        points = {"points": about["importance"]} if own["grade"] else {}
+        cell.metadata["nbgrader"] = {**common, **own, **points}
 
 
 def _own(nb: NotebookNode) -> dict:
