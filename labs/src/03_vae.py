@@ -131,7 +131,7 @@ def same_noise(draw):
         ax.plot(*path.T, color=colors.NOISE, lw=0.7, alpha=0.6)
     for z, shade in zip(places, colors.COMPONENTS):
         plotting.points(z, ax, color=shade, size=26, alpha=0.9)
-    ax.set(title="The same noise, three q: each draw moves along a curve", xlabel="z₁", ylabel="z₂")
+    ax.set(title="The same noise, three q: each draw moves with its q", xlabel="z₁", ylabel="z₂")
 
 # %% tags=["check"]
 check.draw(draw, show=same_noise)

@@ -184,20 +184,19 @@ def bolder(without):
     encode, decode = trained()
     d = written()
     z = encode(d.flat(), d.labels).double()
-    names = [name for name in ("thickness", "slant", "width") if name in d.factors]
-    known = torch.stack([d.factors[name].double() for name in names], 1)
+    known = torch.stack([d.factors[name].double() for name in ("thickness", "slant", "width")], 1)
     white = (known - known.mean(0)) / known.std(0)
     axes_of = torch.linalg.lstsq(z - z.mean(0), white).solution.T  # reads each factor from the latents
-    moves = torch.linalg.lstsq(white, z - z.mean(0)).solution  # how the latents follow each factor
-    v = moves[0]
-    rows = {"Along the direction of thickness": v, "The same, without what reads as another factor": without(v, axes_of[1:])}
+    together = white[:, 0] * white[:, 1] > 0  # a collection in which the bold ones lean to one side
+    v = z[together & (white[:, 0] > 0)].mean(0) - z[together & (white[:, 0] < 0)].mean(0)
+    rows = {"From thin to bold, where the bold ones lean": v, "The same, without what reads as another factor": without(v, axes_of[1:])}
     fig, axes = plt.subplots(2, 1, figsize=(10, 2.9))
-    start = z[d.labels == 3][:1]
+    start = z[d.labels == 3].mean(0)
     for ax, (title, way) in zip(axes, rows.items()):
-        steps = torch.linspace(-4, 4, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0]) * 0.5
+        steps = torch.linspace(-1.6, 1.6, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0])
         plotting.images(decode(start + steps, torch.full((11,), 3)).reshape(-1, 1, 28, 28), ax, columns=11)
         side = (steps[-1] - steps[0]) @ axes_of[1]
-        ax.set(title=f"{title}: {names[1]} moves by {abs(side):.2f}")
+        ax.set(title=f"{title}: slant moves by {abs(side):.2f}")
 
 # %% tags=["check"]
 check.without(without, show=bolder)
