@@ -117,8 +117,8 @@ def test_the_whole_way_through_nbgrader(tmp_path):
     assert "you normalized over the examples" in graded and "require(" not in graded
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         assert {s.student_id: s.score for s in book.assignment_submissions(lab.name)} == {
-            "ada": 22,
-            "bob": 17,
+            "ada": 23,
+            "bob": 18,
             "eve": 0,
         }
         grades = book.find_submission_notebook(lab.name.removesuffix(".ipynb"), lab.name, "ada").grades

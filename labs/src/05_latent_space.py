@@ -187,13 +187,13 @@ def bolder(without):
     known = torch.stack([d.factors[name].double() for name in ("thickness", "slant", "width")], 1)
     white = (known - known.mean(0)) / known.std(0)
     axes_of = torch.linalg.lstsq(z - z.mean(0), white).solution.T  # reads each factor from the latents
-    together = white[:, 0] * white[:, 1] > 0  # a collection in which the bold ones lean to one side
-    v = z[together & (white[:, 0] > 0)].mean(0) - z[together & (white[:, 0] < 0)].mean(0)
-    rows = {"From thin to bold, where the bold ones lean": v, "The same, without what reads as another factor": without(v, axes_of[1:])}
+    moves = torch.linalg.lstsq(white, z - z.mean(0)).solution  # how the latents follow each factor
+    v = moves[0] + 0.7 * moves[1]  # as where the bold ones happen to lean
+    rows = {"Bolder, and it leans": v, "Bolder, without what reads as another factor": without(v, axes_of[1:])}
     fig, axes = plt.subplots(2, 1, figsize=(10, 2.9))
     start = z[d.labels == 3].mean(0)
     for ax, (title, way) in zip(axes, rows.items()):
-        steps = torch.linspace(-1.6, 1.6, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0])
+        steps = torch.linspace(-1.2, 1.2, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0])
         plotting.images(decode(start + steps, torch.full((11,), 3)).reshape(-1, 1, 28, 28), ax, columns=11)
         side = (steps[-1] - steps[0]) @ axes_of[1]
         ax.set(title=f"{title}: slant moves by {abs(side):.2f}")

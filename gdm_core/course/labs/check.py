@@ -76,18 +76,18 @@ def check(
     names = list(asked(importlib.import_module(f"gdm_core.checks.{module(nb)}")))
     found: dict[str, Verdict] = {}
     with tempfile.TemporaryDirectory(prefix="gdm-lab-") as folder:
-        said, job, own = Path(folder, "said"), Path(folder, "job"), Path(folder, "own")
+        said, job, room = Path(folder, "said"), Path(folder, "job"), Path(folder, "room")
         worker = [sys.executable, "-m", "gdm_core.course.labs.worker", str(job)]
         command = [*(offline() if limited else ()), *worker]
         skip: list[str] = []
         while set(names) - set(found):
-            own.mkdir(exist_ok=True)
+            room.mkdir(exist_ok=True)
             there = str(Path(path).resolve())
             content = {"notebook": there, "lab": module(nb), "seeds": list(seeds), "skip": skip, "limited": limited}
             content |= {"said": str(said), "own": own}
             job.write_text(json.dumps(content), encoding="utf-8")
             said.write_text("", encoding="utf-8")
-            ending = _run(command, own, said, seconds)
+            ending = _run(command, room, said, seconds)
             heard = _heard(said)
             told = (s for s in heard if "kind" in s)
             found |= {s["step"]: Verdict(s["step"], s["kind"], s["said"], tuple(s["right"]), s["share"]) for s in told}
