@@ -84,7 +84,7 @@ MUTANTS = [
            "tests/test_labs_handout.py::test_seeds_follow_from_names_alone"),
     Mutant("handed-out-over-answers", f"{LABS}/handout.py", "if not path.exists():", "if path:",
            "tests/test_labs_handout.py::test_a_class_gets_notebooks_and_keeps_what_it_wrote"),
-    Mutant("grader-trusts-the-cell", f"{LABS}/worker.py", 'if is_own(cell) and job["own"] is not None:', "if False:",
+    Mutant("grader-trusts-the-cell", f"{LABS}/grade.py", "own = seed_of(to) if to else None", "own = None",
            "tests/test_labs_handout.py::test_the_grader_sets_the_seed_again_and_says_whose_notebook_it_was"),
     Mutant("nbgrader-pays-for-writing", STUDENT, 'not about["checked"], "solution"', 'True, "solution"',
            "tests/test_labs_nbgrader.py::test_cells_are_those_of_an_assignment[01_mixtures-source]"),
