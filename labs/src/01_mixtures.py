@@ -215,7 +215,7 @@ def em(x: Tensor, theta: tuple, e_step, m_step, iterations: int) -> tuple[tuple,
 
     x: (N, d); theta: weights (K,), means (K, d), covariances (K, d, d).
     e_step(x, theta) -> gamma (N, K), log_p (N,);  m_step(x, gamma) -> theta.
-    -> theta after `iterations` turns, and the mean log p(x) of each turn, before its M step.
+    -> theta after `iterations` turns, and each turn's mean log p(x) before its M step.
     """
     ### BEGIN SOLUTION
     history = []

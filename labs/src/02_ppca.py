@@ -53,12 +53,12 @@ def marginal(W: Tensor, b: Tensor, var: float) -> tuple[Tensor, Tensor]:
     ### END SOLUTION
 
 # %% jupyter={"source_hidden": true}
-LINE = torch.tensor([[1.6], [0.8]], dtype=torch.float64), torch.tensor([0.5, -0.3], dtype=torch.float64)  # W, b
-
-
 def sampled(var, n):
     W, b = LINE
     return torch.randn(n, 1).double() @ W.T + b + var**0.5 * torch.randn(n, 2)
+
+
+LINE = torch.tensor([[1.6], [0.8]], dtype=torch.float64), torch.tensor([0.5, -0.3], dtype=torch.float64)  # W, b
 
 
 def cloud(marginal):
@@ -97,7 +97,10 @@ check.marginal(marginal, show=cloud)
 
 # %%
 def posterior(x: Tensor, W: Tensor, b: Tensor, var: float) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of p(z | x).  x: (N, d), W: (d, L), b: (d,) -> (N, L), (L, L)."""
+    """Mean and covariance of p(z | x).
+
+    x: (N, d), W: (d, L), b: (d,) -> (N, L), (L, L).
+    """
     ### BEGIN SOLUTION
     inverse = torch.linalg.inv(W.T @ W + var * torch.eye(W.shape[1]).to(W))
     return (x - b) @ W @ inverse, var * inverse
@@ -188,7 +191,10 @@ check.maximum(maximum, show=new_digits)
 
 # %%
 def align(W: Tensor, target: Tensor) -> Tensor:
-    """The orthogonal R for which W R is closest to the target.  W, target: (d, L) -> (L, L)."""
+    """The orthogonal R for which W R is closest to the target.
+
+    W, target: (d, L) -> (L, L).
+    """
     ### BEGIN SOLUTION
     U, _, Vh = torch.linalg.svd(W.T @ target)
     return U @ Vh
@@ -234,7 +240,8 @@ check.align(align, show=three_rows)
 def complete(x: Tensor, seen: Tensor, W: Tensor, b: Tensor, var: float) -> Tensor:
     """x with its hidden features replaced by their mean given the seen ones.
 
-    x: (N, d), of which the hidden entries mean nothing; seen: (d,) bool; W: (d, L), b: (d,) -> (N, d).
+    x: (N, d), of which the hidden entries mean nothing; seen: (d,) bool;
+    W: (d, L), b: (d,) -> (N, d).
     """
     ### BEGIN SOLUTION
     S = W[seen]

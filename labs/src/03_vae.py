@@ -59,10 +59,13 @@ EVIDENCE = JOINT.logsumexp(0) + torch.log(torch.tensor(STEP))
 # </details>
 
 # %%
-def elbo_terms(x: Tensor, z: Tensor, mean: Tensor, std: Tensor, decoder, sigma: float) -> Tensor:
+def elbo_terms(
+    x: Tensor, z: Tensor, mean: Tensor, std: Tensor, decoder, sigma: float
+) -> Tensor:
     """log p(x|z) + log p(z) - log q(z) of each draw.
 
-    x: (d,); z: (S, L) draws; mean, std: (L,) of q; decoder: (S, L) -> (S, d).  -> (S,) nats.
+    x: (d,); z: (S, L) draws; mean, std: (L,) of q; decoder: (S, L) -> (S, d).
+    -> (S,) nats.
     """
     ### BEGIN SOLUTION
     fit = Normal(decoder(z), sigma).log_prob(x).sum(1)
@@ -159,7 +162,9 @@ check.draw(draw, show=same_noise)
 # </details>
 
 # %%
-def ascend(bound, mean: Tensor, log_std: Tensor, steps: int, rate: float) -> tuple[Tensor, Tensor]:
+def ascend(
+    bound, mean: Tensor, log_std: Tensor, steps: int, rate: float
+) -> tuple[Tensor, Tensor]:
     """The parameters after `steps` steps of gradient ascent.
 
     mean, log_std: (L,) -> (L,), (L,).

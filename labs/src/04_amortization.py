@@ -91,7 +91,8 @@ check.kl(kl, show=price_map)
 def loss(x: Tensor, encoder, decoder, sigma: float, noise: Tensor, beta: float) -> Tensor:
     """Mean over the batch of -log p(x|z) + beta KL.
 
-    x: (B, d); encoder: (B, d) -> mean (B, L), log_std (B, L); decoder: (B, L) -> (B, d); noise: (B, L).  -> () nats.
+    x: (B, d); encoder: (B, d) -> mean (B, L), log_std (B, L); noise: (B, L);
+    decoder: (B, L) -> (B, d).  -> () nats.
     """
     ### BEGIN SOLUTION
     mean, log_std = encoder(x)

@@ -174,7 +174,10 @@ check.slerp(slerp, show=two_walks)
 
 # %%
 def without(v: Tensor, others: Tensor) -> Tensor:
-    """The part of v that is orthogonal to all others.  v: (L,), others: (m, L) -> (L,)."""
+    """The part of v that is orthogonal to all others.
+
+    v: (L,), others: (m, L) -> (L,).
+    """
     ### BEGIN SOLUTION
     return v - torch.linalg.solve(others @ others.T, others @ v) @ others
     ### END SOLUTION
@@ -188,12 +191,12 @@ def bolder(without):
     white = (known - known.mean(0)) / known.std(0)
     axes_of = torch.linalg.lstsq(z - z.mean(0), white).solution.T  # reads each factor from the latents
     moves = torch.linalg.lstsq(white, z - z.mean(0)).solution  # how the latents follow each factor
-    v = moves[0] + 0.7 * moves[1]  # as where the bold ones happen to lean
+    v = moves[0] + 0.3 * moves[1]  # as where the bold ones happen to lean
     rows = {"Bolder, and it leans": v, "Bolder, without what reads as another factor": without(v, axes_of[1:])}
     fig, axes = plt.subplots(2, 1, figsize=(10, 2.9))
     start = z[d.labels == 3].mean(0)
     for ax, (title, way) in zip(axes, rows.items()):
-        steps = torch.linspace(-1.2, 1.2, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0])
+        steps = torch.linspace(-0.7, 1.0, 11, dtype=torch.float64)[:, None] * way / (way @ axes_of[0])
         plotting.images(decode(start + steps, torch.full((11,), 3)).reshape(-1, 1, 28, 28), ax, columns=11)
         side = (steps[-1] - steps[0]) @ axes_of[1]
         ax.set(title=f"{title}: slant moves by {abs(side):.2f}")
