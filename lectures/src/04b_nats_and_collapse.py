@@ -539,11 +539,12 @@ def codes_to_hover(means, x, y):
         spots = means[mine].cpu().round(decimals=2).tolist()
         fig.add_scatter(x=[round(a, 2) for a, _ in spots], y=[round(b, 2) for _, b in spots], mode="markers",
                         name=str(digit), text=[blocks(x[i, 0]) for i in mine], hovertemplate="%{text}<extra></extra>",
-                        marker={"size": 7, "color": "rgb" + str(tuple((255 * inks[digit]).astype(int).tolist()))})
+                        marker={"size": 7, "color": "rgb" + str(tuple((255 * inks[digit]).astype(int).tolist())),
+                                "line": {"width": 0.7, "color": colors.NOISE}})
     fig.add_scatter(x=(2.45 * circle.cos()).tolist(), y=(2.45 * circle.sin()).tolist(), mode="lines",
                     name="95 % of the prior", line={"color": colors.NOISE}, hoverinfo="skip")
     fig.update_xaxes(range=extent[:2], title="z<sub>1</sub>", constrain="domain")
-    fig.update_yaxes(range=extent[2:], title="z<sub>2</sub>", scaleanchor="x")
+    fig.update_yaxes(range=extent[2:], title="z<sub>2</sub>", scaleanchor="x", constrain="domain")
     label = {"font": {"family": "monospace", "size": 11, "color": "#000000"}, "bgcolor": "#ffffff"}
     return fig.update_layout(height=620, hoverlabel=label, margin={"t": 50, "b": 50}, hovermode="closest",
                              template="simple_white", title="Codes of the training pictures: hover to see one")

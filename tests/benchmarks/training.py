@@ -65,6 +65,7 @@ def main() -> None:
         with studio(home / "pages", home) as app, lab(home) as jupyter:
             for name in chosen:
                 measured = [explorer(browser, server, name) for server in (app, jupyter)]
+                print(f"  {name}: {', '.join(f'{lag:.0f} ms' for lag, _ in measured)}", flush=True)
                 lags.append([name, *(f"{lag:.0f}" for lag, _ in measured)])
                 speeds += rows(name, [speed for _, speed in measured]) if name in BARE else []
     table(["ms from key to picture, medians", "studio", "JupyterLab"], *lags)
@@ -109,7 +110,8 @@ def explorer(browser, server, name: str) -> tuple[float, dict]:
         page.keyboard.press("Shift+Enter")
     else:
         page.goto(f"{server.url}voila/render/{name}.ipynb")
-    page.wait_for_function("document.querySelector('.said')?.textContent.length > 5", polling=100)
+    shows = "document.querySelector('.said')?.textContent.length > 5"
+    page.wait_for_function(shows, polling=100, timeout=300_000)  # at its first use a model is trained
     page.wait_for_timeout(1500)
     page.locator('[data-tool="Speed"]').click()
     page.locator(HOLDS).first.focus()

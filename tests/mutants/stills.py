@@ -22,6 +22,7 @@ def _figure(name: str, old: str, new: str, test: str) -> Mutant:
 
 
 _LINE, _LAID = "columns_fill_a_row_and_end_at_one_line", "pages_as_a_person_would_lay_them"
+_TURNS = "a_figure_that_turns_brings_its_picture_and_is_shown_once"
 _SCALE = "a_color_scale_runs_from_its_low_end_to_its_high_end"
 _AXES = "numbers_stand_at_their_places_and_names_on_their_own_axes"
 _UPRIGHT = "the_name_of_the_upright_axis_is_its_own_and_reads_upwards"
@@ -143,6 +144,7 @@ MUTANTS = [
     _lies("sizes-do-not-matter", "sum(size * math.log(area)", "sum(math.log(area)", _LAID),
     _lies("as-high-as-it-gets", "weight * height / (PAGE * inner)", "0", _LAID),
     # Figures
+    _figure("white-ground-in-the-dark", '"showbackground": False', '"showbackground": True', _TURNS),
     _figure("contrast-of-each-sheet", "vmin=0, vmax=1, ", "", "images_are_ink_on_paper_whatever_their_contrast"),
     _figure(
         "axes-of-points-exchanged",

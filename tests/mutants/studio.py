@@ -16,7 +16,15 @@ def studio(*names: str) -> str:
     return " ".join(f"tests/test_studio.py::test_{name}" for name in names)
 
 
+def _turned(name: str, old: str, new: str) -> Mutant:
+    test = "a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone"
+    return Mutant(name, f"{HERE}/page.js", old, new, f"tests/test_export_turns.py::test_{test}")
+
+
 MUTANTS = [
+    _turned("panels-squeezed-on-a-phone", "place.clientWidth >= 560", "place.clientWidth >= 0"),
+    _turned("left-panel-below", "from < 0.4 ?", "from > 0.4 ?"),
+    _turned("walls-in-their-own-ink", "...layout[name][side], ...axis }", "...layout[name][side] }"),
     Mutant(
         "sign-spaced-like-a-difference",
         LATEX,

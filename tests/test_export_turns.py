@@ -1,0 +1,59 @@
+"""Figures to turn, on an exported page: in its colors, and below each other where the page is narrow."""
+
+import nbformat
+import pytest
+import tiny_course
+from browser import needed
+from servers import until
+
+from gdm_core.course.export import page
+
+pytest_plugins = ("browser",)  # the fixture `tab`
+pytestmark = needed
+LAYOUT = {
+    "xaxis": {"domain": [0.0, 0.48]},
+    "xaxis2": {"domain": [0.52, 1.0], "anchor": "y2"},
+    "yaxis2": {"anchor": "x2"},
+    "scene": {"bgcolor": "rgba(0,0,0,0)", "xaxis": {"color": "#7d8794"}},  # no trace in it: no need for WebGL
+    "annotations": [
+        {"text": name, "x": x, "y": 1.0, "xref": "paper", "yref": "paper", "showarrow": False}
+        for name, x in (("left", 0.24), ("right", 0.76))
+    ],
+}
+DATA = [{"y": [1, 2]}, {"y": [2, 1], "xaxis": "x2", "yaxis": "y2"}]
+LOOK = """() => { const { layout, _fullLayout: full } = document.querySelector(".js-plotly-plot");
+    return { ground: full.paper_bgcolor, ink: full.font.color, text: getComputedStyle(document.body).color,
+        wall: layout.scene.xaxis.color, axis: full.xaxis.color,
+        x: [full.xaxis.domain, full.xaxis2.domain], y: [full.yaxis.domain, full.yaxis2.domain],
+        titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height } }"""
+
+
+@pytest.fixture
+def turned(tmp_path, tab):
+    """The figure on a page of some width and theme."""
+    chapter = tiny_course.make(tmp_path, _01_first="# %%\n1\n")[0]
+    told = {"application/vnd.plotly.v1+json": {"data": DATA, "layout": LAYOUT}}
+    cell = nbformat.v4.new_code_cell("f", outputs=[nbformat.v4.new_output("display_data", data=told)])
+    (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=[cell]), chapter), "utf-8")
+
+    def look(width: int, theme: str) -> dict:
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.emulate_media(color_scheme=theme)
+        tab.goto((tmp_path / "page.html").as_uri())
+        until(lambda: tab.evaluate("!!document.querySelector('.js-plotly-plot')?._fullLayout?.yaxis2"))
+        return tab.evaluate(LOOK)
+
+    return look
+
+
+def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned):
+    wide, narrow = turned(1200, "light"), turned(390, "dark")
+    for found in (wide, narrow):
+        assert found["ground"] == "rgba(0, 0, 0, 0)" or found["ground"] == "rgba(0,0,0,0)"
+        assert found["ink"] == found["wall"] == found["axis"] == found["text"]
+    assert wide["ink"] != narrow["ink"]
+    assert wide["x"] == [[0.0, 0.48], [0.52, 1.0]] and wide["y"][0] == wide["y"][1]
+    assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
+    assert narrow["height"] > 1.5 * wide["height"]
+    (_, x, first), (_, _, second) = narrow["titles"]
+    assert x == 0.5 and first == narrow["y"][0][1] and second == narrow["y"][1][1]
