@@ -28,6 +28,7 @@ KEPT = {  # what one looks at while a thumb is elsewhere
     "style_board": ["board"],
     "arithmetic": ["codes", "pixels", "truth"],
     "traversal": ["pictures"],
+    "bench": ["clouds"],
 }
 
 

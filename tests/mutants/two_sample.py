@@ -300,4 +300,34 @@ MUTANTS = [
         'for i in range(integer("k", k)))',
         "test_coverage_of_three_points",
     ),
+    # The bench
+    *(
+        Mutant(f"bench-{name}", "gdm_core/explorers/ch06_bench.py", old, new, f"tests/test_explorers_bench.py::{test}")
+        for name, old, new, test in (
+            (
+                "density-without-the-scale",
+                "return self.ring.log_prob(u) + 2 * np.log(self.unit)",
+                "return self.ring.log_prob(u)",
+                "test_a_cloud_has_its_moments_and_its_density",
+            ),
+            (
+                "ring-of-other-moments",
+                "self.unit = (4.5 + 0.3**2) ** 0.5",
+                "self.unit = 3.0",
+                "test_a_cloud_has_its_moments_and_its_density",
+            ),
+            (
+                "best-guess-of-the-other",
+                "zip((1, -1), drawn(2000))])",
+                "zip((-1, 1), drawn(2000))])",
+                "test_what_it_says_of_two_gaussians",
+            ),
+            (
+                "map-upside-down",
+                "return torch.cdist(t, y).mean(1) - torch.cdist(t, x).mean(1)",
+                "return torch.cdist(t, x).mean(1) - torch.cdist(t, y).mean(1)",
+                "test_the_map_is_positive_where_there_are_more_x",
+            ),
+        )
+    ),
 ]

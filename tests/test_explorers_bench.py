@@ -1,0 +1,48 @@
+"""The two-sample bench: clouds that are what they say, numbers that follow from them."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from gdm_core import explorers
+from gdm_core.explorers import ch06_bench as bench
+
+
+@pytest.mark.parametrize("ring", [True, False])
+def test_a_cloud_has_its_moments_and_its_density(ring):
+    mean, cov = np.array([0.3, -0.2]), np.array([[0.9, 0.3], [0.3, 0.5]])
+    cloud = bench.Cloud(mean, cov, ring, "cpu")
+    axis = torch.linspace(-5, 5, 500, dtype=torch.float64)
+    t = torch.cartesian_prod(axis, axis)
+    p = cloud.log_prob(t).exp() * (axis[1] - axis[0]) ** 2
+    assert p.sum().item() == pytest.approx(1, abs=1e-6)
+    assert np.allclose((p[:, None] * t).sum(0), mean, atol=1e-6)
+    away = t - torch.from_numpy(mean)
+    assert np.allclose((p[:, None] * away).T @ away, cov, atol=1e-5)
+    x = cloud.draw(torch.randn(20_000, 2).double(), torch.rand(20_000))
+    entropy = -(p * cloud.log_prob(t)).sum()
+    assert (-cloud.log_prob(x).mean() - entropy).abs() < 5 * cloud.log_prob(x).std() / 20_000**0.5
+
+
+def test_what_it_says_of_two_gaussians():
+    """Unit Gaussians 1.4 apart: D* is right for Phi(0.7); far apart all see them, equal ones are no ring."""
+    stage = explorers.bench()
+    said = lambda: re.search(r"p = ([\d.]+), (seen|not seen).*right for ([\d.]+)", stage.words())
+    stage.set(shape="one Gaussian", clouds=([[-0.7, 0.0], [0.7, 0.0]], np.stack([np.eye(2)] * 2)))
+    assert float(said()[3]) == pytest.approx(norm.cdf(0.7), abs=0.03)
+    for statistic in bench.STATISTICS:
+        stage.set(statistic=statistic)
+        assert said()[1] == "0.005" and said()[2] == "seen"
+    stage.set(shape="one Gaussian", clouds=([[0.0, 0.0]] * 2, np.stack([np.eye(2)] * 2)))
+    assert float(said()[3]) == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_map_is_positive_where_there_are_more_x():
+    x, y = torch.randn(200, 2).double() - 1.5, torch.randn(200, 2).double() + 1.5
+    places = torch.tensor([[-1.5, -1.5], [1.5, 1.5]], dtype=torch.float64)
+    for statistic in bench.STATISTICS:
+        left, right = bench._witness(x, y, places, statistic, 1.0)
+        assert left > 0 > right, statistic
