@@ -40,10 +40,12 @@ def pytest_configure(config) -> None:
     stand_in_home()
     config.addinivalue_line("markers", "xdist_group(name): tests that share a worker")
     config.stash[STARTED] = time.monotonic()
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        # Models that explorers train are trained once a run, and never taken from an earlier one.
-        config.stash[MODELS] = os.environ["GDM_MODELS"] = tempfile.mkdtemp(prefix="gdm-test-models-")
-        os.environ["GDM_YOURS"] = os.path.join(os.environ["GDM_MODELS"], "yours")  # nobody's answers but ours
+    # Models that explorers train are trained once a run, whichever of its processes needs one first, and never taken
+    # from an earlier run.
+    if "GDM_TEST_MODELS" not in os.environ:
+        config.stash[MODELS] = os.environ["GDM_TEST_MODELS"] = tempfile.mkdtemp(prefix="gdm-test-models-")
+    os.environ["GDM_MODELS"] = os.environ["GDM_TEST_MODELS"]
+    os.environ["GDM_YOURS"] = os.path.join(os.environ["GDM_MODELS"], "yours")  # nobody's answers but ours
     torch.set_num_threads(1)
 
 

@@ -218,8 +218,22 @@ def test_the_room_is_the_rendered_one_and_its_caption_true(stages):
 
 
 @pytest.fixture(scope="module")
-def guessing():
+def searching():
+    """The posterior explorer, whose searches go on to the end."""
     return explorers.posterior()
+
+
+@pytest.fixture(scope="module")
+def guessing():
+    """The posterior explorer with searches that break off: what is drawn has to follow any."""
+    with pytest.MonkeyPatch.context() as patch:
+        few_steps(patch, 20)
+        yield explorers.posterior()
+
+
+def few_steps(patch, steps: int) -> None:
+    for module in (own_q, posteriors):
+        patch.setattr(module, "STEPS", steps)
 
 
 @pytest.fixture(scope="module")
@@ -254,12 +268,12 @@ def inferred():
 
 
 @torch.no_grad()
-def test_the_gap_of_the_encoder_is_its_kl_and_splits(guessing, inferred):
+def test_the_gap_of_the_encoder_is_its_kl_and_splits(searching, inferred):
     model, x, grid = inferred
     kl = grid.kl(model.encode(x))
     draws = model.prior().sample((200_000,))
     for i in (0, 3):
-        text = guessing.frame({"digit": i}).text
+        text = searching.frame({"digit": i}).text
         (log_px, *_), (gap, approximation, amortization, *_) = numbers(text, "log p(x) ="), numbers(text, "gap")
         w = torch.cat([model.decode(z).log_prob(x[i]) for z in draws.split(20_000)])
         share = (w - w.max()).exp().double()
@@ -271,9 +285,9 @@ def test_the_gap_of_the_encoder_is_its_kl_and_splits(guessing, inferred):
         assert 0 <= approximation < gap
 
 
-def test_the_search_starts_where_it_says_and_ends_above_the_encoder(guessing, inferred):
+def test_the_search_starts_where_it_says_and_ends_above_the_encoder(searching, inferred):
     model, x, _ = inferred
-    stage = guessing
+    stage = searching
     own = lambda **state: stage.frame({"digit": 2, **state}).views["posterior"].overlay[3]
     np.testing.assert_allclose(own(step=0).means, [[0, 0]], atol=1e-6)
     np.testing.assert_allclose(own(step=0).covs, [np.eye(2)], atol=1e-6)
@@ -285,12 +299,12 @@ def test_the_search_starts_where_it_says_and_ends_above_the_encoder(guessing, in
         assert numbers(stage.frame({"digit": i}).text, "amortization")[0] > 0.05
 
 
-def test_the_split_is_that_of_the_encoders_family_whatever_own_q_is(guessing, inferred):
+def test_the_split_is_that_of_the_encoders_family_whatever_own_q_is(searching, inferred):
     """The encoder's covariance is diagonal: what only a full one could express is lost by the family."""
     model, x, grid = inferred
     split = inference.inference_gap(model, x, log_px=grid.log_px, steps=200)
     for i in (1, 2, 5):
-        plain, full = (guessing.frame({"digit": i, "full": full}) for full in (False, True))
+        plain, full = (searching.frame({"digit": i, "full": full}) for full in (False, True))
         gap, approximation, amortization = numbers(plain.text, "gap")[:3]
         exact = (split.log_px - split.best)[i].item(), (split.best - split.amortized)[i].item()
         assert (approximation, amortization) == (pytest.approx(exact[0], abs=0.06), pytest.approx(exact[1], abs=0.12))
@@ -299,7 +313,7 @@ def test_the_split_is_that_of_the_encoders_family_whatever_own_q_is(guessing, in
             assert a.height == b.height and a.base == b.base
         left = numbers(full.text, "full covariance would leave")[0]
         assert left <= approximation + 0.01
-        own = numbers(guessing.frame({"digit": i, "full": True, "step": 200}).text, "search: gap")[0]
+        own = numbers(searching.frame({"digit": i, "full": True, "step": 200}).text, "search: gap")[0]
         assert left <= own + 0.005 and (own - left < 0.1 or "this search ends" in full.text)
 
 
@@ -308,6 +322,7 @@ def test_all_digits_are_searched_at_once(monkeypatch):
     monkeypatch.setattr(
         inference, "fit_per_datapoint", lambda m, x, *a, **k: asked.append(len(x)) or search(m, x, *a, **k)
     )
+    few_steps(monkeypatch, 3)
     stage = explorers.posterior(seed=0)
     for i in range(1, 16, 4):
         assert stage.frame({"digit": i, "start": "the encoder's answer"}).text
@@ -317,8 +332,7 @@ def test_all_digits_are_searched_at_once(monkeypatch):
 def test_a_search_that_gets_stuck_says_so(monkeypatch):
     ends = [(0.30, 0.05), (0.05, 0.30), (0.13, 0.05), (0.05, 0.05)]  # from the prior, from the encoder's answer
     monkeypatch.setattr(own_q.Case, "_end", lambda self, warm, full: ends[self.i % 4][warm])
-    for module in (own_q, posteriors):
-        monkeypatch.setattr(module, "STEPS", 3)
+    few_steps(monkeypatch, 3)
     stage, names = explorers.posterior(), list(own_q.STARTS)
     for i, found in enumerate(ends):
         for own, other in ((0, 1), (1, 0)):
@@ -372,7 +386,7 @@ def test_it_opens_on_a_digit_that_the_answers_explain(guessing, inferred):
 
 
 def test_the_gap_drawn_is_the_gap_said(guessing):
-    frame = guessing.frame({"digit": 1, "step": 200})
+    frame = guessing.frame({"digit": 1, "step": 20})
     road, now = frame.views["gap"], numbers(frame.text, "search: gap")[0]
     assert road.overlay[0].xy[-1, 1] == road.overlay[4].xy[0][1] == pytest.approx(now, abs=0.006)
     for step in (0, 1, 2, 5, 10, 20, 50):

@@ -112,7 +112,7 @@ def tiny(tmp_path_factory):
     (root / "two" / "two.js").write_text("let x = 1")
     (root / "test_two.py").write_text(TESTS)
     (root / "test_alone.py").write_text("def test_alone(): assert True\n")
-    with Planter(root, seconds=30.0) as planter:
+    with Planter(root, seconds=30.0, shared=()) as planter:
         yield planter
 
 

@@ -30,7 +30,7 @@ DRAWN = [
 
 @pytest.fixture(scope="module")
 def planter(tmp_path_factory):
-    with Planter(tmp_path_factory.mktemp("shop")) as planter:
+    with Planter(tmp_path_factory.mktemp("shop"), shared=()) as planter:
         yield planter
 
 

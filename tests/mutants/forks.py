@@ -1,13 +1,16 @@
 """The server behind `plant`: imports what is slow to import and belongs to others, then forks a child a request.
 
-Between the two stands a nursery: a fork for one file of the course, which imports the modules that do not need that
-file, so that each of its faults finds them there.  No test runs in the server or in a nursery.
+    python forks.py [module ...]        (to be imported first)
 
-A request is one line of JSON: root, ids, seconds, modules, perhaps options of pytest, and for a fault file and text.
-So is the answer: exit code of pytest, outcome of each test, whether the faulty file was read, what went wrong, and the
-end of what was printed.
+Between the two stands a nursery: a fork for one file of the course, which imports the modules that do not need that
+file and has pytest ready, so that each of its faults finds them there.  No test runs in the server or in a nursery.
+
+A request is one line of JSON: root, ids, seconds, modules, models, free, perhaps options of pytest, and for a fault
+file and text.  So is the answer: exit code of pytest, outcome of each test, whether the faulty file was read, what went
+wrong, and the end of what was printed.
 """
 
+import contextlib
 import gc
 import importlib
 import importlib.abc
@@ -16,18 +19,13 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import sys
 import tempfile
 import time
 
-# Slow to import and free of the course; a child that needs more imports it itself.
-SHARED = (
-    "torch", "torch.distributions", "torch._dynamo", "numpy", "scipy.stats", "scipy.special", "scipy.integrate",
-    "scipy.optimize", "sklearn.mixture", "sklearn.decomposition", "sklearn.datasets", "sklearn.linear_model",
-    "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "tqdm.auto", "pytest", "nbformat", "nbclient", "jupytext",
-    "papermill", "ipywidgets", "anywidget", "plotly.graph_objects",
-)  # fmt: skip
+import pytest
 
 
 class Fault(importlib.abc.MetaPathFinder):
@@ -87,12 +85,38 @@ class FaultyLoader(importlib.machinery.SourceFileLoader):
             raise
 
 
-class Recorder:
-    """A pytest plugin: the outcome of each test, and the kind of the first exception."""
+PLAIN = (
+    # How a test fails is of no interest: no assertion is rewritten, no source looked up for a traceback.
+    "-q", "--assert=plain", "--tb=no", "--color=no", "--capture=no", "-p", "no:cacheprovider",
+)  # fmt: skip
 
-    def __init__(self):
+
+class Run:
+    """A pytest plugin: hands pytest the tests of a child, and records the outcome of each and the first exception.
+
+    Args:
+        children: an iterator that forks, and goes on in a child alone, with what is asked of it.
+    """
+
+    def __init__(self, children):
+        self.children, self.request, self.wanted = children, None, set()
         self.reports: dict[str, str] = {}
         self.error: str | None = None
+
+    def begin(self) -> None:
+        self.request = next(self.children)
+        files = [pathlib.Path(self.request["root"], i.partition("::")[0]) for i in self.request["ids"]]
+        self.wanted = {place for file in files for place in (file, *file.parents)}
+
+    def pytest_collection(self, session) -> None:
+        if self.request is None:
+            self.begin()
+        session.config.args = self.request["ids"]
+        session.config.option.maxfail = int("file" in self.request)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path) -> bool:
+        return collection_path not in self.wanted
 
     def pytest_runtest_logreport(self, report) -> None:
         worse = {"passed": 0, "skipped": 1, "failed": 2}
@@ -102,44 +126,6 @@ class Recorder:
 
     def pytest_exception_interact(self, call) -> None:
         self.error = self.error or call.excinfo.type.__name__
-
-
-def child(request: dict) -> dict:
-    """Run pytest here, under the fault; this process is of no use afterwards."""
-    import pytest
-
-    planted, recorder = "file" in request, Recorder()
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    # How a test fails is of no interest: no assertion is rewritten, no source looked up for a traceback.
-    plain = ["-q", "--assert=plain", "--tb=no", "--color=no", "-p", "no:cacheprovider", *["-x"] * planted]
-    plain += [f"--rootdir={request['root']}", *request.get("options", [])]
-    path = os.path.join(request["root"], request["file"]) if planted else os.devnull
-    with Fault(path, request.get("text", "")) as fault:
-        code = pytest.main([*request["ids"], *plain], plugins=[recorder])
-    return {"code": int(code), "loaded": fault.loaded, "import_error": fault.import_error, **vars(recorder)}
-
-
-def fork(request: dict) -> dict:
-    """The answer of a child to `request`; one that takes too long is ended with all its processes."""
-    answer = {**NOTHING}
-    started = time.monotonic()
-    reader, writer = os.pipe()
-    with tempfile.TemporaryFile() as output:
-        pid = os.fork()
-        if pid == 0:
-            _in_child(request, writer, output.fileno())
-        os.close(writer)
-        received = _read(reader, started + request["seconds"])
-        answer["timed_out"] = received is None
-        try:
-            os.killpg(pid, signal.SIGKILL)  # a child that answered is done; what it started is not
-        except ProcessLookupError:
-            pass
-        _, _, used = os.wait4(pid, 0)
-        answer |= json.loads(received) if received else {}
-        output.seek(0)
-        answer["tail"] = output.read().decode(errors="replace")[-3000:]
-    return answer | {"seconds": time.monotonic() - started, "cpu": used.ru_utime + used.ru_stime}
 
 
 NOTHING = {
@@ -152,20 +138,22 @@ TOO_EARLY = "too early\n"
 
 
 class Nursery:
-    """A process that knows all modules of the course but those that need `file`, and forks children from there.
+    """A process for one file of the course, which forks children from there.
 
-    It answers TOO_EARLY, and is done, when one of the modules needed the file after all; a bare one knows none of them.
+    It knows all modules of the course but those that need the file, and where pytest's own start is `free` of the file
+    as well, pytest waits there, ready to collect.  It answers TOO_EARLY, and is done, when one of them needed the file
+    after all; a bare one knows nothing.
     """
 
-    def __init__(self, root: str, file: str | None, bare: bool = False):
-        self.place = root, file
+    def __init__(self, place: tuple, bare: bool = False):
+        self.place = place
         (theirs, ours), (back, forth) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 os.close(ours)
                 os.close(back)
-                _nurse(root, file, bare, open(theirs), open(forth, "w", buffering=1))
+                _nurse(*place, bare, open(theirs), open(forth, "w", buffering=1))
             finally:
                 os._exit(0)
         os.close(theirs)
@@ -185,37 +173,84 @@ class Nursery:
         os.waitpid(self.pid, 0)
 
 
-def _nurse(root: str, file: str | None, bare: bool, requests, answers) -> None:
+def _nurse(root: str, file: str | None, free: bool, bare: bool, requests, answers) -> None:
     os.chdir(root)
-    sys.path.insert(0, root)
+    sys.path[:0] = [os.path.join(root, "tests"), root]
+    with Fault(os.path.join(root, file) if file else os.devnull) as fault:
+        run = Run(_children(fault, bare, requests, answers))
+        if bare or not free:
+            run.begin()
+        options = (run.request or {}).get("options", [])
+        code = pytest.main([*PLAIN, f"--rootdir={root}", *options], plugins=[run])
+    if run.request is None:  # pytest could not start without the file
+        answers.write(TOO_EARLY)
+        return
+    said = {"code": int(code), "reports": run.reports, "error": run.error}
+    run.request["answer"](said | {"loaded": fault.loaded, "import_error": fault.import_error})
+
+
+def _children(fault: Fault, bare: bool, requests, answers):
+    """Fork a child for each request, and write down what it answers.  In the child alone, yields the request."""
     for line in requests:
         request = json.loads(line)
-        with Fault(os.path.join(root, file) if file else os.devnull) as guard:
-            for name in request["modules"] if not bare else ():
-                try:
-                    importlib.import_module(name)
-                except Exception:  # the child will meet it again
-                    pass
-                if guard.loaded:  # in a way that mutants/imports.py does not see
-                    answers.write(TOO_EARLY)
-                    return
+        for name in request["modules"] if not bare else ():
+            try:
+                importlib.import_module(name)
+            except BaseException:  # the child will meet it again; a test module may want to be skipped
+                pass
+        if fault.loaded:  # in a way that mutants/imports.py does not see
+            answers.write(TOO_EARLY)
+            return os._exit(0)
         gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
-        answers.write(json.dumps(fork(request)) + "\n")
+        started = time.monotonic()
+        reader, writer = os.pipe()
+        with tempfile.TemporaryFile() as output, _models(request) as models:
+            pid = os.fork()
+            if pid == 0:
+                _settle(output.fileno(), models)
+                fault.text = request.get("text", "")
+                yield request | {"answer": lambda said, writer=writer: _send(writer, said)}
+            os.close(writer)
+            received = _read(reader, started + request["seconds"])
+            try:
+                os.killpg(pid, signal.SIGKILL)  # a child that answered is done; what it started is not
+            except ProcessLookupError:
+                pass
+            _, _, used = os.wait4(pid, 0)
+            answer = {**NOTHING, "timed_out": received is None} | (json.loads(received) if received else {})
+            output.seek(0)
+            answer |= {"tail": output.read().decode(errors="replace")[-3000:]}
+        answer |= {"seconds": time.monotonic() - started, "cpu": used.ru_utime + used.ru_stime}
+        answers.write(json.dumps(answer) + "\n")
 
 
-def _in_child(request: dict, writer: int, output: int) -> None:
-    try:
-        os.setsid()
-        for stream in (1, 2):
-            os.dup2(output, stream)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
-        payload = json.dumps(child(request)).encode()
-        sys.stdout.flush()
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(payload)
-    finally:
-        os._exit(0)
+@contextlib.contextmanager
+def _models(request: dict):
+    """Where a child keeps the models that explorers train: a fault has a copy of what was trained without one."""
+    if "file" not in request:
+        yield request["models"]
+        return
+    with tempfile.TemporaryDirectory(prefix="gdm-fault-models-") as own:
+        for model in pathlib.Path(request["models"]).glob("*.safetensors"):
+            with contextlib.suppress(OSError):
+                shutil.copyfile(model, os.path.join(own, model.name))
+        yield own
+
+
+def _settle(output: int, models: str) -> None:
+    """Make of a fork a process of its own."""
+    os.setsid()
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdin = open(0)
+    os.environ |= {"GDM_MODELS": models, "GDM_TEST_MODELS": models, "GDM_YOURS": os.path.join(models, "yours")}
+
+
+def _send(writer: int, said: dict) -> None:
+    sys.stdout.flush()
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write(json.dumps(said).encode())
 
 
 def _read(reader: int, until: float) -> bytes | None:
@@ -232,27 +267,32 @@ def _read(reader: int, until: float) -> bytes | None:
             received += piece
 
 
-def main() -> None:
+def main(shared: list[str]) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    for name in SHARED:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is printed is no answer
+    sys.stdout.reconfigure(line_buffering=True)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in shared:
         try:
             importlib.import_module(name)
         except ImportError:
             pass
+    pytest.main(["--version"])  # loads its plugins
     assert not any(name.split(".")[0] == "gdm_core" for name in sys.modules), "the server imported the course"
-    sys.modules["torch"].set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     nursery = None
     for line in sys.stdin:
         request = json.loads(line)
-        place = request["root"], request.get("file")
+        place = request["root"], request.get("file"), request["free"]
         if nursery is None or nursery.place != place:
             if nursery is not None:
                 nursery.close()
-            nursery = Nursery(*place)
+            nursery = Nursery(place)
         answer = nursery.ask(line)
         if answer == TOO_EARLY:
             nursery.close()
-            nursery = Nursery(*place, bare=True)
+            nursery = Nursery(place, bare=True)
             answer = nursery.ask(line)
         answers.write(answer)
     if nursery is not None:
@@ -261,4 +301,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path[0] = os.getcwd()  # not this folder, whose names are those of the areas
-    main()
+    main(sys.argv[1:])

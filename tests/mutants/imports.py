@@ -32,11 +32,13 @@ class Imports:
 
     def direct(self, file: Path, lazily: bool = True) -> set[Path]:
         """What the text of `file` itself names, what lies around it, and what pytest loads before a test."""
-        if file.suffix != ".py":
+        if file.suffix != ".py" or not file.is_file():
             return set()
         names = {name for node in _nodes(ast.parse(file.read_bytes()), lazily) for name in _names(node)}
         found = {f for name in names for f in self._files(name)}
         found |= {p / "__init__.py" for p in file.parents if p != self.root and (p / "__init__.py").is_file()}
+        if not lazily:
+            return found
         if file.name.startswith("test_") and (shared := file.with_name("conftest.py")).is_file():
             found.add(shared)
         return found | self._around(file.parent)
@@ -55,8 +57,9 @@ class Imports:
         return found
 
     def name(self, file: Path) -> str:
-        """gdm_core/data/toy.py -> gdm_core.data.toy"""
-        return ".".join(file.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__")
+        """gdm_core/data/toy.py -> gdm_core.data.toy; tests/walk.py -> walk"""
+        base = next(base for base in (self.root / "tests", self.root) if base in file.parents)
+        return ".".join(file.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
 
     def _files(self, name: str):
         """The module `name`, or the one that defines its last part, and the packages around it."""

@@ -17,9 +17,11 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mutants.imports import Imports
 from mutants.stamps import Stamps
@@ -28,6 +30,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECONDS = 180.0  # a busy machine is no endless loop
 HEALTHY_SECONDS = 600.0  # all tests of an area at once
+
+# Slow to import and free of the course; a child that needs more imports it itself.
+SHARED = (
+    "torch", "torch.distributions", "torch._dynamo", "numpy", "scipy.stats", "scipy.special", "scipy.integrate",
+    "scipy.optimize", "sklearn.mixture", "sklearn.decomposition", "sklearn.datasets", "sklearn.linear_model",
+    "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "tqdm.auto", "nbformat", "nbclient", "jupytext",
+    "papermill", "ipywidgets", "anywidget", "plotly.graph_objects",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,13 +95,15 @@ class Planter:
     Args:
         root: folder of the course.
         seconds: how long a child with a fault may take.
+        shared: modules that the server imports.
     """
 
-    def __init__(self, root: Path = ROOT, seconds: float = SECONDS):
-        self.root, self.seconds = root, seconds
+    def __init__(self, root: Path = ROOT, seconds: float = SECONDS, shared: Iterable[str] = SHARED):
+        self.root, self.seconds, self.shared = root, seconds, shared
         self._imports = Imports(root)
         self._healthy: dict[str, Verdict] = {}
         self._together = True
+        self._stack = ExitStack()
 
     def run(self, mutant: Mutant, neighbors: Iterable[Mutant] = ()) -> Verdict:
         """Plant `mutant`.
@@ -149,8 +161,10 @@ class Planter:
 
     def ask(self, ids: list[str], seconds: float = HEALTHY_SECONDS, **more) -> dict:
         """What a child says of these tests; `more` may be file and text of a fault, and options for pytest."""
-        modules = self._early(ids, more.get("file"))
-        request = {"root": str(self.root), "ids": ids, "seconds": seconds, "modules": modules, **more}
+        file = self.root / more.get("file", "")
+        free = not more.get("options") and not self._at_once(self.root / "tests" / "conftest.py", file)
+        early = {"modules": self._early(ids, file), "free": free, "models": self._models}
+        request = {"root": str(self.root), "ids": ids, "seconds": seconds, **early, **more}
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         answer = self._server.stdout.readline()
@@ -158,21 +172,30 @@ class Planter:
             raise RuntimeError("the server of the mutants died")
         return json.loads(answer)
 
-    def _early(self, ids: list[str], file: str | None) -> list[str]:
-        """The modules of the course that the tests need and whose import does not need `file`."""
+    def _early(self, ids: list[str], file: Path) -> list[str]:
+        """The modules that the tests need and whose import does not need `file`."""
         files = {self.root / i.partition("::")[0] for i in ids}
-        faulty, tests = self.root / (file or ""), self.root / "tests"
-        needed = {n for f in files if f.is_file() for n in self._imports.needs(f)} - files
-        course = [n for n in needed if n.suffix == ".py" and tests not in n.parents]
-        return sorted(self._imports.name(n) for n in course if faulty not in self._imports.needs(n, lazily=False))
+        needed = {n for f in files if f.is_file() for n in self._imports.needs(f) if n.suffix == ".py"}
+        pytests = {n for n in needed if n.name == "conftest.py"}
+        return sorted(self._imports.name(n) for n in needed - pytests if not self._at_once(n, file))
+
+    def _at_once(self, module: Path, file: Path) -> bool:
+        """Whether the import of `module` needs `file`."""
+        return file in self._imports.needs(module, lazily=False)
+
+    @cached_property
+    def _models(self) -> str:
+        """Where models are kept that were trained without a fault: with those of the tests' run, if this is one."""
+        return os.environ.get("GDM_TEST_MODELS") or self._stack.enter_context(TemporaryDirectory(prefix="gdm-models-"))
 
     @cached_property
     def _server(self) -> subprocess.Popen:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-        command = [sys.executable, str(HERE / "forks.py")]
+        command = [sys.executable, str(HERE / "forks.py"), *self.shared]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        return subprocess.Popen(command, env={**clean, **one, "GDM_QUIET": "1"}, text=True, cwd=self.root, **pipes)
+        ours = {"GDM_QUIET": "1", "GDM_TEST_MODELS": self._models}
+        return subprocess.Popen(command, env={**clean, **one, **ours}, text=True, cwd=self.root, **pipes)
 
     def __enter__(self) -> "Planter":
         return self
@@ -182,6 +205,7 @@ class Planter:
             self._server.stdin.close()
             self._server.wait()
             self._server.stdout.close()
+        self._stack.close()
 
 
 def judge(mutant: Mutant, answer: dict) -> Verdict:
