@@ -224,11 +224,17 @@ def searching():
 
 
 @pytest.fixture(scope="module")
-def guessing():
-    """The posterior explorer with searches that break off: what is drawn has to follow any."""
+def broken_off():
     with pytest.MonkeyPatch.context() as patch:
         few_steps(patch, 20)
-        yield explorers.posterior()
+        return explorers.posterior()
+
+
+@pytest.fixture
+def guessing(broken_off, monkeypatch):
+    """The posterior explorer with searches that break off: what is drawn has to follow any."""
+    few_steps(monkeypatch, 20)
+    return broken_off
 
 
 def few_steps(patch, steps: int) -> None:

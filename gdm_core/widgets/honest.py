@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import gammaincinv  # scipy.stats would have its chi law, and takes long to import
 from torch import Tensor
 
 from gdm_core.validate import bad, integer
@@ -74,7 +74,7 @@ def shell(dimensions: int, mass: float = 0.9) -> tuple[float, float, float]:
     integer("dimensions", dimensions)
     if not 0 < mass < 1:
         raise bad("a mass between 0 and 1", mass, "mass=0.9")
-    low, median, high = stats.chi.ppf([(1 - mass) / 2, 0.5, (1 + mass) / 2], dimensions)
+    low, median, high = np.sqrt(2 * gammaincinv(dimensions / 2, [(1 - mass) / 2, 0.5, (1 + mass) / 2]))
     return float(low), float(median), float(high)
 
 

@@ -200,7 +200,7 @@ def _children(fault: Fault, bare: bool, requests, answers):
                 pass
         if fault.loaded:  # in a way that mutants/imports.py does not see
             answers.write(TOO_EARLY)
-            return os._exit(0)
+            os._exit(0)
         gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
         started = time.monotonic()
         reader, writer = os.pipe()
@@ -222,6 +222,7 @@ def _children(fault: Fault, bare: bool, requests, answers):
             answer |= {"tail": output.read().decode(errors="replace")[-3000:]}
         answer |= {"seconds": time.monotonic() - started, "cpu": used.ru_utime + used.ru_stime}
         answers.write(json.dumps(answer) + "\n")
+    os._exit(0)  # pytest still waits for its tests
 
 
 @contextlib.contextmanager

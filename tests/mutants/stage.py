@@ -563,8 +563,8 @@ MUTANTS = [
     Mutant(
         "shell-of-the-square",
         HONEST,
-        "stats.chi.ppf",
-        "stats.chi2.ppf",
+        "np.sqrt(2 * gammaincinv(",
+        "(2 * gammaincinv(",
         py("honest::density_and_shell_of_a_latent"),
     ),
     Mutant(
