@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from gdm_core.course.doctor import chromium
@@ -88,6 +89,15 @@ def tab(chromium_running):
     yield page
     profile.close()
     page.trouble.none()
+
+
+# A page's bytes as text: playwright hands numbers over one by one, a picture's in seconds.
+TEXT = "((bytes) => btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join('')))"
+
+
+def rgba(height: float, width: float, text: str) -> np.ndarray:
+    """What `TEXT` made of `getImageData`, (height, width, 4)."""
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(int(height), int(width), 4)
 
 
 BARE = """<!doctype html><meta charset="utf-8"><title>stage</title>

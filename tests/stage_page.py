@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from browser import BARE, on_stage
+from browser import BARE, TEXT, on_stage, rgba
 
 from gdm_core import widgets as w
 
@@ -44,10 +44,9 @@ def level(tab):
 
 def pixels(tab, view="picture"):
     """Red channel of a view's canvas."""
-    script = """(view) => { const c = document.querySelector(`[data-view="${view}"] canvas.picture`);
-        return [c.height, c.width, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]] }"""
-    height, width, data = tab.evaluate(script, view)
-    return np.array(data, np.uint8).reshape(height, width, 4)[..., 0]
+    script = f"""(view) => {{ const c = document.querySelector(`[data-view="${{view}}"] canvas.picture`);
+        return [c.height, c.width, {TEXT}(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)] }}"""
+    return rgba(*tab.evaluate(script, view))[..., 0]
 
 
 def drag(tab, points, steps=1):

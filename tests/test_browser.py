@@ -16,7 +16,7 @@ import psutil
 import pytest
 import servers
 import tiny_course
-from browser import needed
+from browser import TEXT, needed, rgba
 from jupyterlab import open_notebook, run_cell
 from playwright.sync_api import Error
 from servers import until
@@ -80,7 +80,7 @@ BROKEN = "raise ValueError('needed a picture, got none; try another')"
 PICTURE = ".view:not(.plain) canvas.picture"
 PIXELS = f"""() => {{ const c = document.querySelector("{PICTURE}");
     if (!c || c.width < 2) return null;
-    return [c.height, c.width, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]]; }}"""
+    return [c.height, c.width, {TEXT}(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)]; }}"""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def patient(tab):
 def seen(tab):
     """Red channel on the screen, or None while there is no picture."""
     found = tab.evaluate(PIXELS)
-    return found and np.array(found[2], np.uint8).reshape(found[0], found[1], 4)[..., 0]
+    return found and rgba(*found)[..., 0]
 
 
 def shows(tab, stage, z):

@@ -5,7 +5,7 @@ import io
 import browser
 import numpy as np
 import stage_page
-from browser import on_stage
+from browser import TEXT, on_stage, rgba
 from PIL import Image
 from stage_page import drag, field, hold_the_clipboard, padded, pixels, place, settled
 
@@ -95,16 +95,15 @@ def test_numbers_have_the_digits_that_a_hand_can_mean(live):
     assert tab.evaluate("location.hash") == "#stage=pad&z=[-1.2346,0.6667]&z1=3&z2=-0.00497"
 
 
-INSIDE = """() => { const c = document.querySelector("[data-view=picture] canvas.marks"), r = devicePixelRatio;
+INSIDE = f"""() => {{ const c = document.querySelector("[data-view=picture] canvas.marks"), r = devicePixelRatio;
     const box = c.closest(".plot"), [x, y] = [-parseFloat(c.style.left) * r, -parseFloat(c.style.top) * r];
     const [w, h] = [box.clientWidth * r, box.clientHeight * r];
-    return [h, w, [...c.getContext("2d").getImageData(x, y, w, h).data]] }"""
+    return [h, w, {TEXT}(c.getContext("2d").getImageData(x, y, w, h).data)] }}"""
 
 
 def inside(tab):
     """RGBA of the marks over the picture, without its surroundings."""
-    high, wide, data = tab.evaluate(INSIDE)
-    return np.array(data).reshape(int(high), int(wide), 4)
+    return rgba(*tab.evaluate(INSIDE)).astype(int)
 
 
 def test_marks_over_a_picture_look_the_same_in_the_dark(live, tab):
