@@ -164,7 +164,7 @@ MUTANTS = [
     ),
     Mutant(
         "labels-one-too-few-offered",
-        _VAE,
+        _NETWORKS,
         "labels={int(y.max()) + 1}",
         "labels={int(y.max())}",
         _tests("vae", "labels_reach_encoder_and_decoder"),

@@ -118,9 +118,10 @@ MUTANTS = [
     ),
     _vae(
         "labels-mixed-up-between-draws",
-        "y = y.expand(lead).reshape(-1)",
-        "y = y.repeat_interleave(lead.numel() // len(y))",
+        "return y.expand(lead).reshape(-1)",
+        "return y.repeat_interleave(lead.numel() // len(y))",
         "test_bounds_of_a_conditional_model_use_its_labels",
+        _NETWORKS,
     ),
     Mutant(
         "activation-after-the-last-layer",
