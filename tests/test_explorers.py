@@ -391,12 +391,12 @@ def test_it_opens_on_a_digit_that_the_answers_explain(guessing, inferred):
     assert all(gap(i) <= gap(opening) for i in missed.argsort()[:4].tolist())
 
 
-def test_the_gap_drawn_is_the_gap_said(guessing):
-    frame = guessing.frame({"digit": 1, "step": 20})
+def test_the_gap_drawn_is_the_gap_said(searching):
+    frame = searching.frame({"digit": 1, "step": 200})
     road, now = frame.views["gap"], numbers(frame.text, "search: gap")[0]
     assert road.overlay[0].xy[-1, 1] == road.overlay[4].xy[0][1] == pytest.approx(now, abs=0.006)
     for step in (0, 1, 2, 5, 10, 20, 50):
-        frame = guessing.frame({"digit": 1, "step": step})
+        frame = searching.frame({"digit": 1, "step": step})
         now, drawn, top = numbers(frame.text, "search: gap")[0], road.overlay[0].xy[step, 1], road.extent[3]
         assert drawn >= top if now > top + 0.01 else drawn == pytest.approx(now, abs=0.006)  # it leaves at the top
     approximation, amortization = road.overlay[2:4]
