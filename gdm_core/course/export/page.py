@@ -123,6 +123,7 @@ def render(
         font=fonts.face(content),
         module=module,
         plotly=plotly,
+        script=(HERE / "page.js").read_text("utf-8"),
         home=HOME,
     )
     size = len(page.encode())
