@@ -183,6 +183,9 @@ def test_size_of_blocks_is_kept_and_sorted_data_are_shuffled():
     assert blocks == pytest.approx(two_sample.energy(x, y).item(), rel=0.15)
     pieces = permutation._blocks(torch.cat([x, y])[:, None], 60, two_sample.energy, 20, None)
     assert [(len(z), n) for z, n in pieces] == [(40, 20)] * 3
+    uneven = permutation._blocks(torch.arange(31.0)[:, None], 10, two_sample.energy, 5, None)
+    assert sum(n for _, n in uneven) == 10 and sorted(torch.cat([z for z, _ in uneven])[:, 0]) == list(range(31))
+    assert all((z[:n] < 10).all() and (z[n:] >= 10).all() for z, n in uneven)  # of a piece the first n are of x
 
 
 def test_a_hundred_thousand_points_fit(monkeypatch):

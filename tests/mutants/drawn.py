@@ -154,6 +154,13 @@ MUTANTS = [
         _tests("latent", "mutual_information_is_scikit_learns_on_discrete_codes"),
     ),
     Mutant(
+        "pieces-cut-at-the-other-sample",
+        "gdm_core/two_sample/permutation.py",
+        "len(pair[0])) for pair",
+        "len(pair[1])) for pair",
+        _tests("two_sample", "size_of_blocks_is_kept_and_sorted_data_are_shuffled"),
+    ),
+    Mutant(
         "as-many-values-as-bins-are-cut",
         "gdm_core/disentanglement.py",
         "<= bins for column",
