@@ -416,7 +416,7 @@ def test_r1_is_the_mean_squared_slope_and_reaches_the_critic():
 
 def test_a_game_that_leaves_says_where():
     game = games.zero_sum(lambda x, y: x * y, *double(1.0, 0.0))
-    gone = games.path(game, games.simultaneous(3.0), 100, limit=1e6)  # |w| = sqrt(10)^t
+    gone = games.path(game, games.simultaneous(3.0), 100, limit=2e6)  # |w| = sqrt(10)^t
     assert gone.left == 13 and len(gone.states) == 13 and gone.states[-1].norm() == pytest.approx(1e6)
     torch.testing.assert_close(game.state(), gone.states[-1])
     assert games.path(game, games.simultaneous(0.1), 3).left is None

@@ -62,8 +62,8 @@ def path(game, rule, steps: int, limit: float = 1e9) -> Path:
 
     >>> from gdm_core import games
     >>> x, y = torch.tensor(1.0), torch.tensor(0.0)
-    >>> games.path(games.zero_sum(lambda x, y: x * y, x, y), games.simultaneous(3.0), 100, limit=1e6).left
-    12
+    >>> games.path(games.zero_sum(lambda x, y: x * y, x, y), games.simultaneous(3.0), 100, limit=2e6).left
+    13
     """
     positive("limit", limit, 1e9)
     states: list[Tensor] = []
