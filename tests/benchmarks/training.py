@@ -64,7 +64,11 @@ def main() -> None:
             notebook(home / "pages" / f"{name}.ipynb", f"from gdm_core import explorers\n\nexplorers.{name}()", **about)
         with studio(home / "pages", home) as app, lab(home) as jupyter:
             for name in chosen:
-                measured = [explorer(browser, server, name) for server in (app, jupyter)]
+                try:
+                    measured = [explorer(browser, server, name) for server in (app, jupyter)]
+                except Exception as error:  # one that does not show is no reason to lose the rest
+                    print(f"  {name}: {type(error).__name__}", flush=True)
+                    continue
                 print(f"  {name}: {', '.join(f'{lag:.0f} ms' for lag, _ in measured)}", flush=True)
                 lags.append([name, *(f"{lag:.0f}" for lag, _ in measured)])
                 speeds += rows(name, [speed for _, speed in measured]) if name in BARE else []
