@@ -25,12 +25,12 @@ def bilinear(start=(1.0, 0.0), gamma: float = 0.0, draw: Callable[[], tuple] = n
     """min over x, max over y of x y - gamma y^2 / 2, whose pull is v = (-y, x - gamma y), in float64.
 
     Args:
-        start: (x, y), or many, (..., 2).
+        start: (x, y), or many, (..., 2); the game is on their device.
         gamma: the penalty that R1 is in this game.
         draw: a batch (xi,), a factor on v; in `bilinear` without gamma that is f = xi x y.
     """
-    J = torch.tensor([[0.0, -1.0], [1.0, -_gamma(gamma)]], dtype=torch.float64)
-    return Linear(J, (1, 1), torch.as_tensor(start, dtype=torch.float64), draw)
+    start = torch.as_tensor(start, dtype=torch.float64)
+    return Linear(start.new_tensor([[0.0, -1.0], [1.0, -_gamma(gamma)]]), (1, 1), start, draw)
 
 
 def dirac(kind: str = "minimax", start=(1.0, 1.0), gamma: float = 0.0, target: float = 0.0, noise: float = 0.0) -> Game:

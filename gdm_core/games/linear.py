@@ -73,7 +73,7 @@ class Linear:
 
     @staticmethod
     def _times(u: Tensor, J: Tensor, batch: Batch) -> Tensor:
-        v = u @ J.mT
+        v = (u[..., None, :] @ J.mT)[..., 0, :]
         for xi in batch:
             v = torch.as_tensor(xi).to(v)[..., None] * v
         return v

@@ -16,6 +16,12 @@ def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(f"games-{name}", file, old, new, " ".join(f"tests/test_dynamics.py::{t}" for t in tests))
 
 
+def _bench(name: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(
+        f"games-{name}", "gdm_core/explorers/ch07_game_bench.py", old, new, f"tests/test_game_bench.py::{test}"
+    )
+
+
 MUTANTS = [
     # Rules
     _plant(
@@ -305,5 +311,36 @@ MUTANTS = [
     _plant(_CLASSIC, "penalty-of-the-slope-not-squared", "slopes(critic(x), x).square()", "slopes(critic(x), x)", _R1),
     _plant(
         _CLASSIC, "penalty-that-feeds", "[1.0, -_gamma(gamma)]", "[1.0, _gamma(gamma)]", "test_thresholds_and_optima"
+    ),
+    # The bench
+    _bench(
+        "growth-that-is-the-smallest",
+        "float(np.abs(values).max())",
+        "float(np.abs(values).min())",
+        "test_growth_foretold_and_measured",
+    ),
+    _bench(
+        "growth-of-one-step-less",
+        "** (1 / step) if step",
+        "** (1 / (step + 1)) if step",
+        "test_growth_foretold_and_measured",
+    ),
+    _bench(
+        "noise-of-half-the-size",
+        "1 + spread * noise(",
+        "1 + 0.5 * spread * noise(",
+        "test_noise_multiplies_the_pull_by_one_more_or_less",
+    ),
+    _bench(
+        "circle-of-another-radius",
+        "np.abs(values) < 1 + 1e-9",
+        "np.abs(values) < 1.1",
+        "test_eigenvalues_that_leave_look_other_than_those_that_arrive",
+    ),
+    _bench(
+        "penalty-forgotten",
+        'still = games.bilinear(torch.zeros(2, device=device), controls["gamma"])',
+        "still = games.bilinear(torch.zeros(2, device=device))",
+        "test_growth_foretold_and_measured",
     ),
 ]

@@ -1,0 +1,59 @@
+"""What the game bench says is what the rules do: against factors of f = xy and moves by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gdm_core import explorers
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return explorers.game_bench()
+
+
+def marks(frame, view):
+    return {mark.get("label"): mark for mark in next(v for v in frame["views"] if v["name"] == view)["marks"]}
+
+
+def told(bench, **state):
+    return bench.frame(state).encode()["text"]
+
+
+def test_growth_foretold_and_measured(bench):
+    assert told(bench, step=22) == "growth a step: foretold 1.0440, so it leaves · measured 1.0440 over 22 steps"
+    assert "foretold 1.0000, so it stays" in told(bench, rule="alternating")
+    look = told(bench, rule="extragradient", lr=1 / math.sqrt(2), step=100)
+    assert f"foretold {math.sqrt(3) / 2:.4f}, so it arrives · measured {math.sqrt(3) / 2:.4f} over 100" in look
+    assert f"foretold {math.sqrt(1 - 0.15 + 0.09):.4f}" in told(bench, gamma=0.5)
+    assert "measured after a step" in told(bench, step=0) and "after a step" in told(bench, start=[[0, 0]])
+
+
+def test_the_path_is_the_rules_from_the_start_that_was_dragged(bench):
+    states = marks(bench.frame({"start": [[0.4, -0.2]], "step": 2}).encode(), "plane")["states"]["xy"]
+    w = 0.4 - 0.2j
+    wanted = [w, (1 + 0.3j) * w, (1 + 0.3j) ** 2 * w]
+    assert np.allclose(states, [[z.real, z.imag] for z in wanted], atol=1e-6)
+
+
+def test_noise_multiplies_the_pull_by_one_more_or_less(bench):
+    """xi = 1 + 1 or 1 - 1: a step is a long one or none."""
+    states = marks(bench.frame({"noise": 1.0, "lr": 0.1, "step": 30}).encode(), "plane")["states"]["xy"]
+    ratios = (states[1:, 0] + 1j * states[1:, 1]) / (states[:-1, 0] + 1j * states[:-1, 1])
+    stands, moves = np.isclose(ratios, 1, atol=1e-5), np.isclose(ratios, 1 + 0.2j, atol=1e-5)
+    assert (stands | moves).all() and 5 < moves.sum() < 25
+
+
+def test_eigenvalues_that_leave_look_other_than_those_that_arrive(bench):
+    for rule, lr, outside in (("optimistic", 0.57, 0), ("optimistic", 0.59, 2), ("alternating", 0.3, 0)):
+        shown = marks(bench.frame({"rule": rule, "lr": lr}).encode(), "eigenvalues")
+        assert len(shown["outside"]["xy"]) == outside, (rule, lr)
+        values = np.concatenate([shown["within"]["xy"], shown["outside"]["xy"]])
+        assert len(values) == (4 if rule == "optimistic" else 2)
+
+
+def test_who_leaves_the_picture_is_said(bench):
+    warned = lambda **state: bench.frame(state).encode()["views"][0]["warning"]
+    assert warned(lr=1.0, step=10, start=[[1.0, 0.0]]) == "They left the picture at step 4"  # sqrt(2)^4 = 4
+    assert warned(rule="proximal", step=100) == ""
