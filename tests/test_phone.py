@@ -29,6 +29,7 @@ KEPT = {  # what one looks at while a thumb is elsewhere
     "arithmetic": ["codes", "pixels", "truth"],
     "traversal": ["pictures"],
     "bench": ["clouds"],
+    "game_bench": ["plane"],
 }
 
 
@@ -111,6 +112,7 @@ FAR = {
     "style_board": {"z": (3.5, 3.5)},
     "arithmetic": {"amount": 2.0, "a": 4, "b": 12},
     "traversal": {f"z{i}": 3.0 for i in range(1, 7)},
+    "game_bench": {"lr": 1.2},
 }
 
 

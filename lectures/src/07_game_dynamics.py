@@ -19,6 +19,7 @@ DEVICE = "cpu"
 SEED = 0
 
 # %% jupyter={"source_hidden": true}
+# Imports, and what the parameters may be
 import itertools
 import math
 
@@ -69,6 +70,7 @@ def both_at_once(x, y, lr, steps):
 out = both_at_once(1.0, 0.0, 0.3, 40)
 
 # %% jupyter={"source_hidden": true}
+# The figure: the path in the plane, and f over the steps, one player's loss and minus the other's
 def walk(states, ax, size=26):
     """States joined by a line, early ones dark, late ones bright."""
     x, y = states.T
@@ -79,7 +81,6 @@ def walk(states, ax, size=26):
 
 
 def out_they_go():
-    """The path in the plane, and f over the steps: the loss of the one, minus that of the other."""
     _, axes = plt.subplots(1, 2, figsize=(12, 4.4), width_ratios=[1, 1.5])
     walk(out, axes[0])
     axes[0].set(xlabel="x", ylabel="y", title="Each chases the other outward")
@@ -138,8 +139,8 @@ eta = 0.9
 closed = by_turns(1.0, 0.0, eta, 100_000)
 
 # %% jupyter={"source_hidden": true}
+# The figure: the orbit on its ellipse, and the averages of the states
 def a_closed_orbit(shown=120):
-    """The orbit on its ellipse, and the averages of the states."""
     _, axes = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=[1, 1.5])
     turn = torch.linspace(0, 2 * math.pi, 200)
     long, short = 1 / math.sqrt(1 - eta / 2), 1 / math.sqrt(1 + eta / 2)  # half axes of x^2 + y^2 - eta x y = 1
@@ -175,6 +176,7 @@ claim("x² + y² − η x y over 100,000 steps: largest change", (kept - kept[0]
 # steps is $(x_0 - x_T)/(\eta T)$, and $x_T$ stays bounded. That is why GANs often show an average of their weights.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: the ellipse, the mean, two step sizes
 far = closed.square().sum(1)
 claim("largest over smallest squared distance, η = 0.9", far.max() / far.min(), near=1.45 / 0.55, within=1e-3, digits=3)
 claim("radius of taking turns, η = 0.9", games.radius(games.alternating(eta), games.bilinear()), near=1, within=EQUAL)
@@ -211,8 +213,8 @@ factors = {  # of one step, from Taylor's series of exp(i eta) as far as each go
 kept_after = {name: games.orbit(rule(1.0), games.bilinear(), 60).norm(dim=1) for name, rule in cuts.items()}
 
 # %% jupyter={"source_hidden": true}
+# The figure: distance over time for a coarse step, and growth a step over the step size
 def what_a_cut_adds():
-    """Distance over time for a coarse step, and growth a step over the step size."""
     _, axes = plt.subplots(1, 2, figsize=(12.5, 4.4))
     h = np.linspace(0.02, 3.2, 300)
     for (name, far), shade in zip(kept_after.items(), colors.COMPONENTS):
@@ -228,10 +230,12 @@ def what_a_cut_adds():
 what_a_cut_adds()
 
 # %% jupyter={"source_hidden": true}
+# Claims: growth a step of each integrator
 for (name, rule), h in itertools.product(cuts.items(), (0.3, 1.0)):
     claim(f"{name}, η = {h:g}: growth a step", games.radius(rule(h), games.bilinear()), near=abs(factors[name](h)), within=EQUAL, digits=6)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: formulas of Heun and Runge-Kutta, and where Runge-Kutta stops
 for h in (0.3, 1.0):
     four = games.radius(games.runge_kutta(h), games.bilinear()) ** 2
     claim(f"Runge-Kutta, η = {h:g}: squared radius against its formula", four - (1 - h**6 / 72 + h**8 / 576), near=0, within=EQUAL)
@@ -278,6 +282,7 @@ ours = games.path(games.bilinear(), games.extragradient(0.3), 40).states
 claim("extragradient, bare and library: largest difference", (look_ahead(1.0, 0.0, 0.3, 40) - ours).abs().max(), below=EQUAL)
 
 # %% jupyter={"source_hidden": true}
+# Claims: each radius, to ten digits
 roots = lambda *coefficients: max(abs(np.roots(coefficients)))
 turns = lambda h, beta: roots(*np.polyadd(np.poly([1, 1, beta, beta]), [h**2, 0, 0, 0]))
 BY_HAND = {
@@ -296,6 +301,7 @@ for name, truth in BY_HAND.items():
     claim(f"{name}, η = 0.3: growth a step", games.radius(games.RULES[name](0.3), games.bilinear()), near=truth(0.3), within=EQUAL, digits=4)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: best and last step sizes, twins
 best = 1 / math.sqrt(2)
 claim("extragradient at 1/√2: radius", games.radius(games.extragradient(best), games.bilinear()), near=math.sqrt(3) / 2, within=EQUAL)
 claim("optimistic at 1/2: radius", games.radius(games.optimistic(0.5), games.bilinear()), near=best, within=1e-6, digits=4)
@@ -310,8 +316,8 @@ claim("lookahead with 6 steps of 0.3: radius", ahead, near=0.7448, within=1e-4, 
 # **Predict.** Eigenvalues inside of the unit circle mean arrival. Which of the ten below do you expect there?
 
 # %% jupyter={"source_hidden": true}
+# The figure: sixty steps of each rule from one start, and the eigenvalues of its step in the unit circle
 def ten_rules(h=0.3, steps=60):
-    """Sixty steps of each rule from one start, and the eigenvalues of its step in the unit circle."""
     fig, axes = plt.subplots(2, 5, figsize=(15, 7))
     turn = np.linspace(0, 2 * math.pi, 200)
     for ax, (name, truth) in zip(axes.flat, BY_HAND.items()):
@@ -337,8 +343,8 @@ ten_rules()
 # Here is the landscape on which they move, to turn.
 
 # %% jupyter={"source_hidden": true}
+# The figure: three orbits on the surface f = xy
 def on_the_saddle():
-    """Three orbits on the surface f = xy."""
     import plotly.graph_objects as go
 
     grid = np.linspace(-2, 2, 41)
@@ -390,8 +396,8 @@ looks = {"two batches": mean_square(True, 0.3), "one batch": mean_square(False, 
 foretold = {"two batches": 1 + 4 * 0.3**4, "one batch": 1 - 2 * 0.3**2 + 8 * 0.3**4}
 
 # %% jupyter={"source_hidden": true}
+# The figure: mean squared distance of 20,000 games, and what was foretold
 def one_or_two():
-    """Mean squared distance of 20,000 games, and what was foretold."""
     _, ax = plt.subplots(figsize=(9, 4))
     for (name, seen), shade in zip(looks.items(), (colors.MODEL, colors.LATENT)):
         ax.semilogy(foretold[name] ** np.arange(41), color=colors.EXACT, lw=6, alpha=0.35)
@@ -405,6 +411,7 @@ for name, seen in looks.items():
     claim(f"{name}: growth of the mean square a step, η = 0.3", (seen[10] / seen[0]) ** 0.1, near=foretold[name], within=0.01, digits=3)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: the mean square by enumeration
 for h, (fresh, name) in itertools.product((0.3, 0.49, 0.51), ((True, "two"), (False, "one"))):
     pairs = itertools.product((0, 2), (0, 2)) if fresh else ((0, 0), (2, 2))
     exact = np.mean([abs(1 + 1j * h * second - h**2 * first * second) ** 2 for first, second in pairs])
@@ -499,8 +506,8 @@ psi = torch.tensor(0.8, dtype=torch.float64)
 claim("R1 of D(x) = 0.8 x and its formula differ by", games.r1(lambda x: psi * x, torch.zeros(5, 1).double(), 3.0) - 1.5 * psi**2, near=0, within=EQUAL)
 
 # %% jupyter={"source_hidden": true}
+# The figure: paths of eight variants from one start, over the pull
 def eight_games(steps=400):
-    """Paths of eight variants from two starts, over the pull."""
     plain, step = games.alternating(0.1), games.alternating(0.1)
     variants = {
         "minimax": ({}, plain), "non-saturating": ({"kind": "non-saturating"}, plain),
@@ -530,6 +537,7 @@ def eight_games(steps=400):
 eight_games()
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: who arrives
 end = lambda rule, **options: games.path(games.dirac(start=(1.2, 1.2), **options), rule, 400).states[-50:].norm(dim=1).mean()
 slow = games.alternating(0.1)
 claim("last distances: R1", end(slow, kind="non-saturating", gamma=0.5), below=0.01, digits=1)
@@ -616,8 +624,8 @@ with torch.no_grad():
 distance = {key: energy(x, fresh) for key, x in samples.items()}
 
 # %% jupyter={"source_hidden": true}
+# The figure: samples of the middle one of the GANs, for each rule, without and with R1; and all distances
 def four_rules_two_games():
-    """Samples of the GAN that is third of the six, for each rule, without and with R1; and all distances."""
     fig, axes = plt.subplots(2, 5, figsize=(16, 6.6), width_ratios=[1, 1, 1, 1, 1.25])
     for row, gamma in zip(axes, (0, GAMMA)):
         for ax, name in zip(row, rules):
