@@ -70,7 +70,7 @@ def three_paths(move, title):
 def both_at_once(slope, w: Tensor, lr: float) -> Tensor:
     """One move of both.
 
-    slope: (2,) -> (2,), the partial derivatives of f; w: (2,) -> (2,).
+    slope: (d,) -> (d,), the partial derivatives of f; w: (d,) -> (d,), with d = 2.
     """
     ### BEGIN SOLUTION
     fx, fy = slope(w)
@@ -104,7 +104,7 @@ check.both_at_once(both_at_once, show=lambda move: three_paths(move, "Both at on
 def by_turns(slope, w: Tensor, lr: float) -> Tensor:
     """One move of x, then one of y, who sees it.
 
-    slope: (2,) -> (2,), the partial derivatives of f; w: (2,) -> (2,).
+    slope: (d,) -> (d,), the partial derivatives of f; w: (d,) -> (d,), with d = 2.
     """
     ### BEGIN SOLUTION
     x = w[0] - lr * slope(w)[0]
@@ -137,7 +137,7 @@ check.by_turns(by_turns, show=lambda move: three_paths(move, "By turns: round an
 def look_ahead(slope, w: Tensor, lr: float) -> Tensor:
     """One step of extragradient.
 
-    slope: (2,) -> (2,), the partial derivatives of f; w: (2,) -> (2,).
+    slope: (d,) -> (d,), the partial derivatives of f; w: (d,) -> (d,), with d = 2.
     """
     ### BEGIN SOLUTION
     signs = torch.tensor([-1.0, 1.0]).to(w)
@@ -172,7 +172,7 @@ check.look_ahead(look_ahead, show=lambda move: three_paths(move, "With a look ah
 def growth(step) -> Tensor:
     """Spectral radius of a linear step.
 
-    step: (2,) -> (2,).  -> ().
+    step: (d,) -> (d,), with d = 2.  -> ().
     """
     ### BEGIN SOLUTION
     columns = [step(e) for e in torch.eye(2)]
