@@ -105,13 +105,6 @@ MUTANTS = [
         _tests("explorers", "the_gap_drawn_is_the_gap_said"),
     ),
     Mutant(
-        "same-words-elsewhere-in-memory",
-        _SEARCH,
-        'if name != controls["start"]',
-        'if name is not controls["start"]',
-        _tests("explorers", "a_search_that_gets_stuck_says_so"),
-    ),
-    Mutant(
         "names-over-the-pictures",
         "gdm_core/explorers/ch05_traversal.py",
         "column(MARGIN / 2, NAMES)",
@@ -176,9 +169,9 @@ MUTANTS = [
     ),
     Mutant(
         "circle-of-the-prior-left-open",
-        _SEARCH,
+        "gdm_core/explorers/ch02_ppca.py",
         "np.linspace(0, 2 * np.pi, 90)",
         "np.linspace(0, 2 + np.pi, 90)",
-        _tests("explorers", "the_whole_plane_shows_where_the_other_digits_and_the_prior_are"),
+        _tests("explorers_say", "the_plane_of_digits_against_scikit_learn"),
     ),
 ]
