@@ -315,8 +315,8 @@ MUTANTS = [
     # The bench
     _bench(
         "growth-that-is-the-smallest",
-        "float(np.abs(values).max())",
-        "float(np.abs(values).min())",
+        "foretold = float(np.abs(values).max())",
+        "foretold = float(np.abs(values).min())",
         "test_growth_foretold_and_measured",
     ),
     _bench(
