@@ -128,6 +128,7 @@ def bench(seed: int = 0, device: str = "auto") -> Stage:
         ],
         title=headers.title(__doc__),
         caption="Drag and stretch p and q until the test sees them. Exact: both densities, D*. Sampled: all else.",
+        exported="Which statistic sees p and q with so few examples? Exact: both densities, D*. Sampled: all else.",
         source=f"from gdm_core import explorers\n\nexplorers.bench(seed={seed})",
         sampled={"width": 5, "n": 4, "statistic": 3},
         name="bench",
