@@ -184,7 +184,7 @@ class Strangers:
                 return self.plant(file, changed)
             found = judge(Mutant(name, name, "", "", " ".join(ids)), answer)
             if found.outcome != "survived" and answer["loaded"]:
-                return found.outcome, found.detail.splitlines()[0]
+                return found.outcome, found.detail.partition("\n")[0]
             verdict = "survived", ""
         return verdict
 
