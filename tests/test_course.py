@@ -1,6 +1,7 @@
 """Chapters, the start page, the doctor, the command line, and JupyterLab as `gdm lab` starts it."""
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -310,7 +311,9 @@ class Lab:
         while time.monotonic() < end and self.process.poll() is None:
             if address := re.search(r"http://(?:localhost|127\.0\.0\.1):(\d+)/", Path(home / "log").read_text()):
                 self.base = f"http://127.0.0.1:{address[1]}"
-                return
+                with contextlib.suppress(OSError):  # an address is said before somebody answers there
+                    self.ask("/api")
+                    return
             time.sleep(0.2)
         raise AssertionError(Path(home / "log").read_text())
 
