@@ -176,7 +176,7 @@ MUTANTS = [
         "warning-over-the-static-picture",
         f"{HERE}/still.py",
         "draw_warning(sheet, view, x + room, end, w)",
-        "draw_warning(sheet, view, x + room, end - 60, w)",
+        "draw_warning(sheet, view, x + room, end - 200, w)",
         py("still::a_warning_is_written_below_what_it_judges"),
     ),
     # The page.
