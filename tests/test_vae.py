@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from gdm_core import inference, likelihoods
+from gdm_core import inference, likelihoods, networks
 from gdm_core.models.autoencoder import Autoencoder
 from gdm_core.models.vae import VAE, demos
 
@@ -271,7 +271,7 @@ def test_a_diverged_encoder_is_not_hidden():
     model = plane()
     with torch.no_grad():
         model.encoder.net[-1].bias[1] = float("nan")
-    q = model._run(model.encoder, torch.zeros(2, 2), None)
+    q = networks.told(model.encoder, torch.zeros(2, 2), None, 0)
     assert q.isnan().any()
     with pytest.raises(ValueError):  # torch.distributions refuses the parameters
         model.loss(torch.zeros(2, 2))

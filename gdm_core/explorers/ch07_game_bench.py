@@ -86,7 +86,7 @@ def _plane(states: np.ndarray, step: int) -> View:
         marks.append(Points(way[-1:], "model", size=13))
     gone = f"They left the picture at step {int(out.argmax())}" if out.any() else ""
     extent = (-REACH, REACH, -REACH, REACH)
-    return View(None, marks, extent, "x against y", axes=("x", "y"), aspect=1.0, warning=gone)
+    return View(None, marks, extent, "x against y", axes=("x", "y"), aspect=1.0, size=1.8, warning=gone)
 
 
 def _circle(values: np.ndarray) -> View:
@@ -97,7 +97,7 @@ def _circle(values: np.ndarray) -> View:
     marks.append(Points(xy[inside], "latent", size=11, label="within"))
     marks.append(Points(xy[~inside], "model", size=11, label="outside"))
     extent = (-reach, reach, -reach, reach)
-    return View(None, marks, extent, "eigenvalues λ of a step", axes=("real", "imaginary"), aspect=1.0)
+    return View(None, marks, extent, "eigenvalues λ", axes=("real", "imaginary"), aspect=1.0, size=0.9)
 
 
 def _road(far: np.ndarray, foretold: float, step: int) -> View:
@@ -114,5 +114,5 @@ def _road(far: np.ndarray, foretold: float, step: int) -> View:
     ]
     if len(far) <= STEPS:
         marks.append(Text([[len(far) - 1, DEEP - 0.5]], ["gone"], "model", anchor="right"))
-    axes = ("step", "log₁₀ of the distance")
-    return View(None, marks, (0, STEPS, -DEEP, DEEP), "distance over the steps", axes=axes, aspect=1.15)
+    axes = ("step", "log₁₀ |w|")
+    return View(None, marks, (0, STEPS, -DEEP, DEEP), "distance |w|", axes=axes, aspect=1.7, size=0.9)
