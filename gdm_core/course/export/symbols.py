@@ -24,8 +24,8 @@ RELATION = _pairs("""
     le ≤ leq ≤ ge ≥ geq ≥ ne ≠ neq ≠ ll ≪ gg ≫ lesssim ≲ gtrsim ≳ approx ≈ sim ∼ simeq ≃ cong ≅ equiv ≡ propto ∝ in ∈
     notin ∉ ni ∋ subset ⊂ subseteq ⊆ supset ⊃ supseteq ⊇ mid ∣ nmid ∤ parallel ∥ perp ⊥ to → rightarrow → leftarrow ←
     gets ← leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔ iff ⟺ implies ⟹ Longrightarrow ⟹ mapsto ↦
-    longrightarrow ⟶ uparrow ↑ downarrow ↓ hookrightarrow ↪ triangleq ≜ coloneqq ≔ prec ≺ succ ≻ models ⊨ vdash ⊢ leadsto ⇝
-    nearrow ↗ searrow ↘ rightleftharpoons ⇌
+    longrightarrow ⟶ uparrow ↑ downarrow ↓ hookrightarrow ↪ triangleq ≜ coloneqq ≔ prec ≺ succ ≻ models ⊨ vdash ⊢
+    leadsto ⇝ nearrow ↗ searrow ↘ rightleftharpoons ⇌
 """)
 LARGE = _pairs("sum ∑ prod ∏ coprod ∐ bigcup ⋃ bigcap ⋂ bigoplus ⨁ bigotimes ⨂ bigwedge ⋀ bigvee ⋁")
 INTEGRAL = _pairs("int ∫ iint ∬ iiint ∭ oint ∮")
