@@ -148,8 +148,7 @@ class GAN(nn.Module):
         """D(x) and |dD / dx|, (B,) each, with a gradient where the critic has one."""
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.critic.parameters())
         with torch.enable_grad():
-            x = x if x.requires_grad else x.requires_grad_()
-            logits = self.logits(x, y)
+            logits = self.logits(x.requires_grad_(), y)
             slope = slopes(logits, x)
         return (logits, slope) if learns else (logits.detach(), slope.detach())
 

@@ -82,7 +82,7 @@ MUTANTS = [
     # Data of one's own, and nbgrader
     Mutant("everyone-has-the-same-data", f"{LABS}/handout.py", "blake2b(student.encode()", "blake2b(b''",
            "tests/test_labs_handout.py::test_seeds_follow_from_names_alone"),
-    Mutant("handed-out-over-answers", f"{LABS}/handout.py", "if not path.exists():", "if path:",
+    Mutant("handed-out-over-answers", f"{LABS}/handout.py", "if path.exists():", "if not path:",
            "tests/test_labs_handout.py::test_a_class_gets_notebooks_and_keeps_what_it_wrote"),
     Mutant("grader-trusts-the-cell", f"{LABS}/grade.py", "own = seed_of(to) if to else None", "own = None",
            "tests/test_labs_handout.py::test_the_grader_sets_the_seed_again_and_says_whose_notebook_it_was"),

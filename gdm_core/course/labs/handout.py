@@ -52,12 +52,13 @@ def hand_out(labs: Iterable[Chapter], names: Iterable[str], folder: Path) -> lis
     for lab in labs:
         for name in names:
             path = folder / name / lab.notebook.name
+            if path.exists():
+                continue
             nb = nbformat.read(lab.notebook, 4)
             nb.metadata["gdm"] = {**nb.metadata["gdm"], "student": name}
             for cell in filter(is_own, nb.cells):
                 cell.source = SEED.sub(f"SEED = {seed_of(name)}", cell.source, count=1)
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write(nb, path)
-                written.append(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(nb, path)
+            written.append(path)
     return written
