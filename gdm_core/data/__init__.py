@@ -1,19 +1,21 @@
 """Everything the course learns from: `load(name)`.
 
 toy targets      exact density, sampler and score          data.toy
+ising            4x4 boards, all 65,536 states known     data.ising
 digits           1,797 real 8x8 digits, in scikit-learn    data.digits
 strokes          drawn 28x28 handwriting, known style      data.strokes
 scenes           rendered 64x64x3 rooms, six factors       data.scenes
 mnist, fashion   the real sets, downloaded once            data.idx
 """
 
-from gdm_core.data import digits, idx, scenes, strokes, toy
+from gdm_core.data import digits, idx, ising, scenes, strokes, toy
 from gdm_core.data.dataset import Dataset
 from gdm_core.data.download import DataUnavailable
 from gdm_core.validate import choice, integer
 from gdm_core.validate import device as existing
 
 PICTURES = {
+    "ising": ising.load,
     "digits": digits.load,
     "strokes": strokes.load,
     "scenes": scenes.load,
@@ -49,4 +51,16 @@ def load(name: str, split: str = "train", *, n: int | None = None, seed: int = 0
     return PICTURES[name](split, n=n, seed=seed, device=device)
 
 
-__all__ = ["DataUnavailable", "Dataset", "NAMES", "SPLITS", "load", "toy", "digits", "strokes", "scenes", "idx"]
+__all__ = [
+    "DataUnavailable",
+    "Dataset",
+    "NAMES",
+    "SPLITS",
+    "load",
+    "toy",
+    "ising",
+    "digits",
+    "strokes",
+    "scenes",
+    "idx",
+]

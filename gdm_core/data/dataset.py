@@ -1,12 +1,21 @@
 """What every data set is made of."""
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Size, Tensor, nn
 
 from gdm_core.protocols import HasDensity
+from gdm_core.validate import integer
+
+
+def stream(name: str, split: str, seed: int) -> torch.Generator:
+    """Random numbers of their own for each made set, split and seed."""
+    digest = hashlib.sha256(f"{name} {split} {integer('seed', seed, low=0)}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 @dataclass(frozen=True, eq=False)

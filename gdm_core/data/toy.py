@@ -5,7 +5,6 @@ look like the curve blurred by noise (the ripple is below 1e-6 of the density), 
 exact, because all three are those of the mixture.
 """
 
-import hashlib
 import math
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core.data.dataset import Dataset
+from gdm_core.data.dataset import Dataset, stream
 from gdm_core.data.shapes import Banana, Checkerboard, Funnel, Pinwheel, Rings
 from gdm_core.data.targets import Gaussian, Mixture, Target
 from gdm_core.validate import choice, integer
@@ -145,7 +144,5 @@ def load(name: str, split: str = "train", n: int | None = None, seed: int = 0, d
     density = target(name)
     choice("split", split, ("train", "validation", "test"))
     n = 10_000 if n is None else integer("n", n)
-    stream = hashlib.sha256(f"{name} {split} {integer('seed', seed, low=0)}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(stream[:8], "big") >> 1)
-    x, labels = density.draw(n, generator)
+    x, labels = density.draw(n, stream(name, split, seed))
     return Dataset(name, x, labels, density=density).to(device)
