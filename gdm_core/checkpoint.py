@@ -121,7 +121,7 @@ def save(path: Path, run: Run) -> None:
                 scalars[f"{i}.{name}"] = value
     meta = {
         "model": type(run.model).__name__,
-        "optimizer": type(run.optimizer).__name__,
+        "optimizer": kind(run.optimizer),
         "examples": run.order.n,
         "groups": state["param_groups"],
         "scalars": scalars,
@@ -138,7 +138,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safetensors.safe_open(path, "pt") as f:
             meta = json.loads(f.metadata()["gdm"])
             tensors = {name: f.get_tensor(name) for name in f.keys()}
-        meta["history"]["losses"], meta["optimizer"], tensors["order.left"]
+        meta["history"]["losses"], meta["history"]["norms"], meta["optimizer"], tensors["order.left"]
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise bad("a checkpoint written by train.fit", f"{path} ({error})", "deleting the file to start anew") from None
     return tensors, meta
@@ -169,10 +169,10 @@ def load(path: Path, run: Run) -> dict[str, Tensor]:
         )
         raise bad(f"a checkpoint of this {type(model).__name__}", told, "another file name, or deleting it")
     sizes = [len(group["params"]) for group in optimizer.param_groups]
-    if (type(optimizer).__name__, sizes) != (meta["optimizer"], [len(g["params"]) for g in meta["groups"]]):
+    if (kind(optimizer), sizes) != (meta["optimizer"], [len(g["params"]) for g in meta["groups"]]):
         told = f"{path} of {meta['optimizer']} over {sum(len(g['params']) for g in meta['groups'])} tensors"
         raise bad(
-            f"a checkpoint of {type(optimizer).__name__} over {sum(sizes)} tensors",
+            f"a checkpoint of {kind(optimizer)} over {sum(sizes)} tensors",
             told,
             "the optimizer that wrote it, or deleting it",
         )
@@ -203,8 +203,13 @@ def load(path: Path, run: Run) -> dict[str, Tensor]:
 
 def past(meta: dict) -> dict:
     """The fields of a saved history."""
-    losses, validation = meta["history"]["losses"], meta["history"]["validation"]
-    return {"losses": losses, "validation": [tuple(pair) for pair in validation]}
+    past = meta["history"]
+    return {**past, "validation": [tuple(pair) for pair in past["validation"]]}
+
+
+def kind(optimizer) -> str:
+    """What an optimizer is called; another kind has another state."""
+    return getattr(optimizer, "kind", type(optimizer).__name__)
 
 
 def _spelled(kind: tuple | None) -> str:

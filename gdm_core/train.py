@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from gdm_core import checkpoint as checkpoints
 from gdm_core.average import Average
+from gdm_core.movers import ByRule, Several
 from gdm_core.turns import Diverged, Player, adam, finite, look, players
 from gdm_core.undo import Whole
 from gdm_core.validate import bad, integer, positive
@@ -26,9 +27,13 @@ __all__ = ["Diverged", "History", "evaluate", "falling", "fit", "steps"]
 
 @dataclass
 class History:
-    """What happened: a training loss of each player a step, and (step, validation loss) pairs; nats per example."""
+    """What happened: loss and gradient norm of each player's last move in a step, and (step, validation loss) pairs.
+
+    Losses are in nats per example, gradient norms those before clipping.
+    """
 
     losses: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
+    norms: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
     validation: list[tuple[int, float]] = field(default_factory=list)
 
     @property
@@ -38,10 +43,11 @@ class History:
             raise bad("the name of a player", "a game's history.loss", f"history.losses[{next(iter(self.losses))!r}]")
         return next(iter(self.losses.values()))
 
-    def add(self, losses: dict[str, float]) -> None:
+    def add(self, losses: dict[str, float], norms: dict[str, float]) -> None:
         """One more step."""
         for name, value in losses.items():
             self.losses[name].append(value)
+            self.norms[name].append(norms[name])
 
     def __len__(self) -> int:
         return len(next(iter(self.losses.values())))
@@ -63,7 +69,8 @@ def steps(
     steps: int = 1000,
     batch_size: int = 128,
     lr: float | dict[str, float] = 1e-3,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | dict[str, torch.optim.Optimizer] | None = None,
+    rule: Callable | None = None,
     rate: Callable[[float], float] | None = None,
     clip: float | None = None,
     moves: dict[str, int] | None = None,
@@ -87,7 +94,9 @@ def steps(
         steps: total number of steps, those of a resumed checkpoint included.
         batch_size: examples a move; epochs are shuffled by a private generator with `seed`.
         lr: learning rate of Adam, or one for each player; ignored when `optimizer` is given.
-        optimizer: any torch optimizer over the model's parameters, those of all players.
+        optimizer: any torch optimizer over the model's parameters, those of all players, or one for each player.
+        rule: in place of an optimizer, one of `games` for a step size, such as `games.extragradient`: it moves both
+            players, on as many batches as it asks for, with `lr` as its step sizes.
         rate: factor on the learning rate as a function of progress in [0, 1], such as `falling`.
         clip: largest norm of a move's gradient.
         moves: how often each player moves in a step, each time on a new batch: `{"critic": 3}`; once if not told.
@@ -104,13 +113,16 @@ def steps(
 
     Raises:
         ValueError: empty or mismatched data, another device than the model's, non-positive sizes, an unknown player, a
-            checkpoint of another model.
+            checkpoint of another model, a rule beside an option that it would not heed.
         Diverged: while running, a loss or gradient that is not finite; names player, step, loss and learning rate.
     """
     integer("steps", steps)
     integer("seed", seed, 0)
     integer("validate_every", validate_every)
     integer("checkpoint_every", checkpoint_every)
+    for name, given in (("optimizer", optimizer), ("clip", clip), ("moves", moves)):
+        if rule is not None and given is not None:
+            raise bad(f"no {name} beside a rule", name, "rule=lambda lr: games.alternating(lr, moves=(3, 1))")
     clip = math.inf if clip is None else positive("clip", clip)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
@@ -123,14 +135,19 @@ def steps(
             raise bad("a model with a loss to validate", type(model).__name__, "validation=None")
     game = players(model, moves or {})
     turns = [player for player in game for _ in range(player.moves)]
-    optimizer = adam(game, parameters, lr) if optimizer is None else optimizer
+    order = checkpoints.Batches(data, integer("batch_size", batch_size), seed, device)
+    if rule is not None:
+        optimizer, turns = ByRule(rule, model, order.next, lr), []
+    elif optimizer is None:
+        optimizer = adam(game, parameters, lr)
+    elif isinstance(optimizer, dict):
+        optimizer = Several(optimizer, game)
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     for player in game:
         if not {id(p) for p in learning} & {id(p) for p in player.parameters or parameters}:
             whose = "this model's" if player.parameters is None else f"the {player.name}'s"
             raise bad(f"an optimizer of {whose} parameters", "one of others", "making it after the model")
-    order = checkpoints.Batches(data, integer("batch_size", batch_size), seed, device)
-    mean, history = Average(model, average), History({player.name: [] for player in game})
+    mean, history = Average(model, average), History(*({player.name: [] for player in game} for _ in range(2)))
     state, draws = checkpoints.Run(model, optimizer, order, mean, history, device), None
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
@@ -139,7 +156,7 @@ def steps(
 
     def run() -> Iterator[History]:  # what is above happens at the call, what is below at each `next`
         rates = [group["lr"] for group in optimizer.param_groups]
-        saved, whole = len(history), Whole(state, several=len(turns) > 1)
+        saved, whole = len(history), Whole(state, several=len(turns) != 1)
         told: list[tuple[Player, Tensor, Tensor]] = []  # loss and gradient norm of each move of a step
 
         def gradient(player: Player) -> tuple[Tensor, Tensor]:
@@ -177,18 +194,22 @@ def steps(
                 mean.show(False)
                 with whole:
                     told.clear()
+                    if rule is not None:
+                        with cast:
+                            told += [(player, *pair) for player, pair in zip(game, optimizer.step())]
+                        seen = look(told, step, optimizer, rates)
                     for player in turns:
                         loss, norm = gradient(player)
                         told.append((player, loss, norm))
                         last = len(told) == len(turns)
                         if last:  # the one time that a step waits for the device
-                            losses = look(told, step, optimizer, rates)
+                            seen = look(told, step, optimizer, rates)
                         if clip < math.inf:
                             nn.utils.clip_grads_with_norm_(learning, clip, norm)
                         whole.moving = last
                         optimizer.step()
                     mean.take(step + 1)
-                    history.add(losses)
+                    history.add(*seen)
                 mean.show(True)
                 validate()
                 if path is not None and len(history) % checkpoint_every == 0 and len(history) < steps:

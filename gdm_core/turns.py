@@ -48,17 +48,19 @@ def adam(game: list[Player], parameters: list[nn.Parameter], lr: float | dict[st
     return torch.optim.Adam(groups, fused=fused)
 
 
-def look(told: list[tuple[Player, Tensor, Tensor]], step: int, optimizer, rates: list[float]) -> dict[str, float]:
-    """The last loss of each player, once all losses and gradients are known to be finite: one transfer for all."""
+def look(
+    told: list[tuple[Player, Tensor, Tensor]], step: int, optimizer, rates: list[float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The last loss and gradient norm of each player, once all are known to be finite: one transfer for all."""
     like = told[0][1] if told else None
     numbers = iter(torch.stack([n.to(like) for _, *pair in told for n in pair]).tolist() if told else [])
-    losses = {}
+    losses, norms = {}, {}
     for player, value, norm in zip([player for player, *_ in told], numbers, numbers):
         name = "" if player.parameters is None else f"{player.name} "
         for what, number in (("loss", value), ("gradient norm", norm)):
             finite(f"{name}{what}", number, value, step, optimizer, rates, player.parameters)
-        losses[player.name] = value
-    return losses
+        losses[player.name], norms[player.name] = value, norm
+    return losses, norms
 
 
 def finite(what: str, number: float, loss: float, step: int, optimizer, rates: list[float], whose=None) -> None:

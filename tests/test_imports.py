@@ -16,7 +16,7 @@ LAYERS = {
     "foundation": {"validate", "files", "protocols", "colors", "devices"},
     "data": {"data"},
     "models": {"models"},
-    "training": {"train", "checkpoint", "average", "turns", "undo", "kept"},
+    "training": {"train", "checkpoint", "average", "turns", "movers", "undo", "kept"},
     "measures": {"two_sample", "metrics", "disentanglement"},
     "pictures": {"plotting", "widgets"},
     "explorers": {"explorers"},

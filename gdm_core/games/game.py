@@ -33,6 +33,9 @@ class Game:
         players: the parameters of each.  They are moved in place: between two steps they hold the current state.
         draw: a new batch for the losses, a tuple; none unless given.
 
+    Attributes:
+        seen: loss, (), and gradients of each player where it was last looked at.
+
     Raises:
         ValueError: a player without parameters, a parameter of both, parameters of several dtypes or not finite.
     """
@@ -41,6 +44,7 @@ class Game:
         self, losses: Iterable[Callable], players: Iterable[Iterable[Tensor]], draw: Callable[[], Batch] = nothing
     ):
         self.losses, self.draw = tuple(losses), draw
+        self.seen: list[tuple[Tensor, list[Tensor]] | None] = [None, None]
         self.players = tuple([p for p in own if p.requires_grad] for own in players)
         if len(self.players) != 2 or len(self.losses) != 2 or not all(self.players):
             counts = [len(own) for own in self.players]
@@ -107,6 +111,7 @@ class Game:
                 f"a loss of player {i + 1}, (), that depends on its parameters", got, "the mean, without detach()"
             )
         grads = torch.autograd.grad(loss, self.players[i], create_graph=graph, materialize_grads=True)
+        self.seen[i] = loss.detach(), [g.detach() for g in grads]
         if not graph:
             return [-g for g in grads]
         return [-g if g.requires_grad else -g + 0 * p for g, p in zip(grads, self.players[i])]  # J of a constant: 0
