@@ -3,10 +3,10 @@
 import pytest
 import torch
 from runs import DATA, Duel
-from to_come.energy import Chains, Energy
 from torch import nn
 
 from gdm_core import train, undo
+from gdm_core.models.ebm import EBM, Chains
 
 
 class Buffers(nn.Module):
@@ -55,7 +55,7 @@ def test_a_large_buffer_is_copied_only_after_it_changed(monkeypatch):
 
 def test_chains_put_back_the_rows_of_a_failed_step():
     torch.manual_seed(0)
-    chains = Chains(50, torch.Size([2]))
+    chains = Chains(torch.randn(50, 2))
     before = chains.places.clone()
     put_back = chains.savepoint()
     for _ in range(3):  # the same rows more than once
@@ -71,7 +71,7 @@ def test_a_step_that_fails_takes_its_chains_back_and_copies_few(monkeypatch):
     copied, copy = [], torch._foreach_copy_
     monkeypatch.setattr(torch, "_foreach_copy_", lambda a, b: copied.append(sum(t.numel() for t in b)) or copy(a, b))
 
-    class Breaks(Energy):
+    class Breaks(EBM):
         calls = 0
 
         def loss(self, x):

@@ -128,6 +128,13 @@ class Mixture(Target):
         pull = self._log_joint(x).softmax(1) / self.std.to(x) ** 2  # (B, K)
         return pull @ self.means.to(x) - x * pull.sum(1, keepdim=True)
 
+    def noisy(self, sigma: float, alpha: float = 1.0) -> "Mixture":
+        """The law of alpha x + sigma noise, noise ~ N(0, I): a mixture too, with an exact score at every level."""
+        if not (0 <= sigma < math.inf and 0 < alpha < math.inf):
+            raise bad("sigma >= 0 and alpha > 0", (sigma, alpha), "sigma=0.5")
+        std = ((alpha * self.std) ** 2 + sigma**2).sqrt()
+        return Mixture(alpha * self.means, std, self.weights, self.modes)
+
     def draw(self, n, generator=None):
         k = self._choose(self.weights, n, generator)
         x = self.means[k] + self.std[k, None] * self._normal(n, *self.event_shape, generator=generator)

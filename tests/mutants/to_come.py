@@ -3,7 +3,7 @@
 from mutants.plant import Mutant
 
 DENOISER = "tests/to_come/denoiser.py"
-CHAIN, ENERGY = "tests/to_come/chain.py", "tests/to_come/energy.py"
+CHAIN = "tests/to_come/chain.py"
 DENOISING, SOLVERS = "gdm_core/denoising.py", "tests/solvers.py"
 
 
@@ -78,27 +78,6 @@ MUTANTS = [
         "batch(x, self.event_shape, values=self.values)",
         "x = batch(x, self.event_shape, values=x.unique()).clamp(0, self.symbols - 1)",
         contract("bad_data_are_refused_in_words", "chain-plain"),
-    ),
-    Mutant(
-        "score-of-the-energy",
-        ENERGY,
-        "return -torch.autograd.grad(",
-        "return torch.autograd.grad(",
-        contract("the_score_is_the_gradient_of_the_log_density", "energy-plane"),
-    ),
-    Mutant(
-        "samples-need-gradients-of-the-weights",
-        ENERGY,
-        "x = x if further else x.detach().requires_grad_()",
-        "x = x if further or not self.out.weight.requires_grad else x.detach().requires_grad_()",
-        contract("a_frozen_copy_offers_the_same_without_gradients", "energy-plane"),
-    ),
-    Mutant(
-        "chains-forget-what-was-there",
-        ENERGY,
-        "for index, places in reversed(self.overwritten):",
-        "for index, places in self.overwritten:",
-        "tests/test_undo.py::test_chains_put_back_the_rows_of_a_failed_step",
     ),
     # What follows from a denoiser
     Mutant(
