@@ -11,6 +11,7 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from gdm_core import likelihoods, networks, yours
+from gdm_core.bijections import Bijection, Chain, Coupling, Permutation, Pushed
 from gdm_core.inference import kl
 from gdm_core.validate import bad, batch, choice, integer
 
@@ -28,7 +29,8 @@ class VAE(nn.Module):
         likelihood: "gaussian" (one learned std), "bernoulli", "categorical", "discretized", or a module of
             `gdm_core.likelihoods` (fixed or predicted std, mixtures).
         levels: number of gray values, for "categorical" and "discretized".
-        posterior: "diagonal" or "full" covariance of q(z | x).
+        posterior: "diagonal" or "full" covariance of q(z | x); or a flow, a bijection from z to noise, on top of a
+            diagonal one, whose means and log stds it is told as context (Rezende & Mohamed, 2015).
         labels: number of classes y that encoder and decoder are told; 0 for an unconditional model.
         beta: weight of the KL in `loss` (Higgins et al., 2017).  A plain attribute: annealing assigns it between steps.
         free_bits: nats a latent may cost in `loss` for nothing, judged on the batch mean (Kingma et al., 2016, eq. 15).
@@ -48,7 +50,7 @@ class VAE(nn.Module):
         hidden: Sequence[int] | None = None,
         likelihood: str | nn.Module = "gaussian",
         levels: int | None = None,
-        posterior: str = "diagonal",
+        posterior: str | Bijection = "diagonal",
         labels: int = 0,
         beta: float = 1.0,
         free_bits: float = 0.0,
@@ -59,7 +61,9 @@ class VAE(nn.Module):
         super().__init__()
         self.event_shape = Size([event_shape] if isinstance(event_shape, int) else event_shape)
         self.latents, self.labels = integer("latents", latents), integer("labels", labels, 0)
-        self.posterior = choice("posterior", posterior, ("diagonal", "full"))
+        flow = isinstance(posterior, Bijection)
+        self.posterior = "flow" if flow else choice("posterior", posterior, ("diagonal", "full"))
+        self.flow = posterior if flow else None
         self.likelihood = likelihoods.build(likelihood, levels)
         self.beta, self.free_bits = beta, free_bits
         for name, value in (("beta", beta), ("free_bits", free_bits)):
@@ -69,7 +73,7 @@ class VAE(nn.Module):
         if hidden is not None and network == "conv":
             raise bad("no hidden units beside network='conv'", hidden, "hidden=None, or network='mlp'")
         hidden = (256,) if hidden is None else hidden
-        out = 2 * latents if posterior == "diagonal" else latents + latents * (latents + 1) // 2
+        out = 2 * latents if posterior != "full" else latents + latents * (latents + 1) // 2
         channels = self.likelihood.channels
         if choice("network", network, ("mlp", "conv")) == "mlp":
             new_encoder = lambda: networks.MLPEncoder(self.event_shape, out, hidden, labels)
@@ -100,35 +104,36 @@ class VAE(nn.Module):
         return self.likelihood(raw.reshape(*z.shape[:-1], *expected), len(self.event_shape))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
-        """q(z | x).  x: (B, *event), y: (B,) -> Gaussian over (B, latents)."""
+        """q(z | x).  x: (B, *event), y: (B,) -> over (B, latents), Gaussian or `Pushed` through the flow."""
         batch(x, self.event_shape, like=self._zero)
         raw = networks.told(self.encoder, x, y, self.labels)
         q = self.latents
-        wanted = 2 * q if self.posterior == "diagonal" else q + q * (q + 1) // 2
+        wanted = 2 * q if self.posterior != "full" else q + q * (q + 1) // 2
         if raw.shape[1:] != (wanted,):
             raise bad(f"an encoder whose output is (B, {wanted})", tuple(raw.shape), f"a last layer of {wanted} units")
         mean, log_std, below = raw.split([q, q, wanted - 2 * q], 1)
         std = log_std.clamp(*LOG_STD).exp()
-        if self.posterior == "diagonal":
-            return Independent(Normal(mean, std), 1)
+        if self.posterior != "full":
+            base = Independent(Normal(mean, std), 1)
+            return base if self.flow is None else Pushed(base, self.flow, raw)
         factor = torch.diag_embed(std)
         rows, columns = torch.tril_indices(q, q, -1, device=x.device)
         factor[:, rows, columns] = below
         return MultivariateNormal(mean, scale_tril=factor)
 
     def elbo(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The bound itself, whatever beta is: one draw of z, KL in closed form.  (B, *event) -> (B,) nats."""
-        reconstruction, q = self._parts(batch(x, self.event_shape), y)
-        return reconstruction - kl(q, self.prior())
+        """The bound itself, whatever beta is: one draw of z, KL in closed form where there is one.  -> (B,) nats."""
+        reconstruction, price, _ = self._parts(batch(x, self.event_shape), y)
+        return reconstruction - price
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Batch mean of beta * KL - log p(x | z), nats per example.
 
         With beta = 1 and no free bits it is minus the bound; otherwise it bounds no likelihood.
         """
-        reconstruction, q = self._parts(x, y)
+        reconstruction, price, q = self._parts(x, y)
         if not self.free_bits:
-            return (self.beta * kl(q, self.prior()) - reconstruction).mean()
+            return (self.beta * price - reconstruction).mean()
         self._counted()
         return self.beta * paid(kl(q.base_dist, self.prior().base_dist), self.free_bits) - reconstruction.mean()
 
@@ -143,13 +148,17 @@ class VAE(nn.Module):
         with torch.no_grad():
             return self.decode(self.prior().sample((integer("n", n),)), y).sample()
 
-    def _parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Distribution]:
+    def _parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Distribution]:
+        """log p(x | z), log q(z) - log p(z) or its mean, (B,) each, and q."""
         q = self.encode(x, y)
-        return self.decode(q.rsample(), y).log_prob(x), q
+        z, prior = q.rsample(), self.prior()
+        price = kl(q, prior) if self.flow is None else q.log_prob(z) - prior.log_prob(z)
+        return self.decode(z, y).log_prob(x), price, q
 
     def _counted(self) -> None:
-        if self.free_bits and self.posterior == "full":
-            raise bad("posterior='diagonal' for free bits, which count each latent", "'full'", "free_bits=0")
+        if self.free_bits and self.posterior != "diagonal":
+            got = repr(self.posterior)
+            raise bad("posterior='diagonal' for free bits, which count each latent", got, "free_bits=0")
 
 
 @yours.replaceable("lab04.free_bits", lambda theirs, ours, prices, floor: theirs(prices, floor))
@@ -166,4 +175,5 @@ def demos() -> dict[str, VAE]:
         "gray": VAE(3, 2, hidden=(16,), likelihood="categorical", levels=4),
         "conditional": VAE(2, 1, hidden=(16,), labels=3),
         "convolutional": VAE((1, 6, 6), 2, network="conv"),
+        "flow": VAE(2, 2, hidden=(16,), posterior=Chain([Coupling(2, hidden=(8,), context=4), Permutation.flip(2)])),
     }
