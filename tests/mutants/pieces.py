@@ -24,8 +24,8 @@ MUTANTS = [
     Mutant(
         "mean-for-a-draw-in-evaluation",
         _VAE,
-        "self.decode(q.rsample(), y)",
-        "self.decode(q.rsample() if self.training else q.mean, y)",
+        "z, prior = q.rsample(),",
+        "z, prior = q.rsample() if self.training else q.mean,",
         _MODES,
     ),
     # Pieces
