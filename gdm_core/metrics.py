@@ -3,6 +3,7 @@ r"""Numbers that papers print beside pictures, and which can all be fooled (lect
     frechet              |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))             Heusel et al. (2017, eq. 6)
     precision, recall    share of y inside a ball of x; of x inside one of y   Kynkaanniemi et al. (2019, eq. 1)
     density, coverage    balls of x around a y, over k; balls of x with a y    Naeem et al. (2020, eq. 3 and 4)
+    modes                how many known modes have samples near them
 
 A ball of x reaches from one example to its k-th nearest of the same sample.  Where p = q, and of N and M examples,
 
@@ -14,12 +15,13 @@ of N from one N(0, I_d) it is about (2 d + d (d + 1)/2)/N.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gdm_core.two_sample.statistics import distances, pool
-from gdm_core.validate import bad, integer
+from gdm_core.validate import bad, integer, positive
 
 
 def frechet(x: Tensor, y: Tensor) -> Tensor:
@@ -75,6 +77,34 @@ def neighbors(x: Tensor, y: Tensor, k: int = 5) -> Neighbors:
         density=(inside.sum() / (k * len(y))).item(),
         coverage=inside.any(1).double().mean().item(),
     )
+
+
+class Modes(NamedTuple):
+    """How many modes have their share of the samples, and which share of all samples is near one."""
+
+    covered: int
+    near: float
+
+
+@torch.no_grad()
+def modes(y: Tensor, means: Tensor, std: float, least: float = 0.1) -> Modes:
+    """Which of K equal modes a generator reaches (after Srivastava et al., 2017, who count a mode from one sample on).
+
+    Args:
+        y: samples (M, d).
+        means, std: (K, d) and the standard deviation of each along every axis; near is within 3 of it.
+        least: share of a mode's even part M / K that must be near it.
+
+    Raises:
+        ValueError: samples of another dimension, fewer samples than modes, std or least not positive.
+    """
+    if y.ndim != 2 or y.shape[1:] != means.shape[1:] or len(y) < len(means):
+        needed = f"at least {len(means)} samples (M, {means.shape[-1]})"
+        raise bad(needed, tuple(y.shape), "gan.sample(2000)")
+    far, which = torch.cdist(y, means.to(y)).min(1)
+    near = far <= 3 * positive("std", std, 0.3)
+    counts = torch.bincount(which[near], minlength=len(means))
+    return Modes(int((counts >= positive("least", least, 0.1) * len(y) / len(means)).sum()), near.float().mean().item())
 
 
 def coverage_if_equal(n: int, m: int, k: int) -> float:

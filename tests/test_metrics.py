@@ -84,3 +84,22 @@ def test_bad_input_is_refused():
     }.items():
         with pytest.raises(ValueError, match=words):
             ask()
+
+
+# Modes
+
+
+def test_modes_are_counted_where_a_loop_counts_them():
+    means = torch.tensor([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0], [9.0, 9.0]])
+    torch.manual_seed(0)
+    y = torch.cat([means[0] + 0.4 * torch.randn(60, 2), means[1] + 0.4 * torch.randn(37, 2), means[2].expand(2, 2)])
+    y = torch.cat([y, torch.tensor([[9.0, 7.4]])])  # 1.6 from its mode
+    near = [min(((a - m) ** 2).sum().sqrt().item() for m in means) <= 3 * 0.5 for a in y]
+    found = metrics.modes(y, means, 0.5)
+    assert found == (2, pytest.approx(sum(near) / 100)) and not near[-1]
+    assert metrics.modes(y, means, 0.5, least=0.08).covered == 3  # two of an even 25
+    assert metrics.modes(y, means, 0.55, least=0.04).covered == 4
+    assert metrics.modes(y[:60], means, 0.5).covered == 1
+    for wrong in (y[:3], y[:, :1], y[0]):
+        with pytest.raises(ValueError, match="needed at least 4 samples"):
+            metrics.modes(wrong, means, 0.5)

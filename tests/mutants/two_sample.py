@@ -300,6 +300,27 @@ MUTANTS = [
         'for i in range(integer("k", k)))',
         "test_coverage_of_three_points",
     ),
+    _fault(
+        "modes-from-one-sample-on",
+        _METRICS,
+        '(counts >= positive("least", least, 0.1) * len(y) / len(means))',
+        "(counts >= 1)",
+        "test_modes_are_counted_where_a_loop_counts_them",
+    ),
+    _fault(
+        "modes-of-samples-between",
+        _METRICS,
+        "bincount(which[near],",
+        "bincount(which,",
+        "test_modes_are_counted_where_a_loop_counts_them",
+    ),
+    _fault(
+        "near-within-one-deviation",
+        _METRICS,
+        "near = far <= 3 * positive",
+        "near = far <= positive",
+        "test_modes_are_counted_where_a_loop_counts_them",
+    ),
     # The bench
     *(
         Mutant(f"bench-{name}", "gdm_core/explorers/ch06_bench.py", old, new, f"tests/test_explorers_bench.py::{test}")
