@@ -5,6 +5,7 @@ into a distribution over `(..., *event)`, `Independent` over the event.  It says
 None for any real number.
 
     gaussian      x = a + std * epsilon                             a density: continuous data
+    gaussians     a mixture of them                                 the same, with several bumps
     bernoulli     p(x = 1) = sigmoid(a)                             binary data
     categorical   p(x = k / (L-1)) = softmax(a)_k                   gray levels, any shape of distribution
     discretized   p(x = k / (L-1)) = F(right edge) - F(left edge)   gray levels, F logistic or Gaussian, or a mixture
@@ -57,6 +58,22 @@ class Gaussian(nn.Module):
         mean, *more = raw.unbind(-dims - 1)
         log_std = self.log_std + more[0] if more else self.log_std
         return Independent(Normal(mean, log_std.clamp(*LOG_STD).exp()), dims)
+
+
+class Gaussians(nn.Module):
+    """A mixture of Gaussians for each element, on a scale of its own: any density on the line, roughly."""
+
+    levels = None
+
+    def __init__(self, components: int = 5):
+        super().__init__()
+        self.components, self.channels = integer("components", components), 3 * components
+
+    def forward(self, raw: Tensor, dims: int) -> Independent:
+        mean, log_std, logits = raw.movedim(-dims - 1, -1).chunk(3, -1)  # (..., *event, components)
+        spread = torch.linspace(-2, 2, self.components, dtype=raw.dtype, device=raw.device)  # components must differ
+        parts = Normal(spread + mean, log_std.clamp(*LOG_STD).exp())
+        return Independent(td.MixtureSameFamily(td.Categorical(logits=logits), parts), dims)
 
 
 class Bernoulli(nn.Module):
@@ -152,9 +169,15 @@ class GrayCategorical(Distribution):
         return self.log_probs.exp() @ _values(self.levels, self.log_probs) ** 2 - self.mean**2
 
     def log_prob(self, x: Tensor) -> Tensor:
-        index = _index(x, self.levels)
+        index = level_index(x, self.levels)
         shape = torch.broadcast_shapes(index.shape, self.batch_shape)
         return self.log_probs.expand(*shape, self.levels).gather(-1, index.expand(shape)[..., None])[..., 0]
+
+    def icdf(self, u: Tensor) -> Tensor:
+        k = (
+            (self.log_probs.exp().cumsum(-1) < u[..., None]).sum(-1).clamp_max(self.levels - 1)
+        )  # the sum may end below u
+        return k.to(self.log_probs.dtype) / (self.levels - 1)
 
     def sample(self, sample_shape=()) -> Tensor:
         k = td.Categorical(logits=self.log_probs, validate_args=False).sample(sample_shape)
@@ -176,7 +199,7 @@ class GrayCut(Distribution):
         return (edge - self.loc) * torch.exp(-self.log_scale)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        index, half = _index(x, self.levels), 0.5 / (self.levels - 1)
+        index, half = level_index(x, self.levels), 0.5 / (self.levels - 1)
         center = index.to(self.loc.dtype) / (self.levels - 1)
         a, b = self._standard(center - half), self._standard(center + half)
         width = 2 * half * torch.exp(-self.log_scale)  # b - a, which float32 would round away far from the center
@@ -244,7 +267,8 @@ def _values(levels: int, like: Tensor) -> Tensor:
     return torch.linspace(0, 1, levels, dtype=like.dtype, device=like.device)
 
 
-def _index(x: Tensor, levels: int) -> Tensor:
+def level_index(x: Tensor, levels: int) -> Tensor:
+    """Which gray level each element of x is, 0 ... levels - 1.  ValueError: values between or beyond them."""
     scaled = x * (levels - 1)
     index = scaled.round()
     if not ((scaled - index).abs() < 1e-3).all() or index.min() < 0 or index.max() > levels - 1:

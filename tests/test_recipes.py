@@ -75,7 +75,7 @@ def test_stand_ins_and_explorers_of_them_are_taken_up_as_files_dropped_in(copy):
     names = [file.stem for file in (ROOT / "tests" / "to_come_explorers").glob("ch*.py")]
     for name in names:
         shutil.copy(ROOT / "tests" / "to_come_explorers" / f"{name}.py", copy / "gdm_core" / "explorers")
-    words = " or ".join([*(name.split("_")[1] for name in names), "chain-plain"])
+    words = " or ".join([*(name.split("_")[1] for name in names), "denoiser-plane"])
     command = [
         sys.executable,
         "-m",

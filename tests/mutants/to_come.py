@@ -3,7 +3,6 @@
 from mutants.plant import Mutant
 
 DENOISER = "tests/to_come/denoiser.py"
-CHAIN = "tests/to_come/chain.py"
 DENOISING, SOLVERS = "gdm_core/denoising.py", "tests/solvers.py"
 
 
@@ -50,34 +49,6 @@ MUTANTS = [
         "return torch.cos(math.pi / 2 * t), torch.sin(math.pi / 2 * t)",
         "return torch.sin(math.pi / 2 * t), torch.cos(math.pi / 2 * t)",
         contract("a_schedule_runs_from_data_to_noise", "denoiser-plane"),
-    ),
-    Mutant(
-        "chain-sums-to-nine-tenths",
-        CHAIN,
-        "return first + rows",
-        "return first - 0.105 + rows",
-        contract("density_integrates_and_probabilities_sum_to_one", "chain-plain"),
-    ),
-    Mutant(
-        "chain-of-another-label-sums-to-two",
-        CHAIN,
-        "first = start.log_softmax(1)",
-        "first = (0 if y is None else y[:, None]) + start.log_softmax(1)",
-        contract("density_integrates_and_probabilities_sum_to_one", "chain-conditional"),
-    ),
-    Mutant(
-        "chain-samples-forget-where-they-are",
-        CHAIN,
-        "move[torch.arange(n, device=move.device), x[-1]]",
-        "move[torch.arange(n, device=move.device), x[0]]",
-        contract("samples_come_from_the_density", "chain-plain"),
-    ),
-    Mutant(
-        "chain-takes-any-symbol",
-        CHAIN,
-        "batch(x, self.event_shape, values=self.values)",
-        "x = batch(x, self.event_shape, values=x.unique()).clamp(0, self.symbols - 1)",
-        contract("bad_data_are_refused_in_words", "chain-plain"),
     ),
     # What follows from a denoiser
     Mutant(

@@ -314,8 +314,8 @@ MUTANTS = [
     ),
     _likelihood(
         "bins-twice-as-wide",
-        "half = _index(x, self.levels), 0.5 /",
-        "half = _index(x, self.levels), 1.0 /",
+        "half = level_index(x, self.levels), 0.5 /",
+        "half = level_index(x, self.levels), 1.0 /",
         "test_probabilities_of_all_levels_sum_to_one",
     ),
     _likelihood(

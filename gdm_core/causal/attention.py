@@ -1,0 +1,104 @@
+r"""A small transformer along the elements (Vaswani et al., 2017; over pixels: Parmar et al., 2018).
+
+Token i holds element i - 1 and the place i; it attends to the tokens before it and to itself:
+
+    a_i = sum_{j <= i} softmax_j(q_i . k_j / sqrt(width / heads)) v_j
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention as attend
+
+from gdm_core.causal.inputs import Inputs
+from gdm_core.validate import bad, integer
+
+
+class Block(nn.Module):
+    """Attention and a dense layer, each beside what comes in (pre-norm)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.dense = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, d, width)."""
+        q, k, v = self.heads_of(h)
+        return self.after(h, attend(q, k, v, is_causal=True))
+
+    def heads_of(self, h: Tensor) -> Tensor:
+        """q, k and v: (3, B, heads, d, width / heads)."""
+        return self.qkv(self.first(h)).unflatten(-1, (3, self.heads, -1)).movedim((2, 3), (0, 2))
+
+    def after(self, h: Tensor, attended: Tensor) -> Tensor:
+        h = h + self.join(attended.transpose(1, 2).flatten(2))
+        return h + self.dense(self.second(h))
+
+
+class Attention(nn.Module):
+    """(B, *event) -> (B, channels, *event), in raster order, the colors of a pixel one after the other.
+
+    Args:
+        event_shape: (d,) or (C, H, W).
+        channels: raw numbers an element.
+        width, heads, layers: of the transformer.
+        symbols: K, if elements k / (K-1) are names k, no quantities; 0 for numbers.
+        labels: number of classes y; 0 for none.
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        channels: int,
+        *,
+        width: int = 32,
+        heads: int = 4,
+        layers: int = 2,
+        symbols: int = 0,
+        labels: int = 0,
+    ):
+        super().__init__()
+        self.event_shape, d = torch.Size(event_shape), torch.Size(event_shape).numel()
+        if integer("width", width) % integer("heads", heads):
+            raise bad(f"a width that {heads} heads share evenly", width, f"width={heads * (width // heads + 1)}")
+        area = self.event_shape[-2:].numel() if len(event_shape) == 3 else d
+        self.order = [c * area + place for place in range(area) for c in range(d // area)]
+        self.inputs = Inputs(1, symbols)
+        self.enter = nn.Linear(self.inputs.width, width)
+        self.place = nn.Parameter(0.1 * torch.randn(d, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(integer("layers", layers)))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels))
+        self.of_label = nn.Embedding(labels, width) if labels else None
+        self.register_buffer("back", torch.tensor(self.order).argsort(), persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        line = x.flatten(1)[:, self.order]
+        seen = nn.functional.pad(self.inputs(line[..., None]), (0, 0, 1, 0))[:, :-1]
+        h = self._enter(seen, self.place, y)
+        for block in self.blocks:
+            h = block(h)
+        return self.out(h)[:, self.back].movedim(-1, 1).unflatten(2, self.event_shape)
+
+    def walk(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+        """Keeps the keys and values of all tokens so far."""
+        line, kept = x.flatten(1), None  # a view: what is written into x shows in it
+        for i in range(len(self.order)):
+            before = line[:, self.order[i - 1], None] if i else None
+            seen = x.new_zeros(len(x), self.inputs.width) if before is None else self.inputs(before)
+            h = self._enter(seen[:, None], self.place[i : i + 1], y)  # (B, 1, width)
+            if kept is None:
+                shape = (2, len(x), self.blocks[0].heads, len(self.order), h.shape[-1] // self.blocks[0].heads)
+                kept = [x.new_empty(shape) for _ in self.blocks]
+            for block, cache in zip(self.blocks, kept):
+                q, *new = block.heads_of(h)
+                cache[:, :, :, i : i + 1] = torch.stack(new)
+                h = block.after(h, attend(q, cache[0, :, :, : i + 1], cache[1, :, :, : i + 1]))
+            yield self.out(h[:, 0])
+
+    def _enter(self, seen: Tensor, place: Tensor, y: Tensor | None) -> Tensor:
+        h = self.enter(seen) + place
+        return h if self.of_label is None else h + self.of_label(y)[:, None]
