@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 # Before torch is imported: it reads them once.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "Agg", "GDM_QUIET": "1"}
@@ -44,9 +45,17 @@ def pytest_configure(config) -> None:
     # from an earlier run.
     if "GDM_TEST_MODELS" not in os.environ:
         config.stash[MODELS] = os.environ["GDM_TEST_MODELS"] = tempfile.mkdtemp(prefix="gdm-test-models-")
+        config.stash[OUTCOMES] = Path(config.stash[MODELS], "outcomes")
+    elif hasattr(config, "workerinput"):
+        config.stash[OUTCOMES] = Path(config.workerinput["outcomes"])
     os.environ["GDM_MODELS"] = os.environ["GDM_TEST_MODELS"]
     os.environ["GDM_YOURS"] = os.path.join(os.environ["GDM_MODELS"], "yours")  # nobody's answers but ours
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    node.workerinput["outcomes"] = str(node.config.stash[OUTCOMES])
 
 
 def pytest_unconfigure(config) -> None:
@@ -55,6 +64,8 @@ def pytest_unconfigure(config) -> None:
 
 
 MODELS, STARTED = pytest.StashKey[str](), pytest.StashKey[float]()
+# A line a test that ended, from all processes of this run: what passed need not pass once more before a fault.
+OUTCOMES = pytest.StashKey[Path]()
 
 
 def pytest_collection_modifyitems(config, items) -> None:
@@ -62,9 +73,8 @@ def pytest_collection_modifyitems(config, items) -> None:
         left_out = [item for item in items if not _quick(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if _quick(item)]
-    if (
-        config.getoption("dist", "no") != "no"
-    ):  # the longest first, so that no worker is left with one of them at the end
+    if config.getoption("dist", "no") != "no":
+        # The longest first, so that no worker is left with one of them at the end; faults when their tests have passed.
         order = list(budget.SHARES)
         items.sort(key=lambda item: order.index(budget.part(item.nodeid, item.keywords)))
     for item in items:
@@ -86,9 +96,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport():
+def pytest_runtest_makereport(item):
     report = yield
     report.cpu = budget.computed()
+    if OUTCOMES in item.config.stash and (report.when == "call" or report.outcome != "passed"):
+        with item.config.stash[OUTCOMES].open("a") as outcomes:
+            outcomes.write(f"{report.nodeid}\t{report.outcome}\n")
     return report
 
 

@@ -1,24 +1,34 @@
 """Every planted fault must be noticed; and the planter itself must not call a kill what is none."""
 
 import os
+from collections import Counter
 
 import pytest
+from conftest import OUTCOMES
 from mutants.plant import ROOT, Mutant, Planter, collect, judge
 from mutants.stamps import Stamps
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needed os.fork to plant faults, got Windows; try WSL")
 
-AREAS = collect()
+FAULTS = [(f"{area}:{mutant.name}", mutant) for area, mutants in collect().items() for mutant in mutants]
+HOW_MANY = Counter(mutant.file for _, mutant in FAULTS)
+
+
+def of_one_file(fault: tuple[str, Mutant]) -> tuple:
+    """Faults of one file share what was imported, those of pages a browser; many faults first, few fill up the end."""
+    file = fault[1].file
+    return file.endswith(".py"), -HOW_MANY[file], file
+
+
 CASES = [
-    pytest.param(area, i, id=f"{area}:{m.name}", marks=pytest.mark.xdist_group(f"mutants-{area}"))
-    for area, mutants in AREAS.items()
-    for i, m in enumerate(mutants)
+    pytest.param(mutant, id=name, marks=pytest.mark.xdist_group(f"faults-{mutant.file}"))
+    for name, mutant in sorted(FAULTS, key=of_one_file)
 ]
 
 
 @pytest.fixture(scope="module")
-def planter():
-    with Planter() as planter:
+def planter(request):
+    with Planter(outcomes=request.config.stash.get(OUTCOMES, None)) as planter:
         yield planter
 
 
@@ -27,14 +37,11 @@ def stamps():
     return Stamps(ROOT)
 
 
-@pytest.mark.parametrize("area, i", CASES)
-def test_fault_is_noticed(request, planter, stamps, area, i):
-    everything = request.config.getoption("all_faults")
-    to_plant = [m for m in AREAS[area][i:] if everything or not stamps.noticed(m)]
-    mutant = AREAS[area][i]
-    if mutant not in to_plant:
+@pytest.mark.parametrize("mutant", CASES)
+def test_fault_is_noticed(request, planter, stamps, mutant):
+    if not request.config.getoption("all_faults") and stamps.noticed(mutant):
         pytest.skip("unchanged since it was last noticed; --all-faults plants it all the same")
-    verdict = planter.run(mutant, to_plant)
+    verdict = planter.run(mutant, [m for _, m in FAULTS if m.file == mutant.file])
     if verdict.outcome == "skipped":
         pytest.skip(verdict.detail)
     assert verdict.outcome == "killed", f"{mutant}\n{verdict.detail}"
@@ -99,6 +106,27 @@ def test_elsewhere(): assert True
 def three(): return two.add(1, 2)
 @pytest.mark.parametrize("n", [3, 4])
 def test_fixture(three, n): assert three * n == 3 * n
+"""
+
+
+PAGE = """
+import functools
+from pathlib import Path
+HERE = Path(__file__).parent
+@functools.cache
+def script():
+    return (HERE / "two.js").read_text() + "; " + "".join(p.read_text() for p in HERE.glob("three.js"))
+"""
+PAGE_TESTS = """
+import os
+from pathlib import Path
+from two import page, two
+def test_script():
+    Path("child").write_text(str(os.getpid()))
+    while "= 0" in page.script():
+        pass
+    assert "2" not in page.script()
+def test_add(): assert two.add(1, 2) == 3
 """
 
 
@@ -177,6 +205,42 @@ def test_wrong_id_of_a_neighbor_breaks_only_the_neighbor(tiny):
     wrong = Mutant("wrong", "two/two.py", "x + y", "x - y", "test_two.py::test_gone")
     assert tiny.run(good, [good, wrong]).outcome == "killed"
     assert tiny.run(wrong, [good, wrong]).outcome == "broken"
+
+
+def test_what_tests_came_to_in_this_run_is_not_asked_again(tiny, tmp_path):
+    said = tmp_path / "outcomes"
+    lines = ["test_red failed", "test_red passed", "test_add failed", "test_absent skipped", "test_fixture[3] passed"]
+    said.write_text("".join(f"test_two.py::{line}\n".replace(" ", "\t") for line in lines))
+    with Planter(tiny.root, seconds=30.0, shared=(), outcomes=said) as planter:
+        assert plant(planter, "x + y", "x - y", "test_red").outcome == "killed"  # it is red without the fault as well
+        assert plant(planter, "x + y", "x - y", "test_add").outcome == "broken"
+        assert plant(planter, "x + y", "x - y", "test_absent").outcome == "skipped"
+        assert plant(planter, "x + y", "x - y", "test_fixture").outcome == "killed"
+        assert plant(planter, "x + y", "x - y", "test_zero").outcome == "survived"  # which nobody has run yet
+
+
+def test_faults_of_pages_share_a_child_and_nothing_else(tiny):
+    (tiny.root / "two" / "page.py").write_text(PAGE)
+    (tiny.root / "test_page.py").write_text(PAGE_TESTS)
+    files = {"two/two.js": "let x = 1", "two/three.js": "let y = 1"}
+    (tiny.root / "two" / "three.js").write_text(files["two/three.js"])
+    children = set()
+    for file in (*files, *files):
+        for new, outcome in [("2", "killed"), ("1", "survived")]:
+            told = tiny.root / "child"
+            assert plant(tiny, "= 1", f"= {new}", "test_page.py::test_script", file=file).outcome == outcome
+            children.add(told.read_text())
+    assert len(children) == 1
+    assert plant(tiny, "x + y", "x - y", "test_page.py::test_add").outcome == "killed"
+
+
+def test_a_page_that_hangs_takes_its_child_with_it(tiny, monkeypatch):
+    (tiny.root / "two" / "page.py").write_text(PAGE)
+    (tiny.root / "test_page.py").write_text(PAGE_TESTS)
+    monkeypatch.setattr(tiny, "seconds", 3.0)
+    assert plant(tiny, "= 1", "= 0", "test_page.py::test_script", file="two/two.js").outcome == "broken"
+    assert plant(tiny, "= 1", "= 0", "test_page.py::test_script", file="two/two.js", hang=1.0).outcome == "killed"
+    assert plant(tiny, "= 1", "= 1", "test_page.py::test_script", file="two/two.js").outcome == "survived"
 
 
 def test_a_fault_leaves_nothing_behind(tiny):

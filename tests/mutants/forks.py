@@ -4,6 +4,8 @@
 
 Between the two stands a nursery: a fork for one file of the course, which imports the modules that do not need that
 file and has pytest ready, so that each of its faults finds them there.  No test runs in the server or in a nursery.
+A file that is no module is read anew by whoever needs it, so the faults of all of these share one nursery, and one
+child, whose Chromium stays open (see browser.py).
 
 A request is one line of JSON: root, ids, seconds, modules, models, free, perhaps options of pytest, and for a fault
 file and text.  So is the answer: exit code of pytest, outcome of each test, whether the faulty file was read, what went
@@ -11,6 +13,7 @@ wrong, and the end of what was printed.
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.abc
@@ -177,20 +180,23 @@ def _nurse(root: str, file: str | None, free: bool, bare: bool, requests, answer
     os.chdir(root)
     sys.path[:0] = [os.path.join(root, "tests"), root]
     with Fault(os.path.join(root, file) if file else os.devnull) as fault:
-        run = Run(_children(fault, bare, requests, answers))
-        if bare or not free:
-            run.begin()
-        options = (run.request or {}).get("options", [])
-        code = pytest.main([*PLAIN, f"--rootdir={root}", *options], plugins=[run])
-    if run.request is None:  # pytest could not start without the file
-        answers.write(TOO_EARLY)
-        return
-    said = {"code": int(code), "reports": run.reports, "error": run.error}
-    run.request["answer"](said | {"loaded": fault.loaded, "import_error": fault.import_error})
+        children = _children(fault, bare, requests, answers)
+        while True:
+            run = Run(children)
+            if bare or not free:
+                run.begin()
+            options = (run.request or {}).get("options", [])
+            code = pytest.main([*PLAIN, f"--rootdir={root}", *options], plugins=[run])
+            if run.request is None:  # pytest could not start without the file
+                answers.write(TOO_EARLY)
+                return
+            said = {"code": int(code), "reports": run.reports, "error": run.error}
+            run.request["answer"](said | {"loaded": fault.loaded, "import_error": fault.import_error})
 
 
 def _children(fault: Fault, bare: bool, requests, answers):
-    """Fork a child for each request, and write down what it answers.  In the child alone, yields the request."""
+    """Let a child run what each request asks and write down its answer.  In a child alone, yields the requests."""
+    stays = None
     for line in requests:
         request = json.loads(line)
         for name in request["modules"] if not bare else ():
@@ -203,69 +209,120 @@ def _children(fault: Fault, bare: bool, requests, answers):
             os._exit(0)
         gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
         started = time.monotonic()
-        reader, writer = os.pipe()
-        with tempfile.TemporaryFile() as output, _models(request) as models:
-            pid = os.fork()
-            if pid == 0:
-                _settle(output.fileno(), models)
-                fault.text = request.get("text", "")
-                yield request | {"answer": lambda said, writer=writer: _send(writer, said)}
-            os.close(writer)
-            received = _read(reader, started + request["seconds"])
-            try:
-                os.killpg(pid, signal.SIGKILL)  # a child that answered is done; what it started is not
-            except ProcessLookupError:
-                pass
-            _, _, used = os.wait4(pid, 0)
-            answer = {**NOTHING, "timed_out": received is None} | (json.loads(received) if received else {})
-            output.seek(0)
-            answer |= {"tail": output.read().decode(errors="replace")[-3000:]}
-        answer |= {"seconds": time.monotonic() - started, "cpu": used.ru_utime + used.ru_stime}
-        answers.write(json.dumps(answer) + "\n")
+        page = not _module(request)
+        child = (page and stays) or Child(request)
+        if child.pid == 0:
+            yield from child.asked(fault)
+        answer = child.ask(line, started + request["seconds"])
+        healthy = answer["code"] is not None
+        if page:
+            stays = child if healthy else None
+        if not (page and healthy):
+            child.end()
+        answers.write(json.dumps(answer | {"seconds": time.monotonic() - started}) + "\n")
+    if stays:
+        stays.end()
     os._exit(0)  # pytest still waits for its tests
 
 
-@contextlib.contextmanager
-def _models(request: dict):
-    """Where a child keeps the models that explorers train: a fault has a copy of what was trained without one."""
-    if "file" not in request:
-        yield request["models"]
-        return
-    with tempfile.TemporaryDirectory(prefix="gdm-fault-models-") as own:
-        for model in pathlib.Path(request["models"]).glob("*.safetensors"):
-            with contextlib.suppress(OSError):
-                shutil.copyfile(model, os.path.join(own, model.name))
-        yield own
+def _module(request: dict) -> bool:
+    """Whether a fault, if any, lies in what Python imports."""
+    return request.get("file", ".py").endswith(".py")
 
 
-def _settle(output: int, models: str) -> None:
-    """Make of a fork a process of its own."""
-    os.setsid()
-    for stream in (1, 2):
-        os.dup2(output, stream)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdin = open(0)
-    os.environ |= {"GDM_MODELS": models, "GDM_TEST_MODELS": models, "GDM_YOURS": os.path.join(models, "yours")}
+class Child:
+    """A fork that runs tests in a session, a temporary folder and with models of its own."""
+
+    def __init__(self, request: dict):
+        (theirs, ours), (back, forth) = os.pipe(), os.pipe()
+        self.own = tempfile.TemporaryDirectory(prefix="gdm-fault-", ignore_cleanup_errors=True)
+        self.output = tempfile.TemporaryFile()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(ours)
+            os.close(back)
+            self.requests, self.answers = open(theirs), open(forth, "w", buffering=1)
+            self._settle(request)
+            return
+        os.close(theirs)
+        os.close(forth)
+        self.requests, self.answers = open(ours, "w", buffering=1), open(back, "rb", buffering=0)
+
+    def ask(self, line: str, until: float) -> dict:
+        """What the child answers; without `code` when it died or time was up."""
+        start = self.output.seek(0, os.SEEK_END)
+        with contextlib.suppress(BrokenPipeError):
+            self.requests.write(line)
+        received = _read(self.answers, until)
+        answer = {**NOTHING, "timed_out": received is None} | (json.loads(received) if received else {})
+        self.output.seek(start)
+        return answer | {"tail": self.output.read().decode(errors="replace")[-3000:]}
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # and what it started
+        os.waitpid(self.pid, 0)
+        for at in (self.requests, self.answers, self.output):
+            at.close()
+        self.own.cleanup()
+
+    def _settle(self, request: dict) -> None:
+        """Make of the fork a process of its own."""
+        os.setsid()
+        for stream in (1, 2):
+            os.dup2(self.output.fileno(), stream)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdin = open(0)
+        os.environ["TMPDIR"] = tempfile.tempdir = self.own.name
+        models = request["models"]
+        if "file" in request:  # a fault has a copy of what was trained without one
+            models = tempfile.mkdtemp(prefix="models-")
+            for model in pathlib.Path(request["models"]).glob("*.safetensors"):
+                with contextlib.suppress(OSError):
+                    shutil.copyfile(model, os.path.join(models, model.name))
+        os.environ |= {"GDM_MODELS": models, "GDM_TEST_MODELS": models, "GDM_YOURS": os.path.join(models, "yours")}
+        if not _module(request):
+            os.environ["GDM_TEST_STAYS"] = "1"
+
+    def asked(self, fault: Fault):
+        """In the child: each request, with the way to `answer` it."""
+        for line in self.requests:
+            request = json.loads(line)
+            if "file" in request:
+                fault.path, fault.text = (
+                    os.path.realpath(os.path.join(request["root"], request["file"])),
+                    request["text"],
+                )
+            fault.loaded = False
+            _forget(request["root"])
+            yield request | {"answer": functools.partial(self._answer, sum(os.times()[:4]))}
+        os._exit(0)
+
+    def _answer(self, before: float, said: dict) -> None:
+        sys.stdout.flush()
+        self.answers.write(json.dumps(said | {"cpu": sum(os.times()[:4]) - before}) + "\n")
 
 
-def _send(writer: int, said: dict) -> None:
-    sys.stdout.flush()
-    with os.fdopen(writer, "wb") as pipe:
-        pipe.write(json.dumps(said).encode())
+def _forget(root: str) -> None:
+    """Empty the caches of the course's functions: they may hold what an earlier fault gave them."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(root) and not file.startswith(sys.prefix):
+            for value in list(vars(module).values()):
+                getattr(value, "cache_clear", int)()
 
 
-def _read(reader: int, until: float) -> bytes | None:
-    """All that comes until the pipe closes; None when time is up."""
+def _read(pipe, until: float) -> bytes | None:
+    """A line, or less where the pipe closes; None when time is up."""
     received = b""
-    with os.fdopen(reader, "rb", buffering=0) as pipe:
-        while True:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
-                return None
-            piece = pipe.read(65536)
-            if not piece:
-                return received
-            received += piece
+    while not received.endswith(b"\n"):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return None
+        if not (piece := pipe.read(65536)):
+            return b""
+        received += piece
+    return received
 
 
 def main(shared: list[str]) -> None:
@@ -285,7 +342,7 @@ def main(shared: list[str]) -> None:
     nursery = None
     for line in sys.stdin:
         request = json.loads(line)
-        place = request["root"], request.get("file"), request["free"]
+        place = request["root"], request.get("file") if _module(request) else None, request["free"]
         if nursery is None or nursery.place != place:
             if nursery is not None:
                 nursery.close()

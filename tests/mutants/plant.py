@@ -96,10 +96,17 @@ class Planter:
         root: folder of the course.
         seconds: how long a child with a fault may take.
         shared: modules that the server imports.
+        outcomes: a file with what tests have already come to, a line each: its id, a tab, the outcome.
     """
 
-    def __init__(self, root: Path = ROOT, seconds: float = SECONDS, shared: Iterable[str] = SHARED):
-        self.root, self.seconds, self.shared = root, seconds, shared
+    def __init__(
+        self,
+        root: Path = ROOT,
+        seconds: float = SECONDS,
+        shared: Iterable[str] = SHARED,
+        outcomes: Path | None = None,
+    ):
+        self.root, self.seconds, self.shared, self.outcomes = root, seconds, shared, outcomes
         self._imports = Imports(root)
         self._healthy: dict[str, Verdict] = {}
         self._together = True
@@ -109,7 +116,7 @@ class Planter:
         """Plant `mutant`.
 
         Args:
-            neighbors: mutants that will follow; their tests are run without a fault in the same go.
+            neighbors: mutants that may follow; their tests are run without a fault in the same go.
         """
         try:
             text = faulty(mutant, self.root)
@@ -128,6 +135,8 @@ class Planter:
         ids = set(mutant.ids)
         if not ids:
             return Verdict("broken", "names no tests")
+        if not ids <= self._healthy.keys():
+            self._note(ids.union(*(m.ids for m in neighbors)), self._known())
         if not ids <= self._healthy.keys():
             together = ids.union(*(m.ids for m in neighbors)) - self._healthy.keys()
             self._together = self._together and self._examine(together)
@@ -148,16 +157,28 @@ class Planter:
                 trouble = Verdict("broken", f"without the fault: {_trouble(answer)}")
                 self._healthy |= dict.fromkeys(ids, trouble)
             return False
-        for i in ids:
-            reports = {n: o for n, o in answer["reports"].items() if n == i or n.startswith((f"{i}::", f"{i}["))}
-            failed = [n for n, outcome in reports.items() if outcome == "failed"]
-            if failed or not reports:
-                self._healthy[i] = Verdict("broken", f"without the fault {failed[0] if failed else i} does not pass")
-            elif all(outcome == "skipped" for outcome in reports.values()):
-                self._healthy[i] = Verdict("skipped", f"{i} is skipped here")
-            else:
-                self._healthy[i] = Verdict("passed")
+        self._note(ids, answer["reports"])
+        for i in ids - self._healthy.keys():
+            self._healthy[i] = Verdict("broken", f"without the fault {i} does not pass")
         return True
+
+    def _known(self) -> dict[str, str]:
+        """Test -> outcome, its last: a test may have been run once more."""
+        if self.outcomes is None or not self.outcomes.is_file():
+            return {}
+        return dict(line.split("\t") for line in self.outcomes.read_text().splitlines())
+
+    def _note(self, ids: set[str], reports: dict[str, str]) -> None:
+        """What `reports` say of `ids`, which may be of a test, of all its cases or of a whole file."""
+        for i in ids:
+            outcomes = {n: o for n, o in reports.items() if n == i or n.startswith((f"{i}::", f"{i}["))}
+            failed = [n for n, outcome in outcomes.items() if outcome == "failed"]
+            if failed:
+                self._healthy[i] = Verdict("broken", f"without the fault {failed[0]} does not pass")
+            elif "passed" in outcomes.values():
+                self._healthy[i] = Verdict("passed")
+            elif outcomes:
+                self._healthy[i] = Verdict("skipped", f"{i} is skipped here")
 
     def ask(self, ids: list[str], seconds: float = HEALTHY_SECONDS, **more) -> dict:
         """What a child says of these tests; `more` may be file and text of a fault, and options for pytest."""
