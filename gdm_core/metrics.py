@@ -1,4 +1,4 @@
-r"""Numbers that papers print beside pictures, and which can all be fooled (lecture 06b shows how).
+r"""Numbers that papers print beside pictures, and which can all be fooled (lecture 6 shows how).
 
     frechet              |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))             Heusel et al. (2017, eq. 6)
     precision, recall    share of y inside a ball of x; of x inside one of y   Kynkaanniemi et al. (2019, eq. 1)

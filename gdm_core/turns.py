@@ -8,11 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gdm_core.protocols import HasPlayers
-from gdm_core.validate import bad, choice, integer, positive
-
-
-class Diverged(FloatingPointError):
-    """A loss or its gradient is no longer finite; the model is the one before the step."""
+from gdm_core.validate import Diverged, bad, choice, integer, positive
 
 
 class Player(NamedTuple):

@@ -18,6 +18,10 @@ def bad(needed: str, got, try_: str) -> ValueError:
     return ValueError(f"needed {needed}, got {got}; try {try_}")
 
 
+class Diverged(FloatingPointError):
+    """What is learned is no longer finite: a state, a loss or its gradient; the model is the one before the step."""
+
+
 def choice(name: str, value, options: Iterable):
     """Return `value` if it is one of `options`; the error names the nearest one.
 

@@ -88,6 +88,13 @@ def test_three_ways_to_play_are_one(name):
     assert torch.equal(games.orbit(rule, games.bilinear(start), 1), powers[:2])
 
 
+@pytest.mark.parametrize("rule", [games.proximal, games.midpoint, games.competitive, games.consensus])
+def test_two_step_sizes_in_closed_form(rule):
+    played = games.path(games.zero_sum(lambda x, y: x * y, *double(0.8, -0.5)), rule((0.2, 0.7)), 4).states
+    closed = games.path(games.bilinear(double(0.8, -0.5)), rule((0.2, 0.7)), 4).states
+    torch.testing.assert_close(played, closed, rtol=1e-12, atol=1e-12)
+
+
 def test_many_trajectories_move_as_each_alone():
     start = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for name, rule in games.RULES.items():
@@ -220,6 +227,11 @@ def test_rules_with_a_memory_against_loops():
     ahead = games.path(games.zero_sum(curved, X, Y), games.lookahead(inner, 2, 0.25), 1).states[1]
     fast = games.path(games.zero_sum(curved, X, Y), inner, 2).states[2]
     torch.testing.assert_close(ahead, W + 0.25 * (fast - W))
+    next_ahead = games.path(games.zero_sum(curved, X, Y), games.lookahead(inner, 2, 0.25), 2).states[2]
+    w, memory = ahead, v(games.path(games.zero_sum(curved, X, Y), inner, 1).states[1])  # the last pull is kept
+    for _ in range(2):
+        w, memory = w + 0.1 * (2 * v(w) - memory), v(w)
+    torch.testing.assert_close(next_ahead, ahead + 0.25 * (w - ahead))
 
 
 def test_one_object_plays_two_networks():
@@ -326,7 +338,10 @@ def test_one_batch_is_one_draw_of_the_noise_inside_the_losses():
     game, w = games.of(model, lambda: (torch.zeros(8, 2),)), None
     w, batch = game.state(), game.draw()
     before = torch.get_rng_state()
-    assert torch.equal(game.field(w, batch), game.field(w, batch)) and torch.equal(before, torch.get_rng_state())
+    first = game.field(w, batch)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.rand(1)  # whatever else is drawn between two looks
+    assert torch.equal(first, game.field(w, batch))
     assert not torch.equal(game.field(w, batch), game.field(w, game.draw()))
 
 
@@ -362,6 +377,20 @@ def test_one_batch_or_two_in_extragradient(fresh, growth):
     assert torch.equal(states[1, 0], double(1, 1)) and states[1, 1].square().sum().item() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("name", games.RULES)
+def test_a_step_looks_at_one_batch_a_move(name):
+    drawn = []
+    game = games.bilinear(draw=lambda: drawn.append(1) or (double(1.0)[0],))
+    games.path(game, games.RULES[name](0.1), 1)
+    assert len(drawn) == {"alternating": 2, "momentum": 2, "negative momentum": 2, "lookahead": 5}.get(name, 1)
+
+
+def test_what_is_foretold_has_no_noise():
+    noisy = games.bilinear(draw=lambda: (torch.randn(()),))
+    for name, rule in games.RULES.items():
+        assert games.radius(rule(0.3), noisy) == pytest.approx(RADII[name](0.3), abs=1e-6), name
+
+
 # The Dirac-GAN
 
 
@@ -395,6 +424,12 @@ def test_pulls_of_the_dirac_gan():
     assert wanted.keys() == set(games.KINDS)
     for kind, v in wanted.items():
         assert games.dirac(kind).field(double(theta, psi)).tolist() == pytest.approx(v)
+    e = torch.linspace(-8, 8, 4001, dtype=torch.float64)  # instance noise: the pulls in the mean
+    p = torch.exp(-(e**2) / 2) / torch.exp(-(e**2) / 2).sum()
+    logit, seen = psi * (theta + 0.6 * e), torch.sigmoid(-psi * 0.6 * e) * 0.6 * e
+    noisy = games.dirac("non-saturating", noise=0.6).field(double(theta, psi))
+    up = (p * (seen - torch.sigmoid(logit) * (theta + 0.6 * e))).sum().item()
+    assert noisy.tolist() == pytest.approx([(p * torch.sigmoid(-logit) * psi).sum().item(), up], abs=1e-9)
     penalized = games.dirac("Wasserstein", gamma=0.5, target=1.0).field(double(theta, psi))
     assert penalized.tolist() == pytest.approx([psi, -theta + 0.5 * (1.2 - 1)])
     states = games.path(games.dirac("Wasserstein"), games.clipped(games.alternating(0.1), 0.5), 300).states
@@ -420,6 +455,8 @@ def test_a_game_that_leaves_says_where():
     assert gone.left == 13 and len(gone.states) == 13 and gone.states[-1].norm() == pytest.approx(1e6)
     torch.testing.assert_close(game.state(), gone.states[-1])
     assert games.path(game, games.simultaneous(0.1), 3).left is None
+    many = games.bilinear(double(1.0, 0.0, 0.0, 0.0, 0.0, 0.0).reshape(3, 2))  # one leaves, two stand
+    assert games.path(many, games.simultaneous(3.0), 100, limit=2e6).left == 13
     run = games.play(games.zero_sum(lambda x, y: x * y, *torch.tensor([1.0, 0.0])), games.simultaneous(3.0), 200)
     with pytest.raises(games.Diverged, match=r"finite state.*before step 7\d; try a smaller lr"):
         for w in run:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from gdm_core import explorers
+from gdm_core import explorers, two_sample
 from gdm_core.explorers import ch06_bench as bench
 
 
@@ -46,3 +46,37 @@ def test_the_map_is_positive_where_there_are_more_x():
     for statistic in bench.STATISTICS:
         left, right = bench._witness(x, y, places, statistic, 1.0)
         assert left > 0 > right, statistic
+
+
+def test_what_it_draws_is_what_two_sample_says():
+    """T, the limit that one in twenty passes, and the map of MMD, from the points in the picture."""
+    stage = explorers.bench()
+    stage.set(statistic="MMD", width=0.9, n=60)
+    clouds, null = stage.frame().encode()["views"]
+    x, y = (torch.from_numpy(np.array(clouds["marks"][i]["xy"])).double() for i in (1, 0))
+    assert len(x) == len(y) == 60
+    T = two_sample.mmd((0.9,), relative=False)(x, y).item()
+    bars, limit, came, _ = null["marks"]
+    assert np.array(came["xy"])[:, 0] == pytest.approx([T, T], abs=1e-5)
+    place, count = np.array(bars["xy"])[:, :2].T
+    share = count[place > np.array(limit["xy"])[0, 0]].sum() / count.sum()
+    assert (
+        limit["label"] == "1 in 20 is above"
+        and count.sum() == bench.EXCHANGES
+        and share == pytest.approx(0.05, abs=0.03)
+    )
+    axis = (torch.arange(64, dtype=torch.float64) + 0.5) / 8 - 4
+    grid = torch.stack(torch.meshgrid(-axis, axis, indexing="ij")[::-1], -1).reshape(-1, 2)  # rows from the top
+    assert np.corrcoef(clouds["image"].ravel(), two_sample.witness(x, y, 0.9)(grid))[0, 1] > 0.999
+
+
+def test_x_and_y_are_drawn_apart_and_buttons_place_the_clouds():
+    stage = explorers.bench()
+    stage.set(shape="one Gaussian", n=300)
+    y, x = (np.array(mark["xy"]) for mark in stage.frame().encode()["views"][0]["marks"])
+    assert abs(np.corrcoef(x[:, 0], y[:, 0])[0, 1]) < 0.3
+    stage.press("shift")
+    assert stage.values()["clouds"].means.tolist() == [[-0.3, 0.0], [0.3, 0.0]]
+    stage.press("same")
+    assert stage.values()["clouds"].means.tolist() == [[0.0, 0.0]] * 2
+    assert np.allclose(stage.values()["clouds"].covs, 2 * np.eye(2))

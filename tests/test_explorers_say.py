@@ -88,7 +88,7 @@ def test_em_says_and_shows_where_it_is(em, half):
         np.testing.assert_allclose(dot.xy, [[half, max(value, floor)]], atol=1e-6)
     assert em.frame({"responsibilities": False}).views["data"].overlay[0].color == "data"
     keys = [mark for mark in frame.views["data"].overlay if mark.label]
-    assert [(mark.label, getattr(mark, "dash", False)) for mark in keys] == [("start: drag it", True), ("now", False)]
+    assert [(mark.label, getattr(mark, "dash", False)) for mark in keys] == [("start", True), ("now", False)]
 
 
 def test_where_em_beats_the_truth_on_its_own_examples_that_is_said(em):

@@ -47,11 +47,37 @@ def test_noise_multiplies_the_pull_by_one_more_or_less(bench):
 
 
 def test_eigenvalues_that_leave_look_other_than_those_that_arrive(bench):
-    for rule, lr, outside in (("optimistic", 0.57, 0), ("optimistic", 0.59, 2), ("alternating", 0.3, 0)):
+    for rule, lr, outside in (("optimistic", 0.57, 0), ("optimistic", 0.59, 2), ("alternating", 0.3, 2)):
         shown = marks(bench.frame({"rule": rule, "lr": lr}).encode(), "eigenvalues")
-        assert len(shown["outside"]["xy"]) == outside, (rule, lr)
-        values = np.concatenate([shown["within"]["xy"], shown["outside"]["xy"]])
+        assert len(shown["on it or outside"]["xy"]) == outside, (rule, lr)
+        values = np.concatenate([shown["inside"]["xy"], shown["on it or outside"]["xy"]])
         assert len(values) == (4 if rule == "optimistic" else 2)
+    frame = bench.frame({"rule": "simultaneous", "lr": 1.5}).encode()
+    values = np.array(marks(frame, "eigenvalues")["on it or outside"]["xy"])
+    assert np.allclose(sorted(values.tolist()), [[1, -1.5], [1, 1.5]], atol=1e-6)
+    assert frame["views"][1]["extent"][1] > math.hypot(1, 1.5)  # none is out of the picture
+
+
+def test_the_road_is_the_logarithm_of_the_distance(bench):
+    """Measured and foretold in powers of ten, from where the players start; who is out of reach is gone."""
+    road = marks(bench.frame({"start": [[0.3, 0.4]]}).encode(), "distance")
+    t = np.arange(101)
+    wanted = np.minimum(np.log10(0.5) + t * np.log10(1.09) / 2, 4)
+    for name in ("foretold", "measured"):
+        assert np.allclose(road[name]["xy"], np.stack([t, wanted], 1), atol=1e-5), name
+    texts = lambda **state: [
+        m["text"] for v in bench.frame(state).encode()["views"] for m in v["marks"] if m["mark"] == "text"
+    ]
+    assert texts() == [] and texts(rule="momentum", lr=1.5, noise=0.5, start=[[3.0, 3.0]]) == [["gone"]]
+
+
+def test_noise_is_as_large_as_it_says_and_leaves_the_penalty(bench):
+    """xi is 1 + 0.25 or 1 - 0.25, a factor on all of v = (-y, x - gamma y)."""
+    state = {"noise": 0.25, "gamma": 1.5, "lr": 0.2, "start": [[1.0, 0.6]], "step": 1}
+    states = np.array(marks(bench.frame(state).encode(), "plane")["states"]["xy"])
+    v = np.array([-0.6, 1.0 - 1.5 * 0.6])
+    assert any(np.allclose(states[1] - states[0], 0.2 * xi * v, atol=1e-6) for xi in (0.75, 1.25))
+    assert "foretold without noise" in told(bench, noise=0.25)
 
 
 def test_who_leaves_the_picture_is_said(bench):

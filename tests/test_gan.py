@@ -170,6 +170,20 @@ def test_both_players_are_told_the_label():
     assert gan.critic_loss(x, y.flip(0)) != first
 
 
+def test_a_pair_is_of_one_label():
+    """The relativistic generator beats data of its own label."""
+    gan, x, y = (
+        made(2, 3, labels=4, hidden=(6,), loss="relativistic"),
+        torch.randn(5, 2).double(),
+        torch.arange(1, 6) % 4,
+    )
+    torch.manual_seed(1)
+    paid = gan.generator_loss(x, y)
+    torch.manual_seed(1)
+    fake = gan.generate(gan.prior().sample((5,)), y)
+    torch.testing.assert_close(paid, (1 + (gan.logits(x, y) - gan.logits(fake, y)).exp()).log().mean())
+
+
 def test_pictures_lie_between_black_and_white_and_codes_keep_their_shape():
     gan = made((3, 8, 8), 5, network="conv", unit=True)
     x = gan.generate(torch.randn(2, 4, 5).double())

@@ -23,6 +23,13 @@ def test_frechet_is_its_formula_with_scipys_root():
     assert metrics.frechet(y, x).item() == pytest.approx(truth, rel=1e-9)
 
 
+def test_frechet_of_single_precision_is_computed_in_double():
+    torch.manual_seed(0)
+    x, y = torch.randn(50, 3) + 2000, torch.randn(50, 3) + 2000
+    assert metrics.frechet(x, y).dtype == torch.float64
+    assert metrics.frechet(x, y).item() == pytest.approx(metrics.frechet(x.double(), y.double()).item(), rel=1e-9)
+
+
 def test_frechet_of_one_number_and_of_hard_covariances():
     x, y = torch.tensor([0.0, 2.0]), torch.tensor([5.0, 9.0])  # std sqrt 2 and sqrt 8, means 1 and 7
     assert metrics.frechet(x, y).item() == pytest.approx(36 + 2)

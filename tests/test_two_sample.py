@@ -56,6 +56,13 @@ def test_mmd_is_that_of_its_definition():
     assert two_sample.mmd((0.7,), relative=False)(x, y).item() == pytest.approx(mmd_by_definition(x, y, 0.7), abs=1e-13)
 
 
+def test_the_median_is_of_pairs_of_both_samples():
+    """Of more points than are looked at, those that come first are all of x."""
+    x, y = 0.01 * normal(600, 2), normal(600, 2, seed=1)
+    apart = statistics.distances(torch.cat([x, y]))
+    assert statistics.median(apart) == pytest.approx(apart[apart > 0].median().item(), rel=0.1)
+
+
 def test_energy_is_scipys_but_for_the_pairs_of_an_example_with_itself():
     x, y = normal(30), normal(21, seed=1, shift=0.4)
     within = lambda s: (s[:, None] - s).abs().mean().item()
@@ -214,6 +221,12 @@ def test_a_generator_repeats_a_test():
     assert torch.equal(run().null, run().null)
 
 
+def test_single_precision_is_tested_in_double():
+    x, y = normal(20, 2).float() + 1000, normal(20, 2, seed=1).float() + 1000
+    out = two_sample.test(x, y, two_sample.energy, permutations=9)
+    assert out.null.dtype == torch.float64 and out.value == two_sample.energy(x.double(), y.double()).item()
+
+
 # Learned statistics
 
 
@@ -285,6 +298,28 @@ def test_loss_of_the_kernel_is_mmd_over_its_deviation():
     assert np.allclose(K, K.T) and np.allclose(np.diag(K), 1)
 
 
+def test_a_learned_kernel_is_its_formula_and_all_of_it_learns():
+    """Liu et al. (2020, eq. 1) off the start, by scikit-learn's kernels."""
+    torch.manual_seed(0)
+    x, y = normal(12, 2), normal(12, 2, seed=1, shift=0.5)
+    model = two_sample.learn_kernel(x, y, steps=3, lr=0.05)
+    z, h = torch.cat([x, y]), [p.exp().item() for p in (model.log_feature_bandwidth, model.log_bandwidth)]
+    of_features, of_points = (rbf_kernel(s, gamma=1 / (2 * b**2)) for s, b in zip((model.net(z), z), h))
+    np.testing.assert_allclose(model(z), (0.9 * of_features + 0.1) * of_points, rtol=1e-9)
+    torch.manual_seed(0)
+    fresh = dict(learned.DeepKernel(z).named_parameters())
+    assert all((p != fresh[name]).any() for name, p in model.named_parameters())
+    assert {"log_bandwidth", "log_feature_bandwidth"} <= fresh.keys()
+
+
+def test_a_classifier_does_not_see_units():
+    z, said = normal(30, 2), []
+    for scale, shift in ((1.0, 0.0), (1000.0, 5e4)):
+        torch.manual_seed(0)
+        said.append(learned.Classifier(scale * z + shift)(scale * z + shift))
+    torch.testing.assert_close(*said)
+
+
 @pytest.mark.slow
 def test_a_learned_kernel_sees_what_the_median_does_not():
     """Two fine checkers: the same board, one square on.  Not where there is nothing to see."""
@@ -316,6 +351,23 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     truth = 2 / math.sqrt(3) * (1 - math.exp(-1 / 6))
     assert low <= held(two_sample.means, 1.0, 60) <= high
     assert low - 4 <= held(two_sample.mmd((h,), relative=False), truth, 60) <= high
+
+
+def test_an_interval_is_the_jackknifes():
+    """Quenouille and Tukey by a loop over the groups that are left out, for two levels."""
+    x, y = normal(20).numpy(), normal(30, seed=1, shift=2.0).numpy()
+    left = lambda s, g: np.delete(s, np.arange(g, len(s), 5))
+    without = np.array([abs(left(x, g).mean() - left(y, g).mean()) for g in range(5)])
+    error = math.sqrt(4 / 5 * ((without - without.mean()) ** 2).sum())
+    for level in (0.5, 0.95):
+        half = scipy.stats.t.interval(level, 4)[1] * error
+        got = two_sample.interval(*map(torch.from_numpy, (x, y)), two_sample.means, level=level, groups=5)
+        assert got == pytest.approx((abs(x.mean() - y.mean()) - half, abs(x.mean() - y.mean()) + half))
+
+
+def test_a_p_value_of_the_level_counts_as_seen():
+    draw = lambda n: (torch.randn(n), torch.randn(n))
+    assert two_sample.power(draw, lambda x, y: 0.05, [3], repeats=4)[0].share == 1
 
 
 def test_power_is_that_of_the_normal_test():

@@ -132,7 +132,7 @@ def _present(means: torch.Tensor, covs: torch.Tensor) -> list:
             names = " = ".join(str(j + 1) for j, one in enumerate(together) if one)
             marks.append(Text(means[k, None] - means.new_tensor([0.0, 0.35]), [names], size=16))  # below the knobs
     key = lambda label, **look: Lines(np.zeros((0, 2)), label=label, **look)
-    return [*marks, key("start: drag it", color="data", width=2, dash=True), key("now", color="data", width=3.5)]
+    return [*marks, key("start", color="data", width=2, dash=True), key("now", color="data", width=3.5)]
 
 
 def _truth(truth: GMM) -> Lines:

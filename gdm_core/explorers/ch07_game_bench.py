@@ -52,7 +52,8 @@ def game_bench(seed: int = 0, device: str = "auto") -> Stage:
         views = {"plane": _plane(states, step), "eigenvalues": _circle(values), "distance": _road(far, foretold, step)}
         ends = "stays" if abs(foretold - 1) < 1e-9 else "arrives" if foretold < 1 else "leaves"
         told = f"{measured:.4f} over {step} steps" if math.isfinite(measured) else "after a step"
-        return Frame(views, f"growth a step: foretold {foretold:.4f}, so it {ends} · measured {told}")
+        alone = "without noise " if controls["noise"] else ""
+        return Frame(views, f"growth a step: foretold {alone}{foretold:.4f}, so it {ends} · measured {told}")
 
     return Stage(
         draw,
@@ -90,12 +91,12 @@ def _plane(states: np.ndarray, step: int) -> View:
 
 
 def _circle(values: np.ndarray) -> View:
-    """Eigenvalues of a step: those outside of the circle in another color."""
+    """Eigenvalues of a step: those that do not arrive in another color."""
     reach = max(1.6, 1.15 * float(np.abs(values).max()))
     marks, xy = [Lines(CIRCLE, "noise", width=1.5, label="|λ| = 1")], np.stack([values.real, values.imag], 1)
-    inside = np.abs(values) < 1 + 1e-9
-    marks.append(Points(xy[inside], "latent", size=11, label="within"))
-    marks.append(Points(xy[~inside], "model", size=11, label="outside"))
+    inside = np.abs(values) < 1 - 1e-9
+    marks.append(Points(xy[inside], "latent", size=11, label="inside"))
+    marks.append(Points(xy[~inside], "model", size=11, label="on it or outside"))
     extent = (-reach, reach, -reach, reach)
     return View(None, marks, extent, "eigenvalues λ", axes=("real", "imaginary"), aspect=1.0, size=0.9)
 

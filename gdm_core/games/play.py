@@ -7,11 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdm_core.validate import bad, integer, positive
-
-
-class Diverged(FloatingPointError):
-    """A state is no longer finite; the game is at the one before."""
+from gdm_core.validate import Diverged, bad, integer, positive
 
 
 class Path(NamedTuple):

@@ -4,6 +4,7 @@ from mutants.plant import Mutant
 
 _GAME, _RULES = "gdm_core/games/game.py", "gdm_core/games/dynamics.py"
 _LINEAR, _PLAY, _CLASSIC = "gdm_core/games/linear.py", "gdm_core/games/play.py", "gdm_core/games/classic.py"
+_MOVES = "test_a_step_looks_at_one_batch_a_move"
 _RADIUS, _CURVED = "test_radius_of_each_rule_on_xy", "test_rules_on_a_curved_game_against_their_equations"
 _MEMORY, _FIELD = "test_rules_with_a_memory_against_loops", "test_field_and_its_products_against_differences"
 _ONE, _LEAVES = "test_three_ways_to_play_are_one", "test_a_game_that_leaves_says_where"
@@ -333,7 +334,7 @@ MUTANTS = [
     ),
     _bench(
         "circle-of-another-radius",
-        "np.abs(values) < 1 + 1e-9",
+        "np.abs(values) < 1 - 1e-9",
         "np.abs(values) < 1.1",
         "test_eigenvalues_that_leave_look_other_than_those_that_arrive",
     ),
@@ -342,5 +343,53 @@ MUTANTS = [
         'still = games.bilinear(torch.zeros(2, device=device), controls["gamma"])',
         "still = games.bilinear(torch.zeros(2, device=device))",
         "test_growth_foretold_and_measured",
+    ),
+    # What a reader who had not written it planted, and no test noticed
+    _plant(
+        _RULES,
+        "heun-on-a-fresh-batch",
+        "game.field(w + rate * v, batch))",
+        "game.field(w + rate * v, game.draw()))",
+        _MOVES,
+    ),
+    _plant(
+        _RULES,
+        "lookahead-forgets",
+        "return w + alpha * (fast - w), memory",
+        "return w + alpha * (fast - w), None",
+        _MEMORY,
+    ),
+    _plant(
+        _LINEAR,
+        "step-size-of-the-other",
+        "- rate[:, None] * J",
+        "- rate[None, :] * J",
+        "test_two_step_sizes_in_closed_form",
+    ),
+    _plant(
+        _LINEAR,
+        "noise-in-what-is-foretold",
+        "return game if game.draw is nothing else Linear(game.J, game.sizes, game.start)",
+        "return game",
+        "test_what_is_foretold_has_no_noise",
+    ),
+    _plant(_PLAY, "many-that-stand-hide-one-that-leaves", "w.norm(dim=-1).max()", "w.norm(dim=-1).mean()", _LEAVES),
+    _bench(
+        "real-for-imaginary",
+        "[values.real, values.imag], 1)",
+        "[values.imag, values.real], 1)",
+        "test_eigenvalues_that_leave_look_other_than_those_that_arrive",
+    ),
+    _bench(
+        "road-in-nats",
+        "seen = np.clip(np.log10(",
+        "seen = np.clip(np.log(",
+        "test_the_road_is_the_logarithm_of_the_distance",
+    ),
+    _bench(
+        "noise-without-penalty",
+        "games.bilinear(start, gamma, lambda",
+        "games.bilinear(start, 0.0, lambda",
+        "test_noise_is_as_large_as_it_says_and_leaves_the_penalty",
     ),
 ]

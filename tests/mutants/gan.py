@@ -120,4 +120,10 @@ MUTANTS = [
         "False",
         "tests/test_contracts.py::test_each_parameter_is_one_players_and_its_loss_reaches_it",
     ),
+    _gan(
+        "pair-of-two-labels",
+        "like=self._zero), y) if self.cost.pairs",
+        "like=self._zero), y * 0) if self.cost.pairs",
+        "test_a_pair_is_of_one_label",
+    ),
 ]

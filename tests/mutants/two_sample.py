@@ -322,6 +322,38 @@ MUTANTS = [
         "test_modes_are_counted_where_a_loop_counts_them",
     ),
     # The bench
+    # What a reader who had not written it planted, and no test noticed
+    _fault(
+        "median-of-x-alone",
+        _STATISTICS,
+        "some = distance.detach()[::step, ::step]",
+        "some = distance.detach()[:SOME, :SOME]",
+        "test_the_median_is_of_pairs_of_both_samples",
+    ),
+    _fault(
+        "interval-of-one-side", _SURE, "t.ppf(0.5 + level / 2,", "t.ppf(level,", "test_an_interval_is_the_jackknifes"
+    ),
+    _fault(
+        "bandwidth-that-cannot-learn",
+        _LEARNED,
+        "self.log_feature_bandwidth = nn.Parameter(z.new_tensor(0.0))",
+        "self.log_feature_bandwidth = z.new_tensor(0.0)",
+        "test_a_learned_kernel_is_its_formula_and_all_of_it_learns",
+    ),
+    _fault(
+        "classifier-that-sees-units",
+        _LEARNED,
+        "(x.reshape(len(x), -1).to(self.mean) - self.mean) / self.std",
+        "x.reshape(len(x), -1).to(self.mean) - self.mean",
+        "test_a_classifier_does_not_see_units",
+    ),
+    _fault(
+        "single-precision",
+        _EXCHANGES,
+        "pool(x, y).double(), len(x)",
+        "pool(x, y), len(x)",
+        "test_single_precision_is_tested_in_double",
+    ),
     *(
         Mutant(f"bench-{name}", "gdm_core/explorers/ch06_bench.py", old, new, f"tests/test_explorers_bench.py::{test}")
         for name, old, new, test in (
@@ -348,6 +380,24 @@ MUTANTS = [
                 "return torch.cdist(t, y).mean(1) - torch.cdist(t, x).mean(1)",
                 "return torch.cdist(t, x).mean(1) - torch.cdist(t, y).mean(1)",
                 "test_the_map_is_positive_where_there_are_more_x",
+            ),
+            (
+                "limit-in-the-middle",
+                "int(0.95 * len(null))",
+                "int(0.5 * len(null))",
+                "test_what_it_draws_is_what_two_sample_says",
+            ),
+            (
+                "map-of-another-width",
+                "witness(x, y, h)(t)",
+                "witness(x, y)(t)",
+                "test_what_it_draws_is_what_two_sample_says",
+            ),
+            (
+                "y-has-the-noise-of-x",
+                "draw(normal[i].double()",
+                "draw(normal[0].double()",
+                "test_x_and_y_are_drawn_apart_and_buttons_place_the_clouds",
             ),
         )
     ),
