@@ -16,6 +16,7 @@ from gdm_core.widgets import Button, Choice, Frame, Handles, Lines, Noise, Point
 
 STEPS, REACH, TOSSES = 100, 3.0, 16  # steps shown, half of the plane's side, batches that a step may draw
 DEEP = 4.0  # powers of ten that the chart of distances reaches up and down
+QUESTION = "where must the eigenvalues lie for the players to arrive?"
 TURN = np.linspace(0, 2 * math.pi, 121)
 CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], 1)
 
@@ -67,7 +68,8 @@ def game_bench(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Drag the start and change the rule: where must the eigenvalues lie for the players to arrive?",
+        caption=f"Drag the start and change the rule: {QUESTION}",
+        exported=f"Change the rule and the step size: {QUESTION}",
         source=f"from gdm_core import explorers\n\nexplorers.game_bench(seed={seed})",
         sampled={"rule": len(games.RULES), "lr": 7},
         name="game_bench",
