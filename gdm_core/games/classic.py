@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdm_core import yours
 from gdm_core.adversarial import LOSSES, slopes
 from gdm_core.games.game import Game, nothing, two_losses
 from gdm_core.games.linear import Linear
@@ -60,6 +61,13 @@ def dirac(kind: str = "minimax", start=(1.0, 1.0), gamma: float = 0.0, target: f
     return two_losses(generator_loss, critic_loss, theta, psi)
 
 
+def _r1_by(penalty, ours, critic, x, gamma):
+    """Theirs is of flat examples and one number each."""
+    x, gamma = x.detach(), _gamma(gamma)
+    return penalty(lambda flat: critic(flat.reshape(x.shape)).flatten(), x.flatten(1), gamma)
+
+
+@yours.replaceable("lab07.penalty", _r1_by)
 def r1(critic: Callable[[Tensor], Tensor], x: Tensor, gamma: float) -> Tensor:
     """gamma / 2 times the mean of |grad D(x)|^2 over data x (Mescheder, Geiger & Nowozin, 2018, eq. 9), ().
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from gdm_core import yours
 from gdm_core.validate import bad, batch, positive
 
 Labeled = Callable[[Tensor], Tensor]  # (B, N + M), 1 who plays x and 0 who plays y -> (B,)
@@ -138,6 +139,14 @@ def quadratic(kernel: Tensor) -> Labeled:
 energy = Statistic(lambda z: quadratic(-distances(z)), pairs=True)
 
 
+def _witness_by(theirs, ours, x, y, bandwidth=None):
+    """Theirs is of flat points, and is told the width."""
+    pool(x, y)
+    h = _width(x, y) if bandwidth is None else positive("bandwidth", bandwidth)
+    return lambda t: theirs(*(s.reshape(len(s), -1) for s in (t, x, y)), h)
+
+
+@yours.replaceable("lab06.witness", _witness_by)
 def witness(x: Tensor, y: Tensor, bandwidth: float | None = None) -> Callable[[Tensor], Tensor]:
     """f: (B, *event) -> (B,), positive where x has more points than y has, negative where y has more.
 
@@ -145,13 +154,19 @@ def witness(x: Tensor, y: Tensor, bandwidth: float | None = None) -> Callable[[T
         bandwidth: h; the median distance of the pooled points if None.
     """
     z, n = pool(x, y), len(x)
-    h = median(distances(z[:: -(-len(z) // SOME)])) if bandwidth is None else positive("bandwidth", bandwidth)
+    h = _width(x, y) if bandwidth is None else positive("bandwidth", bandwidth)
 
     def f(t: Tensor) -> Tensor:
         kernel = torch.exp(-0.5 * (distances(t.reshape(len(t), -1), z) / h) ** 2)  # (B, N + M)
         return kernel[:, :n].mean(1) - kernel[:, n:].mean(1)
 
     return f
+
+
+def _width(x: Tensor, y: Tensor) -> float:
+    """The median distance of the pooled points, of many every k-th."""
+    z = pool(x, y)
+    return median(distances(z[:: -(-len(z) // SOME)]))
 
 
 def contrast(first: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from gdm_core import inference, latent, yours
+from gdm_core import games, inference, latent, metrics, two_sample, yours
 from gdm_core.checks.exercise import one_line
 from gdm_core.disentanglement import active_units
 from gdm_core.models.gmm import GMM
@@ -91,6 +91,27 @@ def _walk(dtype) -> list[Tensor]:
     return [latent.interpolate(a, b, 4, spherical=True), latent.interpolate(a[0], b[0], spherical=True)]
 
 
+def _penalty(dtype) -> list[Tensor]:
+    a = torch.randn(3, dtype=dtype).requires_grad_()
+    paid = games.r1(lambda x: (x * a).sum(1).sin(), torch.randn(6, 3, dtype=dtype), 1.5)
+    return [paid, torch.autograd.grad(paid, a, retain_graph=True)[0]]
+
+
+def _growth(dtype) -> list[Tensor]:
+    rules = games.simultaneous, games.alternating, games.optimistic
+    return [torch.tensor([games.radius(rule(0.3), games.bilinear()) for rule in rules], dtype=dtype)]
+
+
+def _witness(dtype) -> list[Tensor]:
+    x, y, t = torch.randn(3, 8, 2, dtype=dtype)
+    return [two_sample.witness(x, y)(t), two_sample.witness(x, y[:5], 0.7)(t)]
+
+
+def _reached(dtype) -> list[Tensor]:
+    means = 4 * torch.eye(3, dtype=dtype)
+    return [torch.tensor(metrics.modes(means[:2].repeat(9, 1) + 0.4 * torch.randn(18, 3, dtype=dtype), means, 0.3))]
+
+
 TRIALS: dict[str, Callable[[torch.dtype], list[Tensor]]] = {
     "lab01.e_step": _mixture,
     "lab01.m_step": _em,
@@ -102,6 +123,10 @@ TRIALS: dict[str, Callable[[torch.dtype], list[Tensor]]] = {
     "lab04.active_units": lambda dtype: [active_units(torch.randn(9, 3, dtype=dtype) * torch.tensor([1.0, 0.01, 2]))],
     "lab05.slerp": _walk,
     "lab05.without": lambda dtype: [latent.remove(*torch.randn(3, 5, dtype=dtype))],
+    "lab06.witness": _witness,
+    "lab07.growth": _growth,
+    "lab07.penalty": _penalty,
+    "lab08.covered": _reached,
 }
 
 if __name__ == "__main__":
