@@ -49,11 +49,11 @@ def test_noise_multiplies_the_pull_by_one_more_or_less(bench):
 def test_eigenvalues_that_leave_look_other_than_those_that_arrive(bench):
     for rule, lr, outside in (("optimistic", 0.57, 0), ("optimistic", 0.59, 2), ("alternating", 0.3, 2)):
         shown = marks(bench.frame({"rule": rule, "lr": lr}).encode(), "eigenvalues")
-        assert len(shown["on it or outside"]["xy"]) == outside, (rule, lr)
-        values = np.concatenate([shown["inside"]["xy"], shown["on it or outside"]["xy"]])
+        assert len(shown["|λ| ≥ 1"]["xy"]) == outside, (rule, lr)
+        values = np.concatenate([shown["|λ| < 1"]["xy"], shown["|λ| ≥ 1"]["xy"]])
         assert len(values) == (4 if rule == "optimistic" else 2)
     frame = bench.frame({"rule": "simultaneous", "lr": 1.5}).encode()
-    values = np.array(marks(frame, "eigenvalues")["on it or outside"]["xy"])
+    values = np.array(marks(frame, "eigenvalues")["|λ| ≥ 1"]["xy"])
     assert np.allclose(sorted(values.tolist()), [[1, -1.5], [1, 1.5]], atol=1e-6)
     assert frame["views"][1]["extent"][1] > math.hypot(1, 1.5)  # none is out of the picture
 

@@ -97,8 +97,8 @@ def _circle(values: np.ndarray) -> View:
     reach = max(1.6, 1.15 * float(np.abs(values).max()))
     marks, xy = [Lines(CIRCLE, "noise", width=1.5, label="|λ| = 1")], np.stack([values.real, values.imag], 1)
     inside = np.abs(values) < 1 - 1e-9
-    marks.append(Points(xy[inside], "latent", size=11, label="inside"))
-    marks.append(Points(xy[~inside], "model", size=11, label="on it or outside"))
+    marks.append(Points(xy[inside], "latent", size=11, label="|λ| < 1"))
+    marks.append(Points(xy[~inside], "model", size=11, label="|λ| ≥ 1"))
     extent = (-reach, reach, -reach, reach)
     return View(None, marks, extent, "eigenvalues λ", axes=("real", "imaginary"), aspect=1.0, size=0.9)
 
