@@ -28,6 +28,7 @@ CASES = {
     "planar-swapped": lambda: turned(scaled(bi.Planar(3), 1.0)),
     "radial": lambda: scaled(bi.Radial(3), 0.8),
     "coupling": lambda: scaled(bi.Coupling(4, hidden=(8,)), 0.5),
+    "coupling-first": lambda: scaled(bi.Coupling(4, first=True, hidden=(8,)), 0.5),
     "coupling-told": lambda: scaled(bi.Coupling(4, hidden=(8,), context=2), 0.5),
     "spline": lambda: scaled(bi.Coupling(4, bi.Spline(5, 3.0), hidden=(8,)), 0.8),
     "masked": lambda: scaled(bi.MaskedAutoregressive(3, hidden=(8, 8)), 0.4),

@@ -97,7 +97,7 @@ def test_flows_learn_moons(make):
 
 def test_a_flow_at_infinity_says_so():
     model = flow.realnvp(2, 2, hidden=(8,))
-    for layer in model.bijection.layers[::2]:
+    for layer in model.bijection.layers:
         torch.nn.init.constant_(layer.net[-1].bias, 1e38)
     with pytest.raises(ValueError, match="needed .*finite z.* got .* try"):
         model.log_prob(torch.full((2, 2), 1e38))

@@ -3,7 +3,7 @@ r"""Coupling (Dinh et al., 2015; 2017, eq. 7-8): one half stays, and says how th
 z_1 = x_1,     z_2 = map(x_2; net(x_1)),     log|det dz/dx| = sum of the log slopes of the map
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +15,16 @@ from gdm_core.validate import bad, integer
 
 
 class Coupling(Bijection):
-    """The second half of the features, or of a picture's channels, is moved.
-
-    Which half is second is for a `Permutation` between two couplings to change.
+    """One half of the features, or of a picture's channels, is moved.
 
     Args:
         features: an even number of features, or of channels.
         map: of `bijections.elementwise`.
+        first: move the first half, as the second says; by turns with the other way round, all is moved.
         hidden: units of the network's hidden layers.
-        context: numbers that the network is told beside the first half.
-        net: own network in place of it: (B, features / 2 + context, ...) -> (B, features / 2 * map.parameters, ...).
+        activation: between them; a smooth one, such as `nn.SiLU`, makes a smooth density and takes twice as long.
+        context: numbers that the network is told beside the half that stays.
+        net: own network in place of it: (B, features / 2 + context, ...) -> (B, map.parameters * features / 2, ...).
 
     Raises:
         ValueError: an odd number of features.
@@ -35,8 +35,10 @@ class Coupling(Bijection):
         features: int,
         map: Affine | None = None,
         *,
+        first: bool = False,
         hidden: Sequence[int] = (64, 64),
         context: int = 0,
+        activation: Callable[[], nn.Module] = nn.ReLU,
         net: nn.Module | None = None,
     ):
         super().__init__()
@@ -46,27 +48,32 @@ class Coupling(Bijection):
                 features,
                 f"features={features + 1}, or a MaskedAutoregressive layer",
             )
-        self.half, self.context = features // 2, integer("context", context, 0)
+        self.half, self.first, self.context = features // 2, first, integer("context", context, 0)
         self.map = Affine() if map is None else map
         if net is None:
-            net = start_small(mlp(self.half + context, hidden, self.half * self.map.parameters, nn.SiLU))
+            net = start_small(mlp(self.half + context, hidden, self.half * self.map.parameters, activation))
         self.net = net
 
     def to_latent(self, x, c=None):
-        first, second, p = self._parts(x, c)
-        second, log_slope = self.map(second, p)
-        return torch.cat([first, second], 1), log_slope.flatten(1).sum(1)
+        stays, moves, p = self._parts(x, c)
+        moves, log_slope = self.map(moves, p)
+        return self._joined(stays, moves), log_slope.flatten(1).sum(1)
 
     def to_data(self, z, c=None):
-        first, second, p = self._parts(z, c)
-        return torch.cat([first, self.map.inverse(second, p)], 1)
+        stays, moves, p = self._parts(z, c)
+        return self._joined(stays, self.map.inverse(moves, p))
 
     def _parts(self, a: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if a.shape[1] != 2 * self.half:
             raise bad(f"{2 * self.half} features", a.shape[1], f"Coupling({a.shape[1]})")
-        first, second = a.split(self.half, 1)
-        p = self.net(told(first, c, self.context)).unflatten(1, (self.half, self.map.parameters))
-        return first, second, p.movedim(2, -1)  # (B, half, ..., parameters)
+        stays, moves = a.split(self.half, 1)
+        if self.first:
+            stays, moves = moves, stays
+        p = self.net(told(stays, c, self.context)).unflatten(1, (self.map.parameters, self.half))
+        return stays, moves, p.movedim(1, -1)  # (B, half, ..., parameters)
+
+    def _joined(self, stays: Tensor, moves: Tensor) -> Tensor:
+        return torch.cat([moves, stays] if self.first else [stays, moves], 1)
 
 
 def told(a: Tensor, c: Tensor | None, context: int) -> Tensor:

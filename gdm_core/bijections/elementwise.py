@@ -25,7 +25,7 @@ class Affine:
     def __call__(self, a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """a: (...), p: (..., 2) -> b and log db/da, (...)."""
         s = STEEPEST * torch.tanh(p[..., 0] / STEEPEST)
-        return a * s.exp() + p[..., 1], s
+        return torch.addcmul(p[..., 1], a, s.exp()), s
 
     def inverse(self, b: Tensor, p: Tensor) -> Tensor:
         """The a that is mapped to b."""

@@ -156,11 +156,9 @@ def spline(
 
 
 def coupled(features: int, map, layers: int, hidden: Sequence[int], labels: int = 0) -> Flow:
-    """Couplings by a `map` of `bijections.elementwise`, with a flip after each."""
-    out: list[bi.Bijection] = []
-    for _ in range(integer("layers", layers)):
-        out += [bi.Coupling(features, map, hidden=hidden, context=labels), bi.Permutation.flip(features)]
-    return Flow(features, out, labels=labels)
+    """Couplings by a `map` of `bijections.elementwise` that move one half and the other by turns."""
+    made = lambda first: bi.Coupling(features, map, first=first, hidden=hidden, context=labels)
+    return Flow(features, [made(i % 2 == 1) for i in range(integer("layers", layers))], labels=labels)
 
 
 def autoregressive(

@@ -32,8 +32,8 @@ MUTANTS = [
     _plant(
         "elementwise",
         "affine-log-det-sign-in-both-directions",
-        "return a * s.exp() + p[..., 1], s",
-        "return a * s.exp() + p[..., 1], -s",
+        "return torch.addcmul(p[..., 1], a, s.exp()), s",
+        "return torch.addcmul(p[..., 1], a, s.exp()), -s",
         f"{_BOTH}[coupling]",
     ),
     _plant(
@@ -247,8 +247,8 @@ MUTANTS = [
     _model(
         "flow",
         "mask-that-never-alternates",
-        "out += [bi.Coupling(features, map, hidden=hidden, context=labels), bi.Permutation.flip(features)]",
-        "out += [bi.Coupling(features, map, hidden=hidden, context=labels)]",
+        "[made(i % 2 == 1) for i in",
+        "[made(False) for i in",
         "test_couplings_take_turns",
     ),
     # Models
