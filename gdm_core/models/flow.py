@@ -41,7 +41,8 @@ class Flow(nn.Module):
         layers = [bijection] if isinstance(bijection, bi.Bijection) else list(bijection)
         self.bijection = layers[0] if len(layers) == 1 and isinstance(layers[0], bi.Chain) else bi.Chain(layers)
         self.labels = integer("labels", labels, 0)
-        self.latent_shape = getattr(self.bijection.layers[-1], "latent_shape", self.event_shape)
+        last = self.bijection.layers[-1:]  # none: the base alone
+        self.latent_shape = getattr(last[0], "latent_shape", self.event_shape) if last else self.event_shape
         self.register_buffer("_zero", torch.zeros(self.latent_shape), persistent=False)
 
     def prior(self) -> Independent:

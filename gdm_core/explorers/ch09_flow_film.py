@@ -1,0 +1,164 @@
+"""Flow film.
+
+How does a flow carry a round cloud of noise to the data, and what does each layer pay?
+
+Grid, samples and density after each coupling; the way of one point and its log p, term by term; a target of your own.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdm_core import bijections as bi
+from gdm_core import devices, kept, train
+from gdm_core.data.targets import Mixture
+from gdm_core.explorers import headers
+from gdm_core.explorers.learning import Checkpoint
+from gdm_core.models.flow import Flow, spline
+from gdm_core.widgets import Bars, Ellipses, Frame, Handles, Lines, Noise, Points, Stage, Timeline, Trainer, View
+
+LAYERS, STEPS, REACH, DOTS = 5, 400, 4.0, 500
+STD = 0.35  # of the target's bumps
+START = ((-2.4, -1.4), (-2.2, 1.2), (-0.6, 2.4), (1.4, 2.0), (2.4, 0.2), (1.2, -2.0))
+
+
+def film_flow(points: Sequence[Sequence[float]], steps: int = STEPS, device="cpu") -> tuple[Flow, Iterable]:
+    """Recipe: spline couplings in the plane, on bumps around some points."""
+    target = Mixture(points, STD).to(device)
+    model = spline(2, LAYERS, hidden=(32, 32)).to(device)
+    return model, train.steps(model, target.sample, steps=steps, batch_size=256, lr=1e-2, rate=train.falling, clip=5.0)
+
+
+class Film:
+    """A flow as it is shown: the noise's grid and a cloud of samples on their way, a state for each layer undone."""
+
+    def __init__(self, flow: Flow, z: Tensor):
+        self.flow = flow
+        self.cloud = self.states(z)
+        turns = torch.linspace(-2.4, 2.4, 13, device=z.device)
+        along = torch.linspace(-2.4, 2.4, 49, device=z.device)
+        across = torch.stack([turns[:, None].expand(-1, 49), along.expand(13, -1)], -1)  # (13, 49, 2)
+        self.grid = self.states(torch.cat([across, across.flip(-1)]).reshape(-1, 2))
+
+    @torch.no_grad()
+    def states(self, z: Tensor) -> list[Tensor]:
+        """(N, 2) as noise, after one layer is undone, ... as data."""
+        return [z, *self.flow.film(z)]
+
+    @torch.no_grad()
+    def density(self, k: int, at: Tensor) -> Tensor:
+        """Density of what k layers undone have made of the noise, (N,)."""
+        rest = bi.Chain(self.flow.bijection.layers[LAYERS - k :])
+        return Flow(2, rest).to(at.device).log_prob(at).exp()
+
+
+def flow_film(seed: int = 0, device: str = "auto") -> Stage:
+    """Explorer of five spline couplings that learn bumps around points that one drags.
+
+    Args:
+        seed: of the training and of the samples.
+        device: where it is trained; see `devices.pick`.
+    """
+    device = devices.pick(device)
+    z = Noise(seed, device)(0, DOTS, 2)
+    look = lambda model: Film(model, z)
+    finished = look(kept.trained(film_flow, seed=seed, device=device, points=[list(p) for p in START], steps=STEPS))
+    axis = torch.linspace(-REACH, REACH, 100, device=device)
+    places = torch.cartesian_prod(axis, axis).flip(1)  # row by row from below
+    now: dict = {}
+
+    def make():  # on the bumps as they lie when the training starts
+        now["model"], steps = film_flow(stage.state["target"], STEPS, device)
+        return steps
+
+    trainer = Trainer(
+        lambda: kept.apart(make, seed, device),
+        lambda _: Checkpoint(kept.frozen(now["model"]), look),
+        total=STEPS,
+    )
+
+    @torch.no_grad()
+    def draw(controls) -> Frame:
+        points = controls["target"]
+        film, told = finished, f"trained {STEPS} steps, on the bumps of the start"
+        if trainer.steps or trainer.running:
+            snapshot = trainer.at(controls["checkpoint"])
+            film, told = snapshot.state.shown, f"step {snapshot.step} of {STEPS}"
+        k = controls["layer"]
+        dot = torch.as_tensor(controls["point"], dtype=torch.float32, device=device)
+        way = torch.cat(film.states(dot))  # (LAYERS + 1, 2)
+        terms = _terms(film.flow, way[-1:])
+        target = Mixture(points.tolist(), STD).to(device)
+        fresh = target.means.repeat(100, 1) + STD * Noise(seed + 1, device)(0, 100 * len(points), 2)
+        lost = (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item()
+        image = film.density(k, places).reshape(100, 100).flip(0).sqrt()
+        views = {
+            "film": _plane(image, film, k, way[: k + 1], _named(k), 1.7, target.means),
+            "noise": _plane(None, film, 0, way[:1], "noise z: drag the point", 0.9),
+            "terms": _bars(terms),
+        }
+        text = f"log p = {terms[0]:.2f} + {sum(terms[1:-1]):.2f} = {terms[-1]:.2f} nats · "
+        return Frame(views, text + f"lost against these bumps: {lost:.2f} nats · {told}")
+
+    stage = Stage(
+        draw,
+        [
+            Handles("point", [[0.8, 0.5]], on="noise", labels=["z"], color="accent"),
+            Timeline("layer", LAYERS + 1, value=LAYERS, label="layers undone", fps=2),
+            Handles("target", START, on="film", labels=[str(i + 1) for i in range(len(START))], color="exact"),
+            Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
+        ],
+        title=headers.title(__doc__),
+        caption="Scrub the layers; drag the bumps elsewhere and train: where do bridges stay? Exact: bumps, log p.",
+        exported="Scrub the layers: which layer parts the cloud, and where do bridges stay? Exact: log p of the flow.",
+        source=f"from gdm_core import explorers\n\nexplorers.flow_film(seed={seed})",
+        trainer=trainer,
+        sampled={"layer": LAYERS + 1},
+        name="flow_film",
+    )
+    return stage
+
+
+def _terms(flow: Flow, x: Tensor) -> list[float]:
+    """log p0 at the noise of x, the log|det| of each layer from the noise's side, and their sum."""
+    states = list(flow.states(x))
+    base = (flow.log_prob(x) - sum(log_det for _, log_det in states)).item()
+    each = [log_det.item() for _, log_det in reversed(states)]
+    return [base, *each, base + sum(each)]
+
+
+def _named(k: int) -> str:
+    return {0: "noise", LAYERS: "data: drag the bumps"}.get(k, f"{k} of {LAYERS} undone")
+
+
+def _plane(image, film: Film, k: int, way: Tensor, label: str, size: float, bumps: Tensor | None = None) -> View:
+    """The grid and the cloud after k layers, the point and the way it came, and the bumps that are to be learned."""
+    grid = film.grid[k].reshape(26, 49, 2)
+    marks = [Lines(line, "data", width=1, alpha=0.35) for line in grid]
+    marks.append(Points(film.cloud[k], "noise" if k == 0 else "model", size=3, alpha=0.55, label="samples"))
+    if bumps is not None:
+        spread = torch.eye(2) * STD**2
+        marks.append(Ellipses(bumps, spread.expand(len(bumps), 2, 2), radii=(2.0,), color="exact", label="bumps"))
+    if len(way) > 1:
+        marks.append(Lines(way, "accent", width=2.5, label="way of z"))
+    marks.append(Points(way[-1:], "accent", size=12))
+    extent = (-REACH, REACH, -REACH, REACH)
+    color = {} if image is None else {"colormap": "Greys", "smooth": True, "limits": (0.0, 1.0)}
+    return View(
+        image, marks, extent, label, axes=("z1", "z2") if k == 0 else ("x1", "x2"), aspect=1.0, size=size, **color
+    )
+
+
+def _bars(terms: list[float]) -> View:
+    """Each term as a bar from where the last one ended, and the sum from zero."""
+    ends = np.cumsum(terms[:-1])
+    marks = [Bars([0], [terms[0]], width=0.7, color="noise", label="log p0(z)")]
+    for i, term in enumerate(terms[1:-1]):
+        marks.append(Bars([i + 1], [term], base=float(ends[i]), width=0.7, color="model", label="log|det|" * (i == 0)))
+    marks.append(Bars([LAYERS + 1], [terms[-1]], width=0.7, color="accent", label="log p(x)"))
+    low, high = min(0.0, *ends, terms[-1]), max(0.0, *ends, terms[-1])
+    room = 0.12 * (high - low) + 0.1
+    extent = (-0.6, LAYERS + 1.6, min(low - room, -6.0), max(high + room, 2.0))
+    return View(None, marks, extent, "log p of the point", axes=("layer", "nats"), aspect=1.0, size=0.9)
