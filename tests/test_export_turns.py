@@ -1,9 +1,14 @@
-"""Figures to turn, on an exported page: in its colors, and below each other where the page is narrow."""
+"""Figures on an exported page: those to turn in its colors and, where it is narrow, below each other; a row of panels
+is swiped there."""
+
+import base64
+import io
 
 import nbformat
 import pytest
 import tiny_course
 from browser import needed
+from PIL import Image
 from servers import until
 
 from gdm_core.course.export import page
@@ -28,18 +33,38 @@ LOOK = """() => { const { layout, _fullLayout: full } = document.querySelector("
         titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height } }"""
 
 
+def paged(tmp_path, told: dict) -> str:
+    """The address of a page with one output."""
+    chapter = tiny_course.make(tmp_path, _01_first="# %%\n1\n")[0]
+    cell = nbformat.v4.new_code_cell("f", outputs=[nbformat.v4.new_output("display_data", data=told)])
+    (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=[cell]), chapter), "utf-8")
+    return (tmp_path / "page.html").as_uri()
+
+
+@pytest.mark.parametrize("width, height, shown", [(1600, 400, (704, 176)), (400, 400, (350, 350))])
+def test_a_row_of_panels_is_swiped_on_a_phone(tmp_path, tab, width, height, shown):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "navy").save(file, "PNG")
+    tab.set_viewport_size({"width": 390, "height": 800})
+    tab.goto(paged(tmp_path, {"image/png": base64.b64encode(file.getvalue()).decode()}))
+    box = tab.locator("figure img").bounding_box()
+    assert (box["width"], box["height"]) == pytest.approx(shown, abs=12)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390  # the page itself stays where it is
+    swiped = (
+        "(by) => { const figure = document.querySelector('figure'); figure.scrollLeft = by; return figure.scrollLeft }"
+    )
+    assert tab.evaluate(swiped, 900) == pytest.approx(max(0, box["width"] - 358), abs=24)
+
+
 @pytest.fixture
 def turned(tmp_path, tab):
     """The figure on a page of some width and theme."""
-    chapter = tiny_course.make(tmp_path, _01_first="# %%\n1\n")[0]
-    told = {"application/vnd.plotly.v1+json": {"data": DATA, "layout": LAYOUT}}
-    cell = nbformat.v4.new_code_cell("f", outputs=[nbformat.v4.new_output("display_data", data=told)])
-    (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=[cell]), chapter), "utf-8")
+    address = paged(tmp_path, {"application/vnd.plotly.v1+json": {"data": DATA, "layout": LAYOUT}})
 
     def look(width: int, theme: str) -> dict:
         tab.set_viewport_size({"width": width, "height": 800})
         tab.emulate_media(color_scheme=theme)
-        tab.goto((tmp_path / "page.html").as_uri())
+        tab.goto(address)
         until(lambda: tab.evaluate("!!document.querySelector('.js-plotly-plot')?._fullLayout?.yaxis2"))
         return tab.evaluate(LOOK)
 

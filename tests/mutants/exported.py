@@ -8,6 +8,7 @@ _FRAMES = "tests/test_sampled.py::test_a_page_holds_the_frame_of_every_sampled_s
 _START = "tests/test_sampled.py::test_a_page_opens_at_the_nearest_samples_unless_it_mixes"
 _SAID = "tests/test_controls.py::test_each_control_says_its_state"
 _ACTIVATIONS = "tests/test_decoder.py::test_each_activation_is_torchs"
+_SWIPED = "tests/test_export_turns.py::test_a_row_of_panels_is_swiped_on_a_phone"
 
 MUTANTS = [
     Mutant(
@@ -107,5 +108,12 @@ MUTANTS = [
         "(fine if image.ndim == 2 else fine.all(-1))",
         "fine",
         "tests/test_view.py::test_lost_pixels_are_counted_once_and_painted_as_the_low_end",
+    ),
+    Mutant(
+        "rows-of-panels-as-high-as-wide",
+        "gdm_core/course/export/page.py",
+        "across / max(down, 1)",
+        "down / max(across, 1)",
+        _SWIPED,
     ),
 ]

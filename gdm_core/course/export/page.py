@@ -8,6 +8,7 @@ import html
 import json
 import mimetypes
 import re
+import struct
 import zlib
 from functools import cache
 from pathlib import Path
@@ -193,6 +194,9 @@ def _picture(output: NotebookNode, kind: str, cell: NotebookNode, live) -> str:
     words = "" if words.startswith("&lt;Figure") else words
     width = output.metadata.get(kind, {}).get("width")
     sized = f' width="{int(width)}"' if width else ""
+    if kind == "image/png" and len(header := base64.b64decode(encoded[:32])) == 24:
+        across, down = struct.unpack(">II", header[16:])
+        sized += f' style="--ratio: {across / max(down, 1):.2f}"'
     image = f'<img alt="{words}"{sized} src="data:{kind};base64,{encoded}">'
     called = CALL.search(cell.source)
     if live and called:
