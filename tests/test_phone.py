@@ -19,7 +19,9 @@ stand_in, explorer = stand_ins.stand_in, stand_ins.explorer
 HTML = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>stage</title><style>body { margin: 0 8px } h1 { font: 600 18px/1.3 sans-serif }</style>
 <h1>A question of two lines, as long as those of the explorers are?</h1><main></main>"""
-KEPT = {  # what one looks at while a thumb is elsewhere
+KEPT = {
+    "energy_landscape": ["landscape"],
+    "score_field": ["field"],  # what one looks at while a thumb is elsewhere
     "mixtures": ["data"],
     "scenes": ["scene", "picture"],
     "ppca": ["pictures"],

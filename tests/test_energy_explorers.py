@@ -1,0 +1,114 @@
+"""What the score field and the energy landscape say: against formulas, quadrature and moves by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import stand_ins
+import torch
+from stand_ins import numbers
+
+from gdm_core.data.targets import Mixture
+from gdm_core.explorers.ch11_score_field import bumps_score, three_bumps
+
+stand_in, explorer = stand_ins.stand_in, stand_ins.explorer
+BUMPS = Mixture([[-2.0, -1.0], [2.0, -1.0], [0.0, 2.0]], std=0.5, weights=[0.5, 0.3, 0.2])
+
+
+def marks(frame, view):
+    return {mark.get("label"): mark for mark in next(v for v in frame["views"] if v["name"] == view)["marks"]}
+
+
+def shown(stage, **state):
+    return stage.frame(state).encode()
+
+
+# Score field
+
+
+def test_exact_arrows_point_along_the_score_of_that_level(explorer):
+    for sigma in (0.2, 1.5):
+        arrows = marks(shown(explorer("score_field"), sigma=sigma), "field")["exact"]["xy"]
+        at, way = torch.tensor(arrows[:, :2]).float().requires_grad_(), arrows[:, 2:]
+        std = (0.25 + sigma**2) ** 0.5
+        log_p = Mixture(BUMPS.means, std, BUMPS.weights).log_prob(at).sum()
+        score = torch.autograd.grad(log_p, at)[0].numpy()
+        cosine = (way * score).sum(1) / np.linalg.norm(way, axis=1) / np.linalg.norm(score, axis=1)
+        assert np.allclose(cosine, 1, atol=1e-3) and np.linalg.norm(way, axis=1).max() < 0.6
+
+
+def test_the_green_point_is_the_mean_of_the_data_behind_x(explorer):
+    """Half way between the two lower bumps the closer ones weigh by their shares alone."""
+    far = marks(shown(explorer("score_field"), sigma=3.0, x=[[0.0, -1.0]]), "field")
+    points, cells = BUMPS.quadrature()
+    weight = cells * (BUMPS.log_prob(points) - (points - torch.tensor([0.0, -1.0])).square().sum(1) / 18).exp()
+    truth = (weight / weight.sum()) @ points
+    assert np.allclose(far["E[x | noisy x]"]["xy"][0], truth, atol=1e-3)
+
+
+def test_the_error_is_that_of_the_network_where_noisy_data_lie(explorer, stand_in):
+    model = stand_in(bumps_score, seed=0, steps=100)
+    torch.manual_seed(0)
+    for sigma in (0.3, 2.0):
+        x = BUMPS.sample(20_000) + sigma * torch.randn(20_000, 2)
+        exact = BUMPS.noisy(sigma).score(x)
+        missed = (model.score_at(x, sigma) - exact).square().sum() / exact.square().sum()
+        told = numbers(shown(explorer("score_field"), sigma=sigma)["text"], "misses")[0]
+        assert told == pytest.approx(100 * missed.sqrt().item(), rel=0.15)
+
+
+def test_one_kind_of_arrow_or_both(explorer):
+    for show, names in (("both", {"exact", "learned"}), ("exact", {"exact"}), ("learned", {"learned"})):
+        frame = shown(explorer("score_field"), show=show)
+        arrows = {
+            m["label"]
+            for m in next(v for v in frame["views"] if v["name"] == "field")["marks"]
+            if m["mark"] == "arrows"
+        }
+        assert arrows == names
+
+
+# Energy landscape
+
+
+def test_the_exact_mean_energy_is_by_quadrature_at_that_temperature(explorer):
+    energy = lambda x: -BUMPS.log_prob(x)
+    points, cells = three_bumps().quadrature()
+    for heat in (1.0, 2.5):
+        p = (cells.log() - energy(points) / heat).softmax(0)
+        told = numbers(shown(explorer("energy_landscape"), heat=heat)["text"], "exact")[0]
+        assert told == pytest.approx((p @ energy(points)).item(), abs=0.006)
+    assert numbers(shown(explorer("energy_landscape"))["text"], "exact")[0] == pytest.approx(BUMPS.entropy(), abs=0.006)
+
+
+def test_walkers_begin_where_they_are_dropped_and_move_down(explorer):
+    seen = shown(explorer("energy_landscape"), start=[[1.0, 3.0]], step=0)
+    walkers = marks(seen, "landscape")["300 walkers"]["xy"]
+    assert np.allclose(walkers.mean(0), [1.0, 3.0], atol=0.05) and walkers.std() < 2
+    first = numbers(seen["text"], "walkers")[0]
+    assert numbers(shown(explorer("energy_landscape"), start=[[1.0, 3.0]], step=30)["text"], "walkers")[0] < first - 1
+
+
+def test_in_one_bump_they_end_as_warm_as_they_should(explorer):
+    """Near a round bump of share w: e = log(2 pi s^2 / w) + |x - m|^2 / (2 s^2), whose mean is T above its floor."""
+    for corrected in (False, True):
+        for heat in (0.3, 1.0):
+            state = {"start": [[-2.0, -1.0]], "heat": heat, "size": 0.01, "corrected": corrected}
+            told = [
+                numbers(shown(explorer("energy_landscape"), step=s, **state)["text"], "walkers")[0]
+                for s in (100, 150, 200)
+            ]
+            assert np.mean(told) == pytest.approx(math.log(2 * math.pi * 0.25 / 0.5) + heat, abs=0.25)
+
+
+def test_steps_too_long_leave_unless_they_are_corrected(explorer):
+    state = {"energy": "moons", "size": 0.5, "step": 200}
+    gone, stays = (shown(explorer("energy_landscape"), corrected=c, **state) for c in (False, True))
+    assert gone["views"][0]["warning"].startswith("Gone after") and "above 1,000" in gone["text"]
+    assert stays["views"][0]["warning"] == "" and numbers(stays["text"], "nats ·")[0] < 30
+
+
+def test_the_share_of_accepted_moves(explorer):
+    small = numbers(shown(explorer("energy_landscape"), size=0.001, corrected=True)["text"], "nats ·")[0]
+    large = numbers(shown(explorer("energy_landscape"), size=0.5, corrected=True)["text"], "nats ·")[0]
+    assert small > 97 and large < 60
