@@ -106,6 +106,7 @@ def test_modes_are_counted_where_a_loop_counts_them():
     assert found == (2, pytest.approx(sum(near) / 100)) and not near[-1]
     assert metrics.modes(y, means, 0.5, least=0.08).covered == 3  # two of an even 25
     assert metrics.modes(y, means, 0.55, least=0.04).covered == 4
+    assert metrics.modes(y, means, 0.5, least=0.01).covered == 3
     assert metrics.modes(y[:60], means, 0.5).covered == 1
     for wrong in (y[:3], y[:, :1], y[0]):
         with pytest.raises(ValueError, match="needed at least 4 samples"):

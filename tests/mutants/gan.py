@@ -10,6 +10,9 @@ _TOLD = "test_both_players_are_told_the_label"
 _LAYER = "test_a_layer_divided_by_its_norm"
 _BEST = "test_the_best_critic_where_the_densities_are_p_and_q"
 _REACHES = "tests/test_contracts.py::test_each_parameter_is_one_players_and_its_loss_reaches_it"
+_FOLLOWS = "test_a_sample_that_follows_its_pull_costs_the_generator_less[{}]"
+_ALONE = "test_who_goes_on_alone_is_the_one_that_was_asked"
+_LIVE = "test_a_cure_changes_what_is_paid_while_one_trains"
 _NOISE = "tests/test_contracts.py::test_samples_are_noise_under_the_map[gan-plane]"
 _LEAVES = "tests/test_contracts.py::test_the_critics_loss_leaves_the_others_alone[gan-plane]"
 
@@ -125,5 +128,36 @@ MUTANTS = [
         "like=self._zero), y) if self.cost.pairs",
         "like=self._zero), y * 0) if self.cost.pairs",
         "test_a_pair_is_of_one_label",
+    ),
+    # The studio
+    *(
+        Mutant(f"studio-{name}", "gdm_core/explorers/ch08_gan_studio.py", old, new, f"tests/test_gan_studio.py::{test}")
+        for name, old, new, test in (
+            ("pull-uphill", "    return -slope\n", "    return slope\n", _FOLLOWS.format("minimax")),
+            (
+                "pull-without-the-data",
+                "(gan.logits(real), gan.logits(at))",
+                "(gan.logits(at), gan.logits(at))",
+                _FOLLOWS.format("R3GAN"),
+            ),
+            ("both-go-on", 'for _ in range(told[f"{name}_alone"])', 'for _ in range(told["critic_alone"])', _ALONE),
+            ("shared-copy", "twin = copy.deepcopy(gan)", "twin = gan", _ALONE),
+            ("deaf-to-the-loss", '        settle(gan, told["cure"])\n', "", _LIVE),
+            ("deaf-to-momentum", '(told["momentum"], 0.99)\n\n', "(0.5, 0.99)\n\n", _LIVE),
+            ("penalty-that-stays", "(options.get(name, 0.0) for", "(options.get(name, gan.r1) for", _LIVE),
+            (
+                "data-of-one-mode",
+                "torch.randint(len(centers), (n,)",
+                "torch.randint(1, (n,)",
+                "test_data_are_where_the_hand_put_the_modes",
+            ),
+            (
+                "wide-data",
+                "+ STD * torch.randn(n, 2",
+                "+ 2 * STD * torch.randn(n, 2",
+                "test_data_are_where_the_hand_put_the_modes",
+            ),
+            ("half-a-map", "(rows, rows.flip(1))", "(rows, rows)", "test_the_map_is_that_of_straight_lines"),
+        )
     ),
 ]

@@ -1,0 +1,195 @@
+"""GAN studio.
+
+Which loss keeps all modes, and where does a generator go if the critic stands still?
+
+Critic, samples and their pull in the plane, the generator's warped grid; while it trains, drag the data.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdm_core import devices, kept, metrics, networks, train
+from gdm_core.adversarial import LOSSES
+from gdm_core.explorers import headers
+from gdm_core.explorers.learning import Checkpoint, Learned, learner
+from gdm_core.models.gan import GAN
+from gdm_core.widgets import (
+    Arrows,
+    Button,
+    Choice,
+    Frame,
+    Handles,
+    Lines,
+    Noise,
+    Points,
+    Slider,
+    Stage,
+    View,
+    plane,
+)
+
+LIMIT, CELLS, STD = 4.5, 48, 0.3  # half of the plane's side, its resolution, of each mode
+LR, STEPS, LONG, BATCH = 3e-3, 800, 6000, 128  # steps of the opening's training, of one that is watched
+SAMPLES, PULLED, ALONE = 800, 70, 60  # dots, those with an arrow, most moves that one player makes alone
+CURES = {
+    "nothing added": {},
+    "minimax": {"loss": "minimax"},
+    "least squares": {"loss": "least squares"},
+    "WGAN-GP": {"loss": "Wasserstein", "gp": 1.0},
+    "R1 + R2": {"r1": 1.0, "r2": 1.0},
+    "R3GAN": {"loss": "relativistic", "r1": 1.0, "r2": 1.0},
+}
+TURN = np.arange(8) * np.pi / 4
+TARGETS = {
+    "ring": 3 * np.stack([np.cos(TURN), np.sin(TURN)], 1),
+    "two groups": np.stack([np.sign(np.arange(8) - 3.5) * 2.6, np.tile([-1.8, -0.6, 0.6, 1.8], 2)], 1),
+    "line": np.stack([np.linspace(-3.5, 3.5, 8), np.zeros(8)], 1),
+}
+OPENS = {"target": TARGETS["ring"], "cure": "R3GAN", "momentum": 0.5}
+Ask = Callable[[], dict]  # what the controls say now
+
+
+def data(target, n: int, device) -> Tensor:
+    """(n, 2): equal Gaussians around the modes (K, 2)."""
+    centers = torch.as_tensor(np.asarray(target), dtype=torch.float32, device=device)
+    return centers[torch.randint(len(centers), (n,), device=device)] + STD * torch.randn(n, 2, device=device)
+
+
+def settle(gan: GAN, cure: str) -> None:
+    """Let the players pay as the cure says, from here on."""
+    options = CURES[cure]
+    gan.cost = LOSSES[options.get("loss", "non-saturating")]
+    gan.r1, gan.r2, gan.gp = (options.get(name, 0.0) for name in ("r1", "r2", "gp"))
+
+
+def learn(gan: GAN, ask: Ask, steps: int, rate=None) -> Iterable:
+    """Training that hears at each move what the controls say."""
+    adam = torch.optim.Adam(gan.parameters(), LR)
+
+    def draw(n: int) -> Tensor:
+        told = ask()
+        settle(gan, told["cure"])
+        for group in adam.param_groups:
+            group["betas"] = (told["momentum"], 0.99)
+        return data(told["target"], n, gan._zero.device)
+
+    return train.steps(gan, draw, steps=steps, batch_size=BATCH, optimizer=adam, average=0.97, rate=rate)
+
+
+def studio_gan(steps: int = STEPS, device="cpu", ask: Ask | None = None) -> tuple[GAN, Iterable]:
+    """Recipe: two small networks; told the opening's controls unless somebody can be asked."""
+    players = networks.MLPDecoder(2, (2,), 1, (64, 64)), networks.MLPEncoder((2,), 1, (64, 64))
+    gan = GAN(2, 2, generator=players[0], critic=players[1]).to(device)
+    settle(gan, OPENS["cure"])
+    return gan, learn(gan, ask or (lambda: OPENS), steps, train.falling if ask is None else None)
+
+
+def alone(gan: GAN, told: dict, seed: int, device) -> GAN:
+    """A copy whose critic, then whose generator, went on alone for as many steps as the controls say."""
+    twin = copy.deepcopy(gan).requires_grad_(True)
+    settle(twin, told["cure"])
+    with kept.own_draws(seed, device), torch.enable_grad():
+        for name, own in twin.players().items():
+            adam = torch.optim.Adam(own, LR, betas=(told["momentum"], 0.99))
+            for _ in range(told[f"{name}_alone"]):
+                loss = getattr(twin, f"{name}_loss")(data(told["target"], BATCH, device))
+                for p, grad in zip(own, torch.autograd.grad(loss, own)):
+                    p.grad = grad
+                adam.step()
+    return twin.requires_grad_(False)
+
+
+def pulls(gan: GAN, real: Tensor, fake: Tensor) -> Tensor:
+    """Which way each sample (B, 2) would lower the generator's loss beside as many of the data, (B, 2)."""
+    with torch.enable_grad():
+        at = fake.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(gan.cost.generator(gan.logits(real), gan.logits(at)).sum(), at)
+    return -slope
+
+
+def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
+    """Explorer of a GAN in the plane that trains while one changes its data, its loss and its momentum.
+
+    Args:
+        seed: of weights, training and samples.
+        device: where it is trained; see `devices.pick`.
+    """
+    device = devices.pick(device)
+    noise = Noise(seed, device)
+    grid = torch.as_tensor(plane(LIMIT, CELLS), dtype=torch.float32, device=device).reshape(-1, 2)
+    page: list[Stage] = []  # known once it is built, before anybody trains
+    itself = lambda gan: gan
+    learned = Learned(studio_gan, itself, seed=seed, device=device, steps=STEPS)
+    live = functools.partial(studio_gan, ask=lambda: page[0].values())
+    learned.trainer = learner(live, lambda gan: Checkpoint(gan, itself), seed=seed, device=device, steps=LONG)
+
+    @torch.no_grad()
+    def draw(told) -> Frame:
+        gan, how = learned.at(told["checkpoint"])
+        how = f"trained {STEPS:,} steps on the ring" if gan is learned.finished else how
+        gan = alone(gan, told, seed, device)
+        centers = torch.as_tensor(told["target"], dtype=torch.float32, device=device)
+        fake = gan.generate(noise(0, SAMPLES, 2))
+        real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
+        found = metrics.modes(fake, centers, STD)
+        views = {"plane": _plane(gan, grid, real, fake), "map": _map(gan, centers)}
+        moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
+        text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one · "
+        return Frame(views, text + " · ".join([how, told["cure"], *moved]))
+
+    place = lambda name: lambda controls: {"target": TARGETS[name]}
+    stage = Stage(
+        draw,
+        [
+            Handles("target", OPENS["target"], on="plane", color="data", label="modes of the data"),
+            Choice("cure", list(CURES), OPENS["cure"], label="loss"),
+            Slider("momentum", 0.0, 0.95, OPENS["momentum"], 0.05),
+            Slider("critic_alone", 0, ALONE, 0, 1, label="step D: alone", unit="steps"),
+            Slider("generator_alone", 0, ALONE, 0, 1, label="step G: alone", unit="steps"),
+            learned.timeline(),
+            *(Button(name, place(name)) for name in TARGETS),
+        ],
+        title=headers.title(__doc__),
+        caption="Train, drag the data, change the loss; then let G go on alone. Learned: all. Exact: the data's modes.",
+        exported="Let the generator go on alone: where do all samples go? Learned: all. Exact: the data's modes.",
+        trainer=learned.trainer,
+        source=f"from gdm_core import explorers\n\nexplorers.gan_studio(seed={seed})",
+        sampled={"generator_alone": 7, "critic_alone": 3},
+        name="gan_studio",
+    )
+    page.append(stage)
+    return stage
+
+
+def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor) -> View:
+    """The critic as a field, data and samples on it, and where some of the samples are pulled."""
+    D = gan.logits(grid).reshape(CELLS, CELLS)
+    D = D - D.mean()  # a constant changes no pull
+    size = D.abs().max().clamp_min(1e-6).item()
+    way = pulls(gan, real[:PULLED], fake[:PULLED])
+    way = 0.7 * way / way.norm(dim=1).max().clamp_min(1e-9)
+    marks = [
+        Points(real[:300], "data", size=3.5, alpha=0.6, label="data"),
+        Points(fake, "model", size=4, alpha=0.7, label="samples"),
+        Arrows(fake[:PULLED], way, "accent", width=1.8, label="pull on a sample"),
+    ]
+    return View(
+        D, marks, (-LIMIT, LIMIT) * 2, "critic: purple bets on data", "PuOr", (-size, size), smooth=True, size=1.3
+    )
+
+
+def _map(gan: GAN, centers: Tensor, lines: int = 15, most: float = 2.2) -> View:
+    """Straight lines of the latent plane, and where G lays them."""
+    t = torch.linspace(-most, most, 100, device=centers.device)
+    rows = torch.cartesian_prod(torch.linspace(-most, most, lines, device=centers.device), t)
+    laid = [gan.generate(z).reshape(lines, 100, 2).clamp(-9, 9).cpu().numpy() for z in (rows, rows.flip(1))]
+    marks = [
+        Points(centers, "data", size=11, alpha=0.5, label="modes"),
+        Lines(np.concatenate(laid), "latent", width=1.0, alpha=0.8, label="lines of z under G"),
+    ]
+    return View(None, marks, (-LIMIT, LIMIT) * 2, "the generator's map", aspect=1.0)
