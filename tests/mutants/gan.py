@@ -143,7 +143,7 @@ MUTANTS = [
             ("both-go-on", 'for _ in range(told[f"{name}_alone"])', 'for _ in range(told["critic_alone"])', _ALONE),
             ("shared-copy", "twin = copy.deepcopy(gan)", "twin = gan", _ALONE),
             ("deaf-to-the-loss", '        settle(gan, told["cure"])\n', "", _LIVE),
-            ("deaf-to-momentum", '(told["momentum"], 0.99)\n\n', "(0.5, 0.99)\n\n", _LIVE),
+            ("deaf-to-momentum", '["betas"] = (told["momentum"]', '["betas"] = (0.5 * told["momentum"]', _LIVE),
             ("penalty-that-stays", "(options.get(name, 0.0) for", "(options.get(name, gan.r1) for", _LIVE),
             (
                 "data-of-one-mode",
