@@ -64,7 +64,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
     device = devices.pick(device)
     z = Noise(seed, device)(0, DOTS, 2)
     look = lambda model: Film(model, z)
-    finished = look(kept.trained(film_flow, seed=seed, device=device, points=[list(p) for p in START], steps=STEPS))
+    finished = look(kept.trained(film_flow, seed=seed, device=device, points=START, steps=STEPS))
     axis = torch.linspace(-REACH, REACH, 100, device=device)
     places = torch.cartesian_prod(axis, axis).flip(1)  # row by row from below
     now: dict = {}
@@ -88,15 +88,15 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
             film, told = snapshot.state.shown, f"step {snapshot.step} of {STEPS}"
         k = controls["layer"]
         dot = torch.as_tensor(controls["point"], dtype=torch.float32, device=device)
-        way = torch.cat(film.states(dot))  # (LAYERS + 1, 2)
-        terms = _terms(film.flow, way[-1:])
+        states = list(film.flow.states(dot))
+        way = torch.cat([dot, *(x for x, _ in states)]).flip(0)  # (LAYERS + 1, 2), from noise to the point
+        terms = _terms(film.flow, dot, [log_det.item() for _, log_det in states])
         target = Mixture(points.tolist(), STD).to(device)
         fresh = target.means.repeat(100, 1) + STD * Noise(seed + 1, device)(0, 100 * len(points), 2)
         lost = (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item()
         image = film.density(k, places).reshape(100, 100).flip(0).sqrt()
         views = {
-            "film": _plane(image, film, k, way[: k + 1], _named(k), 1.7, target.means),
-            "noise": _plane(None, film, 0, way[:1], "noise z: drag the point", 0.9),
+            "film": _plane(image, film, k, way[: k + 1], target.means),
             "terms": _bars(terms),
         }
         text = f"log p = {terms[0]:.2f} + {sum(terms[1:-1]):.2f} = {terms[-1]:.2f} nats · "
@@ -105,13 +105,13 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
     stage = Stage(
         draw,
         [
-            Handles("point", [[0.8, 0.5]], on="noise", labels=["z"], color="accent"),
+            Handles("point", [[1.2, 0.9]], on="film", labels=["x"], color="accent"),
             Timeline("layer", LAYERS + 1, value=LAYERS, label="layers undone", fps=2),
             Handles("target", START, on="film", labels=[str(i + 1) for i in range(len(START))], color="exact"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title=headers.title(__doc__),
-        caption="Scrub the layers; drag the bumps elsewhere and train: where do bridges stay? Exact: bumps, log p.",
+        caption="Scrub the layers; drag x; drag the bumps and train: where do bridges stay? Exact: bumps, log p.",
         exported="Scrub the layers: which layer parts the cloud, and where do bridges stay? Exact: log p of the flow.",
         source=f"from gdm_core import explorers\n\nexplorers.flow_film(seed={seed})",
         trainer=trainer,
@@ -121,34 +121,26 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
     return stage
 
 
-def _terms(flow: Flow, x: Tensor) -> list[float]:
+def _terms(flow: Flow, x: Tensor, log_dets: list[float]) -> list[float]:
     """log p0 at the noise of x, the log|det| of each layer from the noise's side, and their sum."""
-    states = list(flow.states(x))
-    base = (flow.log_prob(x) - sum(log_det for _, log_det in states)).item()
-    each = [log_det.item() for _, log_det in reversed(states)]
-    return [base, *each, base + sum(each)]
+    base = flow.log_prob(x).item() - sum(log_dets)
+    return [base, *log_dets[::-1], base + sum(log_dets)]
 
 
 def _named(k: int) -> str:
-    return {0: "noise", LAYERS: "data: drag the bumps"}.get(k, f"{k} of {LAYERS} undone")
+    return {0: "noise", LAYERS: "data"}.get(k, f"{k} of {LAYERS} undone")
 
 
-def _plane(image, film: Film, k: int, way: Tensor, label: str, size: float, bumps: Tensor | None = None) -> View:
-    """The grid and the cloud after k layers, the point and the way it came, and the bumps that are to be learned."""
-    grid = film.grid[k].reshape(26, 49, 2)
-    marks = [Lines(line, "data", width=1, alpha=0.35) for line in grid]
+def _plane(image, film: Film, k: int, way: Tensor, bumps: Tensor) -> View:
+    """The grid and the cloud after k layers, the way of the point so far, and the bumps that are to be learned."""
+    marks = [Lines(line, "data", width=1, alpha=0.35) for line in film.grid[k].reshape(26, 49, 2)]
     marks.append(Points(film.cloud[k], "noise" if k == 0 else "model", size=3, alpha=0.55, label="samples"))
-    if bumps is not None:
-        spread = torch.eye(2) * STD**2
-        marks.append(Ellipses(bumps, spread.expand(len(bumps), 2, 2), radii=(2.0,), color="exact", label="bumps"))
-    if len(way) > 1:
-        marks.append(Lines(way, "accent", width=2.5, label="way of z"))
-    marks.append(Points(way[-1:], "accent", size=12))
-    extent = (-REACH, REACH, -REACH, REACH)
-    color = {} if image is None else {"colormap": "Greys", "smooth": True, "limits": (0.0, 1.0)}
-    return View(
-        image, marks, extent, label, axes=("z1", "z2") if k == 0 else ("x1", "x2"), aspect=1.0, size=size, **color
-    )
+    spread = torch.eye(2) * STD**2
+    marks.append(Ellipses(bumps, spread.expand(len(bumps), 2, 2), radii=(2.0,), color="exact", label="bumps"))
+    marks.append(Lines(way, "accent", width=2.5, label="way of x"))
+    marks.append(Points(way[-1:], "accent", size=10))
+    look = {"colormap": "Greys", "smooth": True, "limits": (0.0, 1.0)}
+    return View(image, marks, (-REACH, REACH, -REACH, REACH), _named(k), axes=True, aspect=1.0, size=1.8, **look)
 
 
 def _bars(terms: list[float]) -> View:
@@ -161,4 +153,4 @@ def _bars(terms: list[float]) -> View:
     low, high = min(0.0, *ends, terms[-1]), max(0.0, *ends, terms[-1])
     room = 0.12 * (high - low) + 0.1
     extent = (-0.6, LAYERS + 1.6, min(low - room, -6.0), max(high + room, 2.0))
-    return View(None, marks, extent, "log p of the point", axes=("layer", "nats"), aspect=1.0, size=0.9)
+    return View(None, marks, extent, "log p of the point", axes=("layer", "nats"), aspect=1.7, size=0.9)

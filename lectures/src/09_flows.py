@@ -373,7 +373,7 @@ def film(model=None, n=3000):
 film()
 
 # %% [markdown]
-# **Play.** Scrub the layers, drag the point $z$ and read what each layer adds to its $\log p$. Then drag the six bumps to
+# **Play.** Scrub the layers, drag the point $x$ and read what each layer adds to its $\log p$. Then drag the six bumps to
 # where you like and press start. *Before you press:* where will the density be wrong?
 #
 # <details><summary>Answer</summary>
@@ -445,8 +445,9 @@ claim("one Gaussian as base lies above the truth there, by", bridge["one"] - bri
 claim("one Gaussian as base lies above eight there, by", bridge["one"] - bridge["eight"], above=0.3, unit="nats", digits=1)
 
 # %% [markdown]
-# With one Gaussian as base there are bridges; with eight of them the same layers leave gaps. More layers and longer
-# training make bridges thinner, never none: to tear, a layer would have to stretch without limit.
+# With one Gaussian as base there are bridges; with eight of them the same layers come nearer to the truth between the
+# islands. More layers and longer training can make a bridge thinner, never none: to tear, a layer would have to stretch
+# without limit.
 #
 # ## 9.7 Pictures, and bits that are true
 #
