@@ -37,8 +37,8 @@ class Film:
     def __init__(self, flow: Flow, z: Tensor):
         self.flow = flow
         self.cloud = self.states(z)
-        turns = torch.linspace(-2.4, 2.4, 13, device=z.device)
-        along = torch.linspace(-2.4, 2.4, 49, device=z.device)
+        turns = torch.linspace(-2.4, 2.4, 13).to(z)
+        along = torch.linspace(-2.4, 2.4, 49).to(z)
         across = torch.stack([turns[:, None].expand(-1, 49), along.expand(13, -1)], -1)  # (13, 49, 2)
         self.grid = self.states(torch.cat([across, across.flip(-1)]).reshape(-1, 2))
 
@@ -51,7 +51,7 @@ class Film:
     def density(self, k: int, at: Tensor) -> Tensor:
         """Density of what k layers undone have made of the noise, (N,)."""
         rest = bi.Chain(self.flow.bijection.layers[LAYERS - k :])
-        return Flow(2, rest).to(at.device).log_prob(at).exp()
+        return Flow(2, rest).to(at).log_prob(at).exp()
 
 
 def flow_film(seed: int = 0, device: str = "auto") -> Stage:

@@ -355,4 +355,26 @@ MUTANTS = [
         "prior.log_prob(z) - q.log_prob(z)",
         "test_the_bound_with_a_flow_as_posterior_is_a_bound_and_its_terms_are_the_definitions",
     ),
+    # The film
+    Mutant(
+        "flows-film-of-the-first-layers",
+        "gdm_core/explorers/ch09_flow_film.py",
+        "layers[LAYERS - k :]",
+        "layers[:k]",
+        "tests/test_flow_film.py::test_density_after_each_layer_is_that_of_the_cloud_there",
+    ),
+    Mutant(
+        "flows-film-with-its-terms-the-other-way-round",
+        "gdm_core/explorers/ch09_flow_film.py",
+        "*log_dets[::-1]",
+        "*log_dets",
+        "tests/test_flow_film.py::test_terms_add_up_to_log_p_in_the_order_of_the_film",
+    ),
+    Mutant(
+        "flows-lab-takes-any-sign",
+        "gdm_core/checks/lab09.py",
+        '"(B,)", "log_det"), truth, {',
+        '"(B,)", "log_det").abs(), truth.abs(), {',
+        "tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab09-planar-minus]",
+    ),
 ]
