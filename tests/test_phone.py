@@ -32,6 +32,7 @@ KEPT = {
     "traversal": ["pictures"],
     "bench": ["clouds"],
     "game_bench": ["plane"],
+    "gan_studio": ["map"],
 }
 
 
