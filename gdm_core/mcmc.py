@@ -3,6 +3,7 @@ r"""Chains that end up distributed as p(x) = exp(-e(x) / T) / Z, though nobody k
     Langevin    x' = x + h s(x) + sqrt(2 h T) noise,     s = -grad e            (Roberts & Tweedie, 1996, eq. 8)
     corrected   that move, accepted with probability min(1, p(x') q(x | x') / (p(x) q(x' | x)))     (ibid., MALA)
     annealed    Langevin at one noise level after the other, h = size sigma^2   (Song & Ermon, 2019, algorithm 1)
+    gibbs       of symbols: x_i from p(x_i | the others), one after the other   (Geman & Geman, 1984)
 
 Each is a generator: the start, then every state, (B, *event), without end unless `steps` says when.  Chains do not feel
 each other.  The noise of step i is `noise(i)`, of the shape of x, standard normal and following `torch.manual_seed`
@@ -160,6 +161,32 @@ def annealed(
             next(chain)  # the start was yielded
             for state in chain:
                 yield state
+
+    return run()
+
+
+def gibbs(
+    conditional: Callable[[Tensor, int], Tensor], x: Tensor, sweeps: int | None = None, *, uniform: Draw | None = None
+) -> Iterator[Tensor]:
+    """The heat bath for symbols 0 and 1: each entry drawn anew given all others, one after the other.
+
+    Args:
+        conditional: conditional(x, i), p(x_i = 1 | the other entries), (B,).
+        x: the start, (B, d).
+        sweeps: how many; a state is yielded after each.
+        uniform: uniform(t), (B, d) in [0, 1), decides sweep t; `torch.rand` unless given.
+    """
+    turns = _turns(sweeps)
+
+    def run() -> Iterator[Tensor]:
+        state = x.detach()
+        yield state
+        for t in turns:
+            state = state.clone()
+            toss = torch.rand(x.shape, device=x.device) if uniform is None else uniform(t)
+            for i in range(x.shape[1]):
+                state[:, i] = (toss[:, i] < conditional(state, i)).to(state)
+            yield state
 
     return run()
 

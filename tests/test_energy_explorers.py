@@ -8,6 +8,7 @@ import stand_ins
 import torch
 from stand_ins import numbers
 
+from gdm_core.data.ising import Ising
 from gdm_core.data.targets import Mixture
 from gdm_core.explorers.ch11_score_field import bumps_score, three_bumps
 
@@ -112,3 +113,41 @@ def test_the_share_of_accepted_moves(explorer):
     small = numbers(shown(explorer("energy_landscape"), size=0.001, corrected=True)["text"], "nats ·")[0]
     large = numbers(shown(explorer("energy_landscape"), size=0.5, corrected=True)["text"], "nats ·")[0]
     assert small > 97 and large < 60
+
+
+# Ising board
+
+
+def of_number(number):
+    return ((torch.tensor(number) >> torch.arange(16)) & 1).float().reshape(1, 1, 4, 4)
+
+
+def test_chances_and_rarity_are_those_of_the_list(explorer):
+    for number, J in ((13260, 0.44), (7, 0.9)):
+        board, x = Ising(4, J), of_number(number)
+        frame = shown(explorer("ising_board"), number=number, coupling=J)
+        others = [board.conditionals(x, torch.arange(16).reshape(1, 4, 4) != i).flatten()[i].item() for i in range(16)]
+        (named,) = next(v for v in frame["views"] if v["name"] == "chance")["marks"]
+        assert [float(t) for t in named["text"]] == pytest.approx(others, abs=0.006)
+        assert numbers(frame["text"] + frame["more"], "one of")[0] == pytest.approx(
+            1 / board.log_prob(x).exp().item(), abs=0.6
+        )
+        energy = (board.log_p.exp() @ board.energy(board.states())).item() / J
+        assert numbers(frame["text"], "exact")[0] == pytest.approx(energy, abs=0.006)
+
+
+def test_a_pressed_pixel_flips_and_no_other(explorer):
+    stage = explorer("ising_board")
+    for pixel in (0, 6):
+        state = stage.controls["pixel"].press({**stage.values(), "pixel": pixel})
+        assert state["number"] ^ stage.values()["number"] == 1 << pixel
+        image = next(v for v in shown(stage, **state)["views"] if v["name"] == "board")["image"]
+        assert np.array_equal(image < 128, of_number(state["number"])[0, 0] == 1)
+
+
+def test_samples_start_at_the_board_and_end_at_the_exact_energies(explorer):
+    stage = explorer("ising_board")
+    start = marks(shown(stage, sweep=0), "energies")["400 samples"]["xy"]
+    assert start[start[:, 1] > 0][:, :2].tolist() == [[-8.0, 1.0]]  # 16 pairs agree, 8 do not
+    told = [numbers(shown(stage, sweep=20, **{"new noise": k})["text"], "samples")[0] for k in range(3)]
+    assert np.mean(told) == pytest.approx(numbers(shown(stage)["text"], "exact")[0], abs=0.9)

@@ -7,6 +7,7 @@ import torch
 from oracles import errors_off
 
 from gdm_core import mcmc
+from gdm_core.data.ising import Ising
 from gdm_core.data.targets import Mixture
 
 WELLS = lambda x: 1.5 * (x[:, 0] ** 2 - 1) ** 2 + 0.4 * x[:, 0]  # two, one deeper
@@ -152,3 +153,24 @@ def test_what_leaves_says_where():
 def test_settings_that_cannot_be_are_refused_at_the_call(call, words):
     with pytest.raises(ValueError, match=f"needed .*{words}"):
         call(torch.zeros(2, 1))
+
+
+def test_a_sweep_sees_what_it_changed():
+    """x_i copies the entry before it (the last one for the first), with chance 0.9."""
+    conditional = lambda x, i: torch.where(x[:, i - 1] == 1, 0.9, 0.1)
+    tosses = [torch.tensor([[0.5, 0.5, 0.95]]), torch.tensor([[0.5, 0.05, 0.5]])]
+    states = list(mcmc.gibbs(conditional, torch.tensor([[0.0, 0.0, 1.0]]), 2, uniform=lambda t: tosses[t]))
+    assert [s.tolist() for s in states] == [[[0, 0, 1]], [[1, 1, 0]], [[0, 1, 1]]]
+
+
+def test_the_heat_bath_ends_where_all_boards_say():
+    """Shares of all 512 boards of 3 x 3, and the mean energy, against the list."""
+    torch.manual_seed(0)
+    board = Ising(3, 0.3)
+    known = lambda i: torch.arange(9) != i
+    conditional = lambda x, i: board.conditionals(x.reshape(-1, 1, 3, 3), known(i).reshape(1, 3, 3)).flatten(1)[:, i]
+    x = mcmc.last(mcmc.gibbs(conditional, torch.zeros(8000, 9), 12)).reshape(-1, 1, 3, 3)
+    p = board.log_p.exp()
+    assert errors_off(board.energy(x), p @ board.energy(board.states())).max() < 5
+    counts = board.index(x).bincount(minlength=512) / 8000
+    assert ((counts - p).abs() < 5 * (p / 8000).sqrt() + 1e-3).all()

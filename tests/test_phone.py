@@ -21,6 +21,7 @@ HTML = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="wi
 <h1>A question of two lines, as long as those of the explorers are?</h1><main></main>"""
 KEPT = {
     "energy_landscape": ["landscape"],
+    "ising_board": ["chance"],
     "score_field": ["field"],  # what one looks at while a thumb is elsewhere
     "mixtures": ["data"],
     "scenes": ["scene", "picture"],

@@ -10,7 +10,7 @@
 # - write Langevin's chain, and tell from a density what a chain too short has taught;
 # - learn a score from noisy data alone, and say why one noise level is not enough.
 #
-# You need: gradients, Gaussians, and chapter 06's classifier. Time: 45 minutes to read, 20 more to play.
+# You need: gradients, Gaussians, and chapter 06's classifier. Time: 45 minutes to read, 30 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -168,6 +168,21 @@ boards_and_terms()
 # When both terms are equal the model's mean energy is that of the data: maximum likelihood is done. On pictures the
 # model term is no sum, so we need draws from $p$ without $Z$.
 #
+# **Play.** Flip pixels. The chance of one pixel given all others needs no $Z$ either: draw each anew from it, one after the
+# other, and the boards end up as samples (the **heat bath**, Geman & Geman, 1984). *Before you drag:* for which couplings do
+# three sweeps not suffice?
+#
+# <details><summary>Answer</summary>
+#
+# For strong ones. A block of one color holds each of its pixels, and with a large $J$ it takes many sweeps to turn it over.
+# </details>
+
+# %%
+from gdm_core import explorers
+
+explorers.ising_board(seed=SEED, device=DEVICE)
+
+# %% [markdown]
 # ## 11.3 Walk downhill, shaken
 #
 # **Langevin's chain** goes down the energy and adds noise:
@@ -387,8 +402,6 @@ claim("data, 1 step: spread of that share over four seeds", max(ways_to_half) - 
 # </details>
 
 # %%
-from gdm_core import explorers
-
 explorers.energy_landscape(seed=SEED, device=DEVICE)
 
 # %% [markdown]
@@ -740,6 +753,8 @@ claim("−log p from denoising and exact: largest difference", (from_denoising -
 # ## References
 #
 # - Du, Y., & Mordatch, I. (2019). Implicit generation and modeling with energy-based models. NeurIPS.
+# - Geman, S., & Geman, D. (1984). Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images. IEEE
+#   Transactions on Pattern Analysis and Machine Intelligence.
 # - Grathwohl, W., et al. (2020). Your classifier is secretly an energy based model and you should treat it like one. ICLR.
 # - Guo, D., Shamai, S., & Verdú, S. (2005). Mutual information and minimum mean-square error in Gaussian channels. IEEE
 #   Transactions on Information Theory.

@@ -139,6 +139,27 @@ MUTANTS = [
     ),
     _plant(_MCMC, "annealed-repeats-its-noise", "noise(first + i)", "noise(i)", _ANNEALED),
     _plant(_MCMC, "levels-that-rise", "a <= b for a, b", "a < b - 1e9 for a, b", _REFUSED),
+    _plant(
+        _MCMC,
+        "sweep-that-sees-old-places",
+        "toss[:, i] < conditional(state, i)",
+        "toss[:, i] < conditional(x, i)",
+        "mcmc::a_sweep_sees_what_it_changed",
+    ),
+    _plant(
+        _MCMC,
+        "heat-bath-turned",
+        "(toss[:, i] < conditional",
+        "(toss[:, i] > conditional",
+        "mcmc::a_sweep_sees_what_it_changed",
+    ),
+    _plant(
+        _MCMC,
+        "sweeps-write-over-the-last-state",
+        "state = state.clone()",
+        "state = state",
+        "mcmc::a_sweep_sees_what_it_changed",
+    ),
     # Score matching
     _plant(
         _MATCHING,
@@ -317,5 +338,33 @@ MUTANTS = [
         "(states[1 : step + 1] != states[:step])",
         "(states[1 : step + 1] == states[:step])",
         "the_share_of_accepted_moves",
+    ),
+    _explorer(
+        "ising_board",
+        "chance-of-half-the-coupling",
+        "torch.sigmoid(2 * coupling",
+        "torch.sigmoid(coupling",
+        "chances_and_rarity_are_those_of_the_list",
+    ),
+    _explorer(
+        "ising_board",
+        "boards-that-wrap-around",
+        "(places[:, None] // SIDE - places // SIDE).abs() + (",
+        "0 * places + (",
+        "chances_and_rarity_are_those_of_the_list",
+    ),
+    _explorer(
+        "ising_board",
+        "another-pixel-flips",
+        '^ (1 << controls["pixel"])',
+        '^ (1 << (controls["pixel"] + 1))',
+        "a_pressed_pixel_flips_and_no_other",
+    ),
+    _explorer(
+        "ising_board",
+        "samples-that-start-white",
+        "x.expand(CHAINS, d)",
+        "0 * x.expand(CHAINS, d)",
+        "samples_start_at_the_board_and_end_at_the_exact_energies",
     ),
 ]
