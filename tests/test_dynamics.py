@@ -234,6 +234,12 @@ def test_rules_with_a_memory_against_loops():
     torch.testing.assert_close(next_ahead, ahead + 0.25 * (w - ahead))
 
 
+def test_clipping_keeps_the_memory_of_its_rule():
+    wide = games.clipped(games.optimistic(0.1), 1e6)
+    plain = games.path(games.bilinear(), games.optimistic(0.1), 4).states
+    assert torch.equal(games.path(games.bilinear(), wide, 4).states, plain)
+
+
 def test_one_object_plays_two_networks():
     """Simultaneous and alternating moves of two modules are those of torch's SGD; frozen parameters rest."""
     torch.manual_seed(0)
@@ -383,6 +389,13 @@ def test_a_step_looks_at_one_batch_a_move(name):
     game = games.bilinear(draw=lambda: drawn.append(1) or (double(1.0)[0],))
     games.path(game, games.RULES[name](0.1), 1)
     assert len(drawn) == {"alternating": 2, "momentum": 2, "negative momentum": 2, "lookahead": 5}.get(name, 1)
+
+
+def test_consensus_goes_down_the_pull_of_its_batch():
+    toss = lambda: (double(2.0)[0],)
+    played = games.path(games.zero_sum(lambda x, y, xi: xi * x * y, *double(0.8, -0.5), toss), games.consensus(0.1), 3)
+    closed = games.path(games.bilinear(double(0.8, -0.5), draw=toss), games.consensus(0.1), 3)
+    torch.testing.assert_close(played.states, closed.states, rtol=1e-12, atol=1e-12)
 
 
 def test_what_is_foretold_has_no_noise():

@@ -77,6 +77,18 @@ def test_x_and_y_are_drawn_apart_and_buttons_place_the_clouds():
     assert abs(np.corrcoef(x[:, 0], y[:, 0])[0, 1]) < 0.3
     stage.press("shift")
     assert stage.values()["clouds"].means.tolist() == [[-0.3, 0.0], [0.3, 0.0]]
+    assert np.allclose(stage.values()["clouds"].covs, 2 * np.eye(2))
     stage.press("same")
     assert stage.values()["clouds"].means.tolist() == [[0.0, 0.0]] * 2
     assert np.allclose(stage.values()["clouds"].covs, 2 * np.eye(2))
+
+
+@pytest.mark.parametrize("statistic", bench.STATISTICS)
+def test_the_number_in_the_picture_is_of_the_statistic_that_was_chosen(statistic):
+    frame = explorers.bench().frame({"statistic": statistic}).encode()
+    clouds, null = frame["views"]
+    y, x = (torch.from_numpy(np.array(mark["xy"])).double() for mark in clouds["marks"])
+    asked = {"means": two_sample.means, "energy": two_sample.energy, "MMD": two_sample.mmd((0.5,), relative=False)}
+    came, label = null["marks"][2:]
+    assert np.array(came["xy"])[0, 0] == pytest.approx(asked[statistic](x, y).item(), abs=1e-5)
+    assert label["text"] == [f"T, {frame['text'].split(',')[0]}"]

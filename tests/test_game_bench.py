@@ -52,6 +52,7 @@ def test_eigenvalues_that_leave_look_other_than_those_that_arrive(bench):
         assert len(shown["|λ| ≥ 1"]["xy"]) == outside, (rule, lr)
         values = np.concatenate([shown["|λ| < 1"]["xy"], shown["|λ| ≥ 1"]["xy"]])
         assert len(values) == (4 if rule == "optimistic" else 2)
+        assert (shown["|λ| < 1"]["color"], shown["|λ| ≥ 1"]["color"]) == ("latent", "model")
     frame = bench.frame({"rule": "simultaneous", "lr": 1.5}).encode()
     values = np.array(marks(frame, "eigenvalues")["|λ| ≥ 1"]["xy"])
     assert np.allclose(sorted(values.tolist()), [[1, -1.5], [1, 1.5]], atol=1e-6)
@@ -65,6 +66,10 @@ def test_the_road_is_the_logarithm_of_the_distance(bench):
     wanted = np.minimum(np.log10(0.5) + t * np.log10(1.09) / 2, 4)
     for name in ("foretold", "measured"):
         assert np.allclose(road[name]["xy"], np.stack([t, wanted], 1), atol=1e-5), name
+    noisy = bench.frame({"noise": 0.5, "step": 10}).encode()
+    states, now = marks(noisy, "plane")["states"]["xy"], marks(noisy, "plane")[""]["xy"]
+    assert np.allclose(now, states[-1:]) and len(states) == 11
+    assert np.allclose(marks(noisy, "distance")[""]["xy"], [[10, np.log10(np.linalg.norm(states[-1]))]], atol=1e-5)
     texts = lambda **state: [
         m["text"] for v in bench.frame(state).encode()["views"] for m in v["marks"] if m["mark"] == "text"
     ]

@@ -63,6 +63,13 @@ def test_the_median_is_of_pairs_of_both_samples():
     assert statistics.median(apart) == pytest.approx(apart[apart > 0].median().item(), rel=0.1)
 
 
+def test_the_width_of_a_witness_is_the_median_of_both_samples():
+    x, y = 0.1 * normal(20, 2), 0.1 * normal(30, 2, seed=1) + 4
+    apart = statistics.distances(torch.cat([x, y]))
+    h = apart[apart > 0].median().item()
+    torch.testing.assert_close(two_sample.witness(x, y)(x), two_sample.witness(x, y, h)(x))
+
+
 def test_energy_is_scipys_but_for_the_pairs_of_an_example_with_itself():
     x, y = normal(30), normal(21, seed=1, shift=0.4)
     within = lambda s: (s[:, None] - s).abs().mean().item()
@@ -310,6 +317,11 @@ def test_a_learned_kernel_is_its_formula_and_all_of_it_learns():
     fresh = dict(learned.DeepKernel(z).named_parameters())
     assert all((p != fresh[name]).any() for name, p in model.named_parameters())
     assert {"log_bandwidth", "log_feature_bandwidth"} <= fresh.keys()
+
+
+def test_a_kernel_learns_from_samples_of_two_sizes():
+    for n, m in ((9, 5), (5, 9)):
+        assert isinstance(two_sample.learn_kernel(normal(n, 2), normal(m, 2, seed=1), steps=2), learned.DeepKernel)
 
 
 def test_a_classifier_does_not_see_units():

@@ -392,4 +392,17 @@ MUTANTS = [
         "games.bilinear(start, 0.0, lambda",
         "test_noise_is_as_large_as_it_says_and_leaves_the_penalty",
     ),
+    _bench(
+        "marker-where-it-was-foretold",
+        "[[step, seen[step]]]",
+        "[[step, line[step]]]",
+        "test_the_road_is_the_logarithm_of_the_distance",
+    ),
+    _plant(
+        _LINEAR,
+        "transpose-without-the-batch",
+        "return self._times(u, self.J.mT, batch)",
+        "return self._times(u, self.J.mT, ())",
+        "test_consensus_goes_down_the_pull_of_its_batch",
+    ),
 ]

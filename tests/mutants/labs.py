@@ -79,6 +79,10 @@ MUTANTS = [
            "len(right) / len(self.weights)", verdicts("the_part_that_a_mistake_is_in_does_not_count")),
     Mutant("part-never-looked-at", f"{CHECKS}/lab01.py", '    answer.part("far below zero")\n', "",
            "tests/test_labs_checks.py::test_a_check_comes_to_all_of_its_parts[lab01]"),
+    Mutant("detach-not-looked-for", f"{CHECKS}/lab08.py", "require(not game.leaked,", "require(True or",
+           answer("wrong", "lab08-turn-no_detach")),
+    Mutant("second-turn-never-played", f"{CHECKS}/lab08.py", "by_hand(turns=2)[0], known", "_numbers(game.D), known",
+           answer("wrong", "lab08-turn-cleared_afterwards")),
     # Data of one's own, and nbgrader
     Mutant("everyone-has-the-same-data", f"{LABS}/handout.py", "blake2b(student.encode()", "blake2b(b''",
            "tests/test_labs_handout.py::test_seeds_follow_from_names_alone"),
