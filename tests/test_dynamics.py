@@ -453,6 +453,7 @@ def test_r1_is_the_mean_squared_slope_and_reaches_the_critic():
     A = double(1.0, 0.4, 0.4, -2.0).reshape(2, 2).requires_grad_()
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     penalty = games.r1(lambda x: torch.einsum("bi,ij,bj->b", x, A, x) / 2, x, 3.0)
+    assert not x.requires_grad, "the data are the caller's"
     symmetric = (A + A.T).detach() / 2
     assert penalty.item() == pytest.approx(1.5 * (x @ symmetric).square().sum(1).mean().item())
     (slope,) = torch.autograd.grad(penalty, A)

@@ -228,6 +228,12 @@ def test_a_generator_repeats_a_test():
     assert torch.equal(run().null, run().null)
 
 
+def test_a_little_less_is_not_as_large():
+    first = statistics.Statistic(lambda z: lambda labels: 1 + 1e-5 * labels[:, 0])
+    torch.manual_seed(0)
+    assert 0.3 < two_sample.test(normal(10), normal(10, seed=1), first, permutations=99).p < 0.7
+
+
 def test_single_precision_is_tested_in_double():
     x, y = normal(20, 2).float() + 1000, normal(20, 2, seed=1).float() + 1000
     out = two_sample.test(x, y, two_sample.energy, permutations=9)
@@ -321,12 +327,14 @@ def test_a_learned_kernel_is_its_formula_and_all_of_it_learns():
 
 def test_a_kernel_learns_from_samples_of_two_sizes():
     for n, m in ((9, 5), (5, 9)):
-        assert isinstance(two_sample.learn_kernel(normal(n, 2), normal(m, 2, seed=1), steps=2), learned.DeepKernel)
+        for learn in (two_sample.learn_kernel, two_sample.learn_classifier):
+            model = learn(normal(n, 2), normal(m, 2, seed=1), steps=2)
+            assert not model.training and not any(p.requires_grad for p in model.parameters())
 
 
 def test_a_classifier_does_not_see_units():
     z, said = normal(30, 2), []
-    for scale, shift in ((1.0, 0.0), (1000.0, 5e4)):
+    for scale, shift in ((1.0, 0.0), (torch.tensor([1000.0, 0.1]), 5e4)):
         torch.manual_seed(0)
         said.append(learned.Classifier(scale * z + shift)(scale * z + shift))
     torch.testing.assert_close(*said)
