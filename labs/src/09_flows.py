@@ -26,7 +26,7 @@ def sheet(ax, move, reach=2.5, lines=19):
     for at in torch.linspace(-reach, reach, lines):
         for one in (torch.stack([along, at.expand(120)], 1), torch.stack([at.expand(120), along], 1)):
             ax.plot(*move(one).T, color=colors.DATA, lw=0.7)
-    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.set(xticks=[], yticks=[], xlim=(-4, 4), ylim=(-4.5, 4.5), aspect="equal")
 
 # %% [markdown] exercise={"name": "planar", "difficulty": 2, "importance": 5, "minutes": 12}
 # ## Exercise 1 · A planar layer
@@ -187,7 +187,7 @@ def uncouple(s, t, z: Tensor) -> Tensor:
 def bent(uncouple):
     fig, axes = plt.subplots(1, 2, figsize=(9, 4.2))
     sheet(axes[0], lambda z: z)
-    sheet(axes[1], lambda z: torch.as_tensor(uncouple(lambda a: 0.6 * torch.sin(2 * a), lambda a: 0.8 * a**2, z)))
+    sheet(axes[1], lambda z: torch.as_tensor(uncouple(lambda a: 0.4 * torch.sin(2 * a), lambda a: torch.sin(1.5 * a), z)))
     axes[0].set_title("z", loc="center")
     axes[1].set_title("x", loc="center")
 
