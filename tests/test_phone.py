@@ -34,6 +34,7 @@ KEPT = {
     "bench": ["clouds"],
     "game_bench": ["plane"],
     "gan_studio": ["map"],
+    "digit_board": ["board"],
 }
 
 
@@ -117,6 +118,7 @@ FAR = {
     "arithmetic": {"amount": 2.0, "a": 4, "b": 12},
     "traversal": {f"z{i}": 3.0 for i in range(1, 7)},
     "game_bench": {"lr": 1.2},
+    "digit_board": {"z": (2.9, 2.9)},
 }
 
 
