@@ -83,7 +83,7 @@ claim("share of new pictures whose class the classifier reads", reader.share(new
 
 # %%
 R3 = {"loss": "relativistic", "r1": 0.1, "r2": 0.1, "unit": True}  # the cure of part one
-gan = learn(lambda: GAN(x.shape[1:], 2, labels=10, **R3), (x, pen.labels), 800)
+gan = learn(lambda: GAN(x.shape[1:], 3, labels=10, **R3), (x, pen.labels), 1000, average=None)
 every = torch.arange(10, device=DEVICE)
 asked = every.repeat(100)
 
@@ -98,13 +98,13 @@ class Deaf(nn.Module):  # a critic that is not told y
         return self.net(x)
 
 
-untold = learn(lambda: GAN(x.shape[1:], 2, labels=10, critic=Deaf(), **R3), (x, pen.labels), 800)
+untold = learn(lambda: GAN(x.shape[1:], 3, labels=10, critic=Deaf(), **R3), (x, pen.labels), 1000, average=None)
 
 
 # %% jupyter={"source_hidden": true}
 # The figure: one z a row, one class a column; the critic that was told, and the one that was not
 def boards(rows=5):
-    z = torch.randn(rows, 1, 2, device=DEVICE).expand(rows, 10, 2)
+    z = torch.randn(rows, 1, 3, device=DEVICE).expand(rows, 10, 3)
     _, axes = plt.subplots(1, 2, figsize=(13, 3.4))
     for ax, model, title in zip(axes, (gan, untold), ("Both are told the class", "The critic is not told")):
         plotting.images(model.generate(z, every).flatten(0, 1), ax, columns=10)
@@ -150,14 +150,14 @@ def slant(p):  # covariance of across and up, over the variance of up: how far i
 
 
 torch.manual_seed(SEED)
-z, y = torch.randn(2000, 2, device=DEVICE), every.repeat(200)
+z, y = torch.randn(2000, 3, device=DEVICE), every.repeat(200)
 leans = slant(gan.generate(z, y))
 leans = leans - torch.stack([leans[y == k].mean() for k in every])[y]  # beyond the usual of the class
 leaning = latent.attribute_direction(z, leans > leans.median())
 claim("accuracy of the linear classifier of slant", leaning.accuracy, above=0.6, digits=2)
 
 # %%
-start = torch.randn(400, 2, device=DEVICE)
+start = torch.randn(400, 3, device=DEVICE)
 walked = torch.stack([slant(gan.generate(leaning.move(start, by), every.repeat(40))) for by in (-1.5, 0.0, 1.5)])
 claim(
     "a step of 1.5 along the direction: share of samples that lean more",
@@ -172,7 +172,7 @@ claim(
 
 # %%
 noise = likelihoods.Gaussian(0.3, learn=None)
-vae = learn(lambda: VAE(x.shape[1:], 2, hidden=(128, 128), likelihood=noise, labels=10), (x, pen.labels), 600, lr=3e-3)
+vae = learn(lambda: VAE(x.shape[1:], 3, hidden=(128, 128), likelihood=noise, labels=10), (x, pen.labels), 600, lr=3e-3)
 codes = vae.encode(gan.generate(z, y), y).mean
 joined = latent.fit_map(z[:1000], codes[:1000])
 off = joined.error(z[1000:], codes[1000:]).value
@@ -184,7 +184,7 @@ claim("from the GAN's space to the VAE's by a linear map: share of the spread th
 def walks(classes=(3, 7)):
     label = torch.tensor(classes, device=DEVICE).repeat_interleave(7)
     at = torch.linspace(-2, 2, 7, device=DEVICE).repeat(len(classes))
-    path = leaning.move(torch.zeros(len(at), 2, device=DEVICE), at)
+    path = leaning.move(torch.zeros(len(at), 3, device=DEVICE), at)
     some, kinds = z[1000:1007], y[1000:1007]
     pairs = torch.cat([gan.generate(some, kinds), vae.decode(joined(some), kinds).mean])
     _, axes = plt.subplots(1, 2, figsize=(13, 2.4))
@@ -248,7 +248,7 @@ claim("bare and library loss of generator and reader: difference", abs(paid - ba
 def shelves(columns=12):
     _, axes = plt.subplots(1, 2, figsize=(13, 5))
     e = torch.randn(10, columns, 4, device=DEVICE)
-    for ax, fog, title in zip(axes, found, ("With fog a row is nearly a digit", "Without fog, any cut will do")):
+    for ax, fog, title in zip(axes, found, ("Through fog: many rows are one digit", "Without fog: any cut will do")):
         plotting.images(found[fog].generate(found[fog].code(e, every[:, None])).flatten(0, 1), ax, columns=columns)
         ax.set(title=title, ylabel="c, one a row")
 
@@ -321,7 +321,7 @@ class Squared(Adversarial):  # the same generator, no critic
         return (self.up(small(x)) - x).square().sum((1, 2, 3)).mean()
 
 
-zoom = {"squared error": learn(Squared, x, 500), "adversarial": learn(Adversarial, x, 1000)}
+zoom = {"squared error": learn(Squared, x, 500), "adversarial": learn(Adversarial, x, 1000, lr=3e-3)}
 made = {name: model.up(small(new_x)) for name, model in zoom.items()}
 
 
