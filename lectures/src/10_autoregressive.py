@@ -1,0 +1,503 @@
+# %% [markdown]
+# # 10 · Autoregressive models: one pixel after the other
+#
+# **How can a network say exactly how likely a picture is, and at what price?**
+#
+# After this lecture you can
+#
+# - write any density as a chain of conditionals, and draw from it with one uniform number an element;
+# - tell from a gradient what a masked network sees, and find a blind spot;
+# - compare distributions of a pixel in nats;
+# - complete half a picture, and say when the answer is exact;
+# - count what sampling costs, and what a cache saves.
+#
+# You need: chapter 1's nats, chapter 5b's codes. Time: 20 minutes to read, 10 more to play.
+
+# %% tags=["parameters"]
+PROFILE = "fast"  # "full": longer training
+DATASET = "strokes"  # or "mnist", "fashion": the large pictures of 10.7
+DEVICE = "cpu"
+SEED = 0
+
+# %% jupyter={"source_hidden": true}
+# Imports, and what the parameters may be
+import itertools
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import conv2d, pad
+
+from gdm_core import causal, colors, data, likelihoods, plotting, train
+from gdm_core.course.claims import claim
+from gdm_core.data import toy
+from gdm_core.data.ising import Ising
+from gdm_core.models.autoregressive import Autoregressive
+from gdm_core.models.vqvae import VQVAE
+from gdm_core.unit_interval import UnitInterval
+from gdm_core.validate import choice
+
+choice("PROFILE", PROFILE, ["fast", "full"])
+choice("DATASET", DATASET, ["strokes", "mnist", "fashion"])
+FULL = PROFILE == "full"
+plotting.use_style()
+torch.manual_seed(SEED)
+
+
+def learn(model, x, steps, lr, decay=0.1):
+    """Trained on x by AdamW, the rate falling to zero."""
+    model.to(DEVICE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.99), weight_decay=decay)
+    train.fit(model, x, optimizer=optimizer, steps=steps, batch_size=64, rate=train.falling, clip=100.0, seed=SEED)
+    return model.requires_grad_(False)
+
+
+# %% [markdown]
+# ## 10.1 A product that is always true
+#
+# No assumption is needed to write
+#
+# $$ p(x_1, \dots, x_d) = \prod_{i=1}^{d} p(x_i \mid x_1, \dots, x_{i-1}) . $$
+#
+# It holds for every density and in every order of the elements. To see it we take a world that can be listed: the
+# **Ising model**, a magnet on a board. Each pixel is black or white, and neighbors like to be equal:
+#
+# $$ p(x) = \frac1Z \exp\Big(J \sum_{i \sim j} s_i s_j\Big), \qquad s_i = 2 x_i - 1 . $$
+#
+# A board of 2 by 2 has 16 states and $4! = 24$ orders.
+#
+# **Predict before you run.** By how much do the products of the 24 orders differ?
+
+# %%
+board = Ising(2, coupling=0.44)
+states = board.states()  # (16, 1, 2, 2)
+
+
+def by_chain(x, order):
+    known, total = torch.zeros(1, 2, 2, dtype=torch.bool), 0.0
+    for i in order:
+        one = board.conditionals(x, known).flatten(1)[:, i]  # p(x_i = 1 | what is known)
+        total = total + torch.where(x.flatten(1)[:, i] == 1, one, 1 - one).log()
+        known.view(-1)[i] = True
+    return total
+
+
+chains = torch.stack([by_chain(states, order) for order in itertools.permutations(range(4))])  # (24, 16)
+claim("24 orders and the exact log p(x): largest difference", (chains - board.log_prob(states)).abs().max(), below=1e-12)
+
+# %% [markdown]
+# So all that has to be learned is one-dimensional: the distribution of one element, given those before it. In the plane
+# that is $p(x_1)\, p(x_2 \mid x_1)$. A mixture of Gaussians serves for both, and a network says its parameters.
+#
+# To **draw**, put a uniform number $u_i$ through the inverse of the distribution function, element by element:
+#
+# $$ x_i = F^{-1}(u_i \mid x_1, \dots, x_{i-1}), \qquad u_i \sim U(0, 1) . $$
+
+# %%
+moons = toy.target("moons").to(DEVICE)
+torch.manual_seed(SEED)
+plane = Autoregressive(2, likelihood=likelihoods.Gaussians(6), network="chain")
+learn(plane, moons.sample(4000), 1500 if FULL else 500, 1e-2, decay=0.0)
+
+
+def inverse(p, u, low=-9.0, high=9.0):  # of a rising function, by halving
+    low, high = torch.full_like(u, low), torch.full_like(u, high)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = torch.where(p.cdf(middle) < u, middle, low), torch.where(p.cdf(middle) < u, high, middle)
+    return middle
+
+
+u, drawn = torch.rand(500, 2, device=DEVICE), torch.zeros(500, 2, device=DEVICE)
+for i in (0, 1):
+    raw = plane.network(drawn)[:, :, i]  # of what is drawn so far
+    drawn[:, i] = inverse(plane.likelihood(raw, 0).base_dist, u[:, i])
+claim("bare draws and library: largest difference", (drawn - plane.sample(500, noise=u)).abs().max(), below=1e-4)
+
+# %% jupyter={"source_hidden": true}
+# The figure: the density of the chain, its draws, and one conditional against the truth
+def two_conditionals(at=0.8):
+    _, axes = plt.subplots(1, 3, figsize=(15, 4.4))
+    extent = (-3.5, 3.5, -2.5, 2.5)
+    for ax, p, color, title in ((axes[0], moons, colors.EXACT, "The truth"), (axes[1], plane, colors.MODEL, "Two conditionals")):
+        plotting.field(lambda x: p.log_prob(x).exp(), ax, extent)
+        ax.axvline(at, color=colors.ACCENT, lw=2)
+        ax.set(title=title, xlabel="x₁", ylabel="x₂")
+    plotting.points(drawn, axes[1], color=colors.MODEL, size=4)
+    axes[1].set(xlim=extent[:2], ylim=extent[2:])
+    x2 = torch.linspace(-2.5, 2.5, 300, device=DEVICE)
+    line = torch.stack([torch.full_like(x2, at), x2], 1)
+    for p, color, label, place in ((moons, colors.EXACT, "exact", 0.2), (plane, colors.MODEL, "learned", 0.75)):
+        density = p.log_prob(line).exp()
+        plotting.curve(x2.cpu(), (density / density.sum() / (x2[1] - x2[0])).cpu(), axes[2], label, color=color, at=place, offset=(0, 12))
+    axes[2].set(xlabel="x₂", title=f"p(x₂ | x₁ = {at})")
+
+
+# %%
+two_conditionals()
+fresh = moons.sample(4000)
+paid = (moons.log_prob(fresh) - plane.log_prob(fresh)).mean()
+claim("KL from the truth to the chain, nats", paid, below=0.35, digits=1)
+
+# %% [markdown]
+# One conditional has two bumps, and no single Gaussian would do. Each is a curve on a line, so nothing stops us from
+# making it as flexible as we like, and it still integrates to 1. That is why these models have exact likelihoods.
+#
+# ## 10.2 All conditionals at once: masks
+#
+# A picture of 64 pixels has 64 conditionals. One network tells them all if its output at pixel $i$ sees pixels
+# $1, \dots, i-1$ alone. With convolutions this takes a **mask** over the kernel: of the taps to the right of the center
+# and below, none is left. The first layer must not see the center either (mask A), later ones may (mask B), for there the
+# center holds what earlier layers were allowed to see (van den Oord et al., 2016a).
+
+# %%
+def masked_conv(x, weight, kind):
+    keep, k = torch.ones_like(weight), weight.shape[-1] // 2
+    keep[:, :, k, k + (kind == "B") :] = 0  # this row, from the center on, or behind it
+    keep[:, :, k + 1 :] = 0  # all rows below
+    return conv2d(x, weight * keep, padding=k)
+
+
+class Stack(nn.Module):
+    """Masked layers, with positive weights that do not cancel."""
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds, self.weights = kinds, nn.ParameterList(torch.rand(1, 1, 3, 3) for _ in kinds)
+
+    def forward(self, x, y=None):
+        for kind, weight in zip(self.kinds, self.weights):
+            x = masked_conv(x, weight, kind)
+        return x[:, None]  # (B, 1, 1, H, W)
+
+
+# %%
+SIDE, CENTER = 9, 5 * 9 + 4
+networks = {
+    "B in the first layer": Stack("BBBB"),
+    "A, then B": Stack("ABBB"),
+    "two stacks": causal.PixelCNN((1, SIDE, SIDE), 1, layers=4, width=8),
+    "attention": causal.Attention((1, SIDE, SIDE), 1, width=8, heads=2),
+}
+fields = {name: causal.sees(network, (1, SIDE, SIDE), CENTER)[0] for name, network in networks.items()}
+
+# %% [markdown]
+# `causal.sees` takes the gradient of one output with respect to all inputs. Where it is zero, no path leads.
+#
+# **Predict.** Four layers of 3 by 3 kernels, A first: which of the pixels above does the marked pixel *not* see?
+
+# %% jupyter={"source_hidden": true}
+# The figure: what the marked pixel hears, for four networks
+def what_it_sees():
+    _, axes = plt.subplots(1, 4, figsize=(15, 4.2))
+    earlier = (torch.arange(SIDE**2) < CENTER).reshape(SIDE, SIDE)
+    for ax, (name, field) in zip(axes, fields.items()):
+        shade = np.ones((SIDE, SIDE, 3))
+        shade[earlier.numpy()] = np.array([0.88, 0.89, 0.91])  # what it may see
+        shade[(field > 0).numpy()] = colors.rgb(colors.MODEL)
+        ax.imshow(shade)
+        ax.add_patch(plt.Rectangle((3.5, 4.5), 1, 1, fill=False, ec=colors.ACCENT, lw=4))
+        ax.set_xticks(np.arange(-0.5, SIDE), [])
+        ax.set_yticks(np.arange(-0.5, SIDE), [])
+        ax.grid(color="white", lw=1)
+        ax.tick_params(length=0)
+        ax.set_title(name, loc="center", fontsize=15)
+
+
+# %%
+what_it_sees()
+unheard = lambda name: int((fields[name].flatten()[:CENTER] == 0).sum())
+itself = lambda name: bool(fields[name].flatten()[CENTER] > 0)
+claim("pixels heard that must not be, B in the first layer", int(itself("B in the first layer")), near=1, within=0)
+claim("pixels before it that A, then B leaves unheard", unheard("A, then B"), above=unheard("two stacks"), digits=2)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: none sees what comes later, and a shift is mask A
+for name in ("A, then B", "two stacks", "attention"):
+    claim(f"{name}: pixels heard from the marked one on", int((fields[name].flatten()[CENTER:] > 0).sum()), near=0, within=0)
+claim("attention: pixels before it that are unheard", unheard("attention"), near=0, within=0)
+above_right = fields["two stacks"][1:5, 4:9] > 0
+claim("two stacks: share of the pixels above and to the right, four rows up, that are heard", above_right.double().mean(), near=1, within=0)
+x, weight = torch.randn(1, 1, 1, 9), torch.randn(1, 1, 1, 3)
+by_mask = conv2d(x, weight * torch.tensor([1.0, 0, 0]), padding=(0, 1))
+by_shift = pad(x, (1, 0))[..., :-1] * weight[..., :1]
+claim("mask A of a row and a shift by one: largest difference", (by_mask - by_shift).abs().max(), below=1e-6)
+
+# %% [markdown]
+# With B in the first layer the pixel sees itself: training would reach a loss of nearly zero, and sampling would fail,
+# for the pixel is not there yet. With A, then B, a wedge above and to the right is never seen, however many layers: the
+# **blind spot**. Each layer moves up a row and one pixel to the right, but pixels further right can only be reached along
+# a row, and no row may be walked to the right.
+#
+# Gated PixelCNN (van den Oord et al., 2016b) has two stacks. A vertical one sees whole rows above, left and right alike;
+# a horizontal one sees its own row to the left and is told of the vertical one. In `gdm_core.causal` no weight is masked
+# at all: kernels have no taps ahead, and the picture enters one row down and one pixel to the right. A layer is
+#
+# $$ a = A * v, \quad v \leftarrow v + \operatorname{glu}(a), \qquad
+# h \leftarrow h + W \operatorname{glu}(B * h + V a), \qquad \operatorname{glu}(a, b) = a \odot \sigma(b) . $$
+#
+# **Attention** sees every earlier pixel in one layer; its mask is a triangle over pairs of pixels. The price is a table
+# of $d^2$ pairs where a convolution has a few taps.
+#
+# ## 10.3 What is one pixel's distribution?
+#
+# The digits have 17 gray levels. Each conditional could be
+#
+# - a **softmax**: one free number a level, which does not know that 7 lies next to 8;
+# - a **discretized logistic** (Salimans et al., 2017): mass $F(\text{right edge}) - F(\text{left edge})$, the outermost
+#   cells open, or a **mixture** of three;
+# - a density on $[0, 1]$, cut into 17 cells: the **Kumaraswamy** (1980), $F(x) = 1 - (1 - x^a)^b$, which looks like a
+#   Beta but has a closed $F$, or the **logit-normal**, $F(x) = \Phi((\operatorname{logit} x - m)/s)$.
+#
+# To compare the shapes alone we leave the network out: every pixel gets a distribution of its own, independent of all
+# others, fitted to its 1,000 training values, one in twenty of a value added to each level.
+#
+# **Predict.** How many nats a digit, of about a hundred, does the shape decide?
+
+# %%
+digits = {split: data.load("digits", split, device=DEVICE).x for split in data.SPLITS}
+LEVELS = 17
+values = torch.linspace(0, 1, LEVELS, device=DEVICE).reshape(-1, 1, 1, 1)
+counts = torch.stack([(digits["train"] * 16 == k).float().sum(0) for k in range(LEVELS)]) + 0.05  # (17, 1, 8, 8)
+families = {
+    "softmax": likelihoods.Categorical(LEVELS),
+    "logistic": likelihoods.Discretized(LEVELS),
+    "three logistics": likelihoods.Discretized(LEVELS, components=3),
+    "Kumaraswamy": UnitInterval(LEVELS, "kumaraswamy"),
+    "logit-normal": UnitInterval(LEVELS, "logit-normal"),
+}
+
+
+def fit_pixels(family):
+    raw = nn.Parameter(0.01 * torch.randn(family.channels, 1, 8, 8, device=DEVICE))
+    optimizer = torch.optim.Adam([raw], 0.1)
+    for _ in range(300):
+        loss = -(counts * family(raw, 3).base_dist.log_prob(values.expand_as(counts))).sum() / len(digits["train"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return family(raw.detach(), 3)
+
+
+alone = {name: fit_pixels(family) for name, family in families.items()}
+nats = {name: -p.log_prob(digits["test"]) for name, p in alone.items()}  # (447,) each
+
+# %% jupyter={"source_hidden": true}
+# The figure: one pixel's counts with all fits, and nats of new digits
+def shapes_of_a_pixel(row=3, column=2):
+    _, axes = plt.subplots(1, 2, figsize=(14, 4.6), width_ratios=[1.7, 1])
+    share = counts[:, 0, row, column].cpu() / counts[:, 0, row, column].sum().cpu()
+    axes[0].bar(range(LEVELS), share, color="#c9ced5", width=0.9)
+    for (name, p), color in zip(alone.items(), colors.COMPONENTS):
+        mass = p.base_dist.log_prob(values.expand_as(counts)).exp()[:, 0, row, column].cpu()
+        axes[0].plot(range(LEVELS), mass, "o-", color=color, label=name, lw=1.5, ms=5)
+    axes[0].set(xlabel="gray level", ylabel="probability", xticks=range(0, 17, 4), title="One pixel of 1,000 digits, and five fits")
+    axes[0].legend(fontsize=12)
+    for place, (name, paid) in enumerate(nats.items()):
+        mean, error = paid.mean().item(), paid.std().item() / len(paid) ** 0.5
+        axes[1].errorbar(mean, -place, xerr=2 * error, fmt="o", color=colors.COMPONENTS[place], ms=9)
+    axes[1].set_yticks(range(0, -len(nats), -1), list(nats))
+    axes[1].set(xlabel="nats a new digit, ± 2 s.e.", title="Shape decides little")
+
+
+# %%
+shapes_of_a_pixel()
+for name, paid in nats.items():
+    claim(f"independent pixels, {name}: nats a new digit", paid.mean(), above=80, below=250, digits=3)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: apart by how much, picture by picture
+apart = {other: nats[other] - nats["softmax"] for other in families if other != "softmax"}
+far = max(d.mean().item() for d in apart.values())
+claim("worst and best on new digits: apart by, nats", far, above=0.3, below=6, digits=1)
+claim("standard error of such a difference, at most, nats", max(d.std().item() for d in apart.values()) / 447**0.5, below=1, digits=1)
+own = {name: -p.log_prob(digits["train"]).mean().item() for name, p in alone.items()}
+claim("softmax on its own training digits: best by at least, nats", min(own.values()) - own["softmax"], near=0, within=0.05)
+
+# %% [markdown]
+# They lie close together: on new digits a few nats separate the best from the worst. Most pixels are a spike at black, a
+# spike at full ink and something between, and each family has a way to spike: open outer cells, or a density that
+# climbs at the ends. On its training digits the softmax must win, for it can follow any counts; on new ones the order of
+# the levels, which the others have built in, makes up for some of that. With codes, which are names and not quantities, it
+# would be wrong. Nats compare all five because each sums to 1 over the same 17 levels; a *density* could not stand here.
+#
+# ## 10.4 A PixelCNN of digits
+#
+# Now the same pixel, given those before it.
+
+# %%
+torch.manual_seed(SEED)
+pixelcnn = Autoregressive(
+    (1, 8, 8), likelihood=likelihoods.Discretized(LEVELS, components=5), network="pixelcnn", layers=3, dropout=0.2
+)
+learn(pixelcnn, digits["train"], 3000 if FULL else 300, 5e-3)
+by_pixel = -pixelcnn.elementwise(digits["test"])  # (447, 1, 8, 8) nats
+total = by_pixel.flatten(1).sum(1)
+torch.manual_seed(SEED)
+drawn_digits = pixelcnn.sample(40)
+
+# %% jupyter={"source_hidden": true}
+# The figure: draws, new digits, and where the nats are paid
+def draws_and_nats():
+    _, axes = plt.subplots(1, 3, figsize=(15, 4.4), width_ratios=[1.6, 1.6, 1])
+    plotting.images(drawn_digits.cpu(), axes[0], columns=8)
+    plotting.images(digits["test"][:40].cpu(), axes[1], columns=8)
+    axes[0].set_title("Drawn, pixel by pixel")
+    axes[1].set_title("Digits of people")
+    picture = axes[2].imshow(by_pixel.mean(0)[0].cpu(), cmap="magma", vmin=0)
+    axes[2].set(title="Nats a pixel", xticks=[], yticks=[])
+    plt.colorbar(picture, ax=axes[2], fraction=0.046)
+
+
+# %%
+draws_and_nats()
+error = total.std() / len(total) ** 0.5
+claim("PixelCNN: nats a new digit", total.mean(), below=86, digits=2)
+claim("standard error of that mean, nats", error, below=1.5, digits=1)
+claim("independent pixels with the same family pay more, nats", nats["three logistics"].mean() - total.mean(), above=15, digits=2)
+
+# %% [markdown]
+# Knowing the pixels before it saves about a fifth of the price. The picture on the right is the model's surprise:
+# the border is always black and costs nothing; most is paid in the upper rows of the stroke, where a digit is decided.
+# Dropout and weight decay are needed: 1,000 digits are few, and an exact likelihood can overfit exactly.
+#
+# ## 10.5 Half a digit
+#
+# If what is known comes *first* in the order, completion is free: keep the known pixels and go on drawing. Each answer
+# is an exact draw of the model's $p(\text{rest} \mid \text{known})$.
+#
+# **Predict.** Of which digits' upper halves will answers disagree most?
+
+# %%
+upper = (torch.arange(8) < 4).reshape(1, 8, 1).expand(1, 8, 8).to(DEVICE)
+half_seen = torch.stack([digits["test"][i] for i in (2, 5, 7, 9, 13, 18)])
+torch.manual_seed(SEED)
+answers = torch.stack([pixelcnn.complete(half_seen, upper) for _ in range(6)], 1)  # (6, 6, 1, 8, 8)
+
+# %% jupyter={"source_hidden": true}
+# The figure: a digit, its upper half, six answers
+def six_answers():
+    _, axes = plt.subplots(1, 2, figsize=(9, 6), width_ratios=[2, 6])
+    shown = torch.stack([half_seen, torch.where(upper, half_seen, 0.25)], 1)
+    plotting.images(shown.flatten(0, 1).cpu(), axes[0], columns=2)
+    plotting.images(answers.flatten(0, 1).cpu(), axes[1], columns=6)
+    axes[0].set_title("A digit, half seen")
+    axes[1].set_title("Six answers each")
+
+
+# %%
+six_answers()
+kept = torch.where(upper, answers - half_seen[:, None], 0).abs().max()
+claim("largest change of a pixel that was seen", kept, near=0, within=0)
+claim("pixels that differ between two answers, on average", (answers[:, 0] != answers[:, 1]).float().sum((1, 2, 3)).mean(), above=3, digits=1)
+
+# %% [markdown]
+# A model that minimizes squared error would give one gray average; this one gives several sharp answers. But hide the
+# *left* half, and the first hidden pixels are drawn before the right half is looked at: the order of the chain is built
+# into the network. Part b cures that.
+#
+# **Play.** Click a pixel: what does it see? Hide a part of a digit and complete it, in several orders and numbers of steps.
+# *Before you click:* what does the first pixel of the last row see?
+#
+# <details><summary>Answer</summary>
+#
+# All rows above it as far as the layers reach, and nothing of its own row.
+# </details>
+
+# %%
+from gdm_core import explorers
+
+explorers.pixels(seed=SEED, device=DEVICE)
+
+# %% [markdown]
+# ## 10.6 What drawing costs
+#
+# To *score* a picture takes one pass. To *draw* one takes a turn a pixel. The naive loop runs the whole network each turn,
+# of whose $d$ outputs it uses one: $d^2$ pixels are computed for $d$. A cache keeps what cannot change any more: of the
+# vertical stack the rows that kernels still reach, of the horizontal one the pixels to the left, of attention the keys and
+# values. Then each pixel is computed once.
+
+# %%
+exact = Autoregressive((1, 8, 8), levels=LEVELS, width=16, layers=3).double().requires_grad_(False)
+torch.manual_seed(SEED)
+noise = torch.rand(4, 1, 8, 8, dtype=torch.float64)
+naive = torch.zeros(4, 1, 8, 8, dtype=torch.float64)
+for i in range(64):
+    p = exact.network(naive)[:, :, 0].flatten(2)[:, :, i].softmax(1)  # of 64 answers one is used
+    naive.view(4, -1)[:, i] = (p.cumsum(1) < noise.view(4, -1)[:, i, None]).sum(1).clamp_max(16) / 16
+claim("naive loop and cache, same noise: pixels that differ", (naive != exact.sample(4, noise=noise)).sum(), near=0, within=0)
+claim("pixels computed by the naive loop, for each that the cache computes", 64 * 64 / 64, near=64, within=0)
+
+# %% [markdown]
+# The draws are the same to the pixel; `make bench` shows the times for 28 by 28. Still one turn follows the other:
+# no cache makes the chain shorter, which is the subject of part b.
+#
+# ## 10.7 A chain over codes
+#
+# A chain of pixels spends most of its nats on texture. Chapter 5b's VQ-VAE turns a picture into a small grid of codes,
+# and left one thing open: its prior over codes was uniform, and its samples were no pictures. Codes are symbols in a
+# grid, so the same class learns them: elements $k/(K-1)$, a softmax over $K$, and `symbols=K`, since code 6 is no
+# quantity between 5 and 7 (van den Oord et al., 2017).
+
+# %%
+K = 32
+large = data.load(DATASET, n=20_000 if FULL else 2000, device=DEVICE).x
+torch.manual_seed(SEED)
+vq = VQVAE(large.shape[1:], codes=K, width=8, likelihood=likelihoods.Gaussian(0.3, learn=None))
+for history in train.steps(vq.to(DEVICE), large, steps=3000 if FULL else 350, batch_size=64, lr=1e-2, rate=train.falling, seed=SEED):
+    if len(history) % 40 == 0 and len(history) <= 200:
+        vq.revive(large[:500])
+vq.eval().requires_grad_(False)
+codes = torch.cat([vq.encode_codes(part) for part in large.split(500)])[:, None] / (K - 1)  # (N, 1, 7, 7)
+prior = Autoregressive(codes.shape[1:], levels=K, symbols=K, layers=3, dropout=0.1)
+learn(prior, codes, 4000 if FULL else 400, 5e-3)
+
+# %% jupyter={"source_hidden": true}
+# The figure: pictures, uniform codes decoded, and codes of the learned prior decoded
+def pictures_from_codes(n=40):
+    _, axes = plt.subplots(1, 3, figsize=(16, 4.6))
+    torch.manual_seed(SEED)
+    drawn = (prior.sample(n)[:, 0] * (K - 1)).round().long()
+    uniform = torch.randint(K, drawn.shape, device=DEVICE)
+    shown = (large[:n], vq.decode_codes(uniform).mean, vq.decode_codes(drawn).mean)
+    for ax, x, title in zip(axes, shown, ("Pictures", "Uniform codes", "Codes of the chain")):
+        plotting.images(x.clamp(0, 1).cpu(), ax, columns=8)
+        ax.set_title(title)
+
+
+# %%
+pictures_from_codes()
+fresh_codes = vq.encode_codes(data.load(DATASET, "test", n=500, device=DEVICE).x)[:, None] / (K - 1)
+price = prior.loss(fresh_codes)
+uniform_price = codes[0].numel() * math.log(K)
+claim("price of a new picture's codes under a uniform prior: M log K", uniform_price, above=price.item(), digits=3, unit="nats")
+claim("price under the learned chain", price, below=0.7 * uniform_price, digits=2, unit="nats")
+
+# %% [markdown]
+# The same decoder, other codes: specks become strokes, many of them digits, and what the codes cost fell. The saved nats go
+# straight into chapter 5b's bound, which a better prior raises by as much. A turn is now a code, not a pixel.
+#
+# ## 10.8 Why likelihood is best in class, and what is missing
+#
+# The loss is $-\log p(x)$ itself. There is no bound as in a VAE, no second player as in a GAN, and no invertibility as in
+# a flow: any network will do that keeps to the order. What is missing is on the other side. **No latent space**: nothing
+# to traverse, no code for a picture. **A turn an element** for each draw. **An order** that is the model's own: to answer
+# another question than "what comes next?" needs another network. And likelihood rewards what is frequent: a model can gain
+# nats on texture and still miss the digit.
+#
+# **Limits.** Small networks, short training, one order. That the softmax wins in 10.3 is about 17 levels and
+# 1,000 pictures. The chain over codes is judged by its price and by eye; how good the decoded pictures are is another
+# question, for which chapter 6 has the tests.
+#
+# ## References
+#
+# - Bengio, Y., & Bengio, S. (2000). Modeling high-dimensional discrete data with multi-layer neural networks. NeurIPS.
+# - Germain, M., et al. (2015). MADE: masked autoencoder for distribution estimation. ICML.
+# - van den Oord, A., et al. (2016a). Pixel recurrent neural networks. ICML.
+# - van den Oord, A., et al. (2016b). Conditional image generation with PixelCNN decoders. NeurIPS, eq. 2 and figure 2.
+# - van den Oord, A., et al. (2017). Neural discrete representation learning. NeurIPS.
+# - Parmar, N., et al. (2018). Image transformer. ICML.
+# - Salimans, T., et al. (2017). PixelCNN++. ICLR, eq. 2.
+# - Kumaraswamy, P. (1980). A generalized probability density function for double-bounded random processes. J. Hydrology.
