@@ -3,7 +3,7 @@
 #
 # **How is a picture drawn from conditionals, and what do several pixels at once cost?** You write the pieces of lectures
 # [10](../lectures/10_autoregressive.ipynb) and [10b](../lectures/10b_masked.ipynb): the mask, the draw from one uniform number, the
-# pixel's distribution, the bound of a masked model, the price of a turn. Time: 55 minutes.
+# pixel's distribution, the bound of a masked model, the price of a turn. Time: 57 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -24,7 +24,10 @@ plotting.use_style()
 # ## Exercise 1 · The mask
 #
 # A kernel of `size` by `size` taps (odd) sits with its center on a pixel. In raster order a pixel may hear all rows above, and of its own
-# row what lies to the left. In the *first* layer it must not hear itself (mask A); in later layers it may (mask B).
+# row what lies to the left. In the *first* layer it must not hear itself (mask A); in later layers it may (mask B). With
+# the center at $(k, k)$:
+#
+# $$ M_{rc} = 1 \text{ if } r < k, \text{ or } r = k \text{ and } c < k; \qquad M_{kk} = 0 \text{ (A) or } 1 \text{ (B)}; \qquad \text{else } 0 . $$
 #
 # <details><summary>Hint 1: three parts</summary>
 #

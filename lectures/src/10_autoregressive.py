@@ -11,7 +11,7 @@
 # - complete half a picture, and say when the answer is exact;
 # - count what sampling costs, and what a cache saves.
 #
-# You need: chapter 1's nats, chapter 5b's codes. Time: 20 minutes to read, 10 more to play.
+# You need: chapter 1's nats, chapter 5b's codes. Time: 35 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -252,7 +252,7 @@ claim("mask A of a row and a shift by one: largest difference", (by_mask - by_sh
 #   Beta but has a closed $F$, or the **logit-normal**, $F(x) = \Phi((\operatorname{logit} x - m)/s)$.
 #
 # To compare the shapes alone we leave the network out: every pixel gets a distribution of its own, independent of all
-# others, fitted to its 1,000 training values, one in twenty of a value added to each level.
+# others, fitted to how often each level stands there in training digits, a twentieth of a count added to each.
 #
 # **Predict.** How many nats a digit, of about a hundred, does the shape decide?
 
@@ -269,7 +269,7 @@ families = {
     "logit-normal": UnitInterval(LEVELS, "logit-normal"),
 }
 
-
+# %%
 def fit_pixels(family):
     raw = nn.Parameter(0.01 * torch.randn(family.channels, 1, 8, 8, device=DEVICE))
     optimizer = torch.optim.Adam([raw], 0.1)
@@ -293,7 +293,7 @@ def shapes_of_a_pixel(row=3, column=2):
     for (name, p), color in zip(alone.items(), colors.COMPONENTS):
         mass = p.base_dist.log_prob(values.expand_as(counts)).exp()[:, 0, row, column].cpu()
         axes[0].plot(range(LEVELS), mass, "o-", color=color, label=name, lw=1.5, ms=5)
-    axes[0].set(xlabel="gray level", ylabel="probability", xticks=range(0, 17, 4), title="One pixel of 1,000 digits, and five fits")
+    axes[0].set(xlabel="gray level", ylabel="probability", xticks=range(0, 17, 4), title="One pixel of a thousand digits, and five fits")
     axes[0].legend(fontsize=12)
     for place, (name, paid) in enumerate(nats.items()):
         mean, error = paid.mean().item(), paid.std().item() / len(paid) ** 0.5
@@ -361,7 +361,7 @@ claim("independent pixels with the same family pay more, nats", nats["three logi
 # %% [markdown]
 # Knowing the pixels before it saves about a fifth of the price. The picture on the right is the model's surprise:
 # the border is always black and costs nothing; most is paid in the upper rows of the stroke, where a digit is decided.
-# Dropout and weight decay are needed: 1,000 digits are few, and an exact likelihood can overfit exactly.
+# Dropout and weight decay are there because a thousand digits are few, and an exact likelihood can overfit exactly.
 #
 # ## 10.5 Half a digit
 #
@@ -431,7 +431,7 @@ claim("naive loop and cache, same noise: pixels that differ", (naive != exact.sa
 claim("pixels computed by the naive loop, for each that the cache computes", 64 * 64 / 64, near=64, within=0)
 
 # %% [markdown]
-# The draws are the same to the pixel; `make bench` shows the times for 28 by 28. Still one turn follows the other:
+# The draws are the same to the pixel; `make bench` shows the times for larger pictures. Still one turn follows the other:
 # no cache makes the chain shorter, which is the subject of part b.
 #
 # ## 10.7 A chain over codes
@@ -487,8 +487,8 @@ claim("price under the learned chain", price, below=0.7 * uniform_price, digits=
 # another question than "what comes next?" needs another network. And likelihood rewards what is frequent: a model can gain
 # nats on texture and still miss the digit.
 #
-# **Limits.** Small networks, short training, one order. That the softmax wins in 10.3 is about 17 levels and
-# 1,000 pictures. The chain over codes is judged by its price and by eye; how good the decoded pictures are is another
+# **Limits.** Small networks, short training, one order. That the shapes come so close in 10.3 is about
+# 17 levels and a thousand small pictures. The chain over codes is judged by its price and by eye; how good the decoded pictures are is another
 # question, for which chapter 6 has the tests.
 #
 # ## References

@@ -10,7 +10,7 @@
 # - compute, in nats, what parallel decoding loses, and choose turns that lose little;
 # - draw pictures in a few turns, and say what the rest of the error is.
 #
-# You need: part a, the KL divergence. Time: 15 minutes to read, 10 more to play.
+# You need: part a, the KL divergence. Time: 25 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -55,7 +55,7 @@ VALUES = torch.tensor([0.0, 1.0])
 #
 # The weight $-\alpha'_t/(1 - \alpha_t)$ is no detail: without it the sum is no bound of anything.
 #
-# Our judge is the 4 by 4 Ising board of part a: 65,536 states, so that *every* conditional is a sum. We put the exact
+# Our judge is the 4 by 4 Ising board, with $2^{16}$ states, so that *every* conditional is a sum. We put the exact
 # conditionals into the bound.
 #
 # **Predict before you run.** How large is the gap between bound and $-\log p(x)$, for a straight $\alpha$ and for a cosine?
