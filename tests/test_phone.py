@@ -35,6 +35,7 @@ KEPT = {
     "game_bench": ["plane"],
     "gan_studio": ["map"],
     "digit_board": ["board"],
+    "pixels": ["sees"],
 }
 
 

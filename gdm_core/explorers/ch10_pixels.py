@@ -76,8 +76,8 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
         views = {
             "digit": _digit(digits.x[digit].cpu(), known, pixel),
             "sees": _field(chain_sees[pixel], pixel),
-            "answers": View(tile(shown, 3), label=f"answers after turn {turn} of {len(turns)}", size=1.3),
             "nats": _bill(bill, turn),
+            "answers": View(tile(shown, ANSWERS), label=f"answers after turn {turn} of {len(turns)}"),
         }
         views["answers"].warning = (
             "The chain does not look at what is known below and to the right"
@@ -167,7 +167,7 @@ def _digit(x: Tensor, known: Tensor, pixel: int) -> View:
     tint = torch.tensor(colors.rgb(colors.ACCENT), dtype=gray.dtype)
     picture = gray[..., None].expand(-1, -1, 3)
     picture = torch.where(known[0][..., None], picture, 0.72 * picture + 0.28 * tint)
-    return View(picture, _frame(pixel), label="a digit, part of it hidden")
+    return View(picture, _frame(pixel), label="a digit, part of it hidden", size=0.9)
 
 
 def _field(field: Tensor, pixel: int) -> View:
@@ -176,7 +176,7 @@ def _field(field: Tensor, pixel: int) -> View:
     ground = torch.ones(SIDE, SIDE, 3)
     ground.view(-1, 3)[pixel:] = 0.9  # not there yet
     shade = torch.tensor(colors.rgb(colors.MODEL), dtype=torch.float32)
-    return View(ground * (1 - strength) + shade * strength, _frame(pixel), label="what it hears in the chain")
+    return View(ground * (1 - strength) + shade * strength, _frame(pixel), label="what it hears in the chain", size=0.9)
 
 
 def _bill(bill: np.ndarray, turn: int) -> View:
@@ -189,4 +189,4 @@ def _bill(bill: np.ndarray, turn: int) -> View:
         Points([[turn, total[min(turn, len(bill))]]], "model", size=11),
     ]
     extent = (0, len(bill), 0, top)
-    return View(None, marks, extent, "nats for the true rest", axes=("turn", "nats"), aspect=1.3)
+    return View(None, marks, extent, "nats for the true rest", axes=("turn", "nats"), aspect=1.0, size=0.5)
