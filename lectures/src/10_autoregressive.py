@@ -121,8 +121,8 @@ claim("bare draws and library: largest difference", (drawn - plane.sample(500, n
 def two_conditionals(at=0.8):
     _, axes = plt.subplots(1, 3, figsize=(15, 4.4))
     extent = (-3.5, 3.5, -2.5, 2.5)
-    for ax, p, color, title in ((axes[0], moons, colors.EXACT, "The truth"), (axes[1], plane, colors.MODEL, "Two conditionals")):
-        plotting.field(lambda x: p.log_prob(x).exp(), ax, extent)
+    for ax, p, title in ((axes[0], moons, "The truth"), (axes[1], plane, "Two conditionals")):
+        plotting.field(lambda x, p=p: p.log_prob(x).exp(), ax, extent)
         ax.axvline(at, color=colors.ACCENT, lw=2)
         ax.set(title=title, xlabel="x₁", ylabel="x₂")
     plotting.points(drawn, axes[1], color=colors.MODEL, size=4)
@@ -295,7 +295,7 @@ def shapes_of_a_pixel(row=3, column=2):
         axes[0].plot(range(LEVELS), mass, "o-", color=color, label=name, lw=1.5, ms=5)
     axes[0].set(xlabel="gray level", ylabel="probability", xticks=range(0, 17, 4), title="One pixel of a thousand digits, and five fits")
     axes[0].legend(fontsize=12)
-    for place, (name, paid) in enumerate(nats.items()):
+    for place, paid in enumerate(nats.values()):
         mean, error = paid.mean().item(), paid.std().item() / len(paid) ** 0.5
         axes[1].errorbar(mean, -place, xerr=2 * error, fmt="o", color=colors.COMPONENTS[place], ms=9)
     axes[1].set_yticks(range(0, -len(nats), -1), list(nats))
