@@ -174,9 +174,8 @@ class GrayCategorical(Distribution):
         return self.log_probs.expand(*shape, self.levels).gather(-1, index.expand(shape)[..., None])[..., 0]
 
     def icdf(self, u: Tensor) -> Tensor:
-        k = (
-            (self.log_probs.exp().cumsum(-1) < u[..., None]).sum(-1).clamp_max(self.levels - 1)
-        )  # the sum may end below u
+        k = (self.log_probs.exp().cumsum(-1) < u[..., None]).sum(-1)
+        k = k.clamp_max(self.levels - 1)  # the sum of all may end below u
         return k.to(self.log_probs.dtype) / (self.levels - 1)
 
     def sample(self, sample_shape=()) -> Tensor:

@@ -256,7 +256,7 @@ def who_still_hears():
     D = torch.linspace(-6, 6, 200)
     shades = {"minimax": colors.LATENT, "non-saturating": colors.MODEL}
     plotting.curve(D, D.sigmoid(), axes[0], "minimax", color=shades["minimax"], at=0.85, offset=(-60, -26))
-    plotting.curve(D, 1 - D.sigmoid(), axes[0], "non-saturating", color=shades["non-saturating"], at=0.05, offset=(0, -16))
+    plotting.curve(D, 1 - D.sigmoid(), axes[0], "non-saturating", color=shades["non-saturating"], at=0.05, offset=(-4, -40))
     axes[0].set(xlabel="logit D of a sample", ylabel="pull on the logit", title="A sure critic stands at the left")
     for name, values in pulls.items():
         plotting.curve(range(1, 251), values, axes[1], name, color=shades[name], at=0.6, offset=(0, 14))

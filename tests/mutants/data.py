@@ -144,8 +144,16 @@ MUTANTS = [
         "torch.from_numpy(middle / length[-1])",
         "tests/test_toy.py::test_no_ripple_along_the_curve",
     ),
-    Mutant("splits-share-a-stream", TOY, '"{name} {split} {integer', '"{name} {integer', toy("load", "moons")),
-    Mutant("seed-is-ignored", TOY, "density.draw(n, generator)", "density.draw(n)", toy("load", "gaussian")),
+    Mutant(
+        "splits-share-a-stream",
+        "gdm_core/data/dataset.py",
+        '"{name} {split} {integer',
+        '"{name} {integer',
+        toy("load", "moons"),
+    ),
+    Mutant(
+        "seed-is-ignored", TOY, "density.draw(n, stream(name, split, seed))", "density.draw(n)", toy("load", "gaussian")
+    ),
     Mutant(
         "moving-a-set-moves-the-other",
         "gdm_core/data/dataset.py",

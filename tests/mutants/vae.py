@@ -338,8 +338,8 @@ MUTANTS = [
     ),
     _likelihood(
         "levels-off-by-one",
-        "self.log_probs.dtype) / (self.levels - 1)",
-        "self.log_probs.dtype) / self.levels",
+        ".sample(sample_shape)\n        return k.to(self.log_probs.dtype) / (self.levels - 1)",
+        ".sample(sample_shape)\n        return k.to(self.log_probs.dtype) / self.levels",
         "test_samples_follow_the_probabilities",
     ),
     _likelihood(
