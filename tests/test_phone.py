@@ -34,6 +34,7 @@ KEPT = {
     "bench": ["clouds"],
     "game_bench": ["plane"],
     "gan_studio": ["map"],
+    "flow_film": ["film"],
     "digit_board": ["board"],
     "pixels": ["sees"],
 }
