@@ -21,7 +21,7 @@ def pen(n: int, seed: int, device="cpu") -> tuple[Tensor, Tensor]:
 def class_gan(steps: int = 1500, device="cpu") -> tuple[GAN, Iterable]:
     """Recipe: two latents for the style, both players are told the class; relativistic with two penalties."""
     model = GAN(SHAPE, 2, labels=10, loss="relativistic", r1=0.1, r2=0.1, unit=True).to(device)
-    options = {"batch_size": 64, "lr": 5e-3, "rate": train.falling, "average": 0.99}
+    options = {"batch_size": 64, "lr": 3e-3, "rate": train.falling, "average": 0.99}
     return model, train.steps(model, pen(3000, 0, device), steps=steps, **options)
 
 
