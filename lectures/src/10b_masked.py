@@ -245,7 +245,7 @@ claim("learned, all at once: KL minus the exact price, nats", paid[1].mean() - p
 
 # %% [markdown]
 # The learned curve lies a little above the exact one, by about as much at every number of turns: turns and network add
-# their errors. `make bench` trains longer and comes within two hundredths of a nat of the board's entropy.
+# their errors. `make bench` trains longer and prints what then remains.
 #
 # **Play.** The explorer of part a has both models of digits. Hide a half, choose order and turns, and read what the true
 # rest costs. *Before you press:* which order is cheapest in four turns?
