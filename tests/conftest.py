@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(config, items) -> None:
         left_out = [item for item in items if not _quick(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if _quick(item)]
-    if config.getoption("dist", "no") != "no":
+    if hasattr(config, "workerinput"):  # one of several
         # The longest first, so that no worker is left with one of them at the end; faults when their tests have passed.
         order = list(budget.SHARES)
         items.sort(key=lambda item: order.index(budget.part(item.nodeid, item.keywords)))

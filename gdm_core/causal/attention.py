@@ -21,7 +21,7 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm, self.dense_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.dense = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
@@ -32,11 +32,11 @@ class Block(nn.Module):
 
     def heads_of(self, h: Tensor) -> Tensor:
         """q, k and v: (3, B, heads, d, width / heads)."""
-        return self.qkv(self.first(h)).unflatten(-1, (3, self.heads, -1)).movedim((2, 3), (0, 2))
+        return self.qkv(self.norm(h)).unflatten(-1, (3, self.heads, -1)).movedim((2, 3), (0, 2))
 
     def after(self, h: Tensor, attended: Tensor) -> Tensor:
         h = h + self.join(attended.transpose(1, 2).flatten(2))
-        return h + self.dense(self.second(h))
+        return h + self.dense(self.dense_norm(h))
 
 
 class Attention(nn.Module):
