@@ -83,6 +83,11 @@ def chromium_running():
         yield opened
 
 
+def patience() -> float:
+    """Milliseconds: what never comes under a fault is not waited for as long as what comes late on a busy machine."""
+    return 10_000 if _faulty() else 30_000
+
+
 def _faulty() -> bool:
     """Whether this process plants one fault of pages after the other."""
     return "GDM_TEST_STAYS" in os.environ
@@ -102,8 +107,7 @@ def tab(chromium_running):
     profile = chromium_running.new_context(
         viewport={"width": 800, "height": 900}, has_touch=True, accept_downloads=True
     )
-    # What never comes under a fault is not waited for as long as what comes late on a busy machine.
-    profile.set_default_timeout(10_000 if _faulty() else 30_000)
+    profile.set_default_timeout(patience())
     page = profile.new_page()
     page.trouble = Trouble()
     page.trouble.watch(page)

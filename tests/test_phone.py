@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 import stand_ins
-from browser import Trouble, needed, on_stage
+from browser import Trouble, needed, on_stage, patience
 from PIL import Image
 
 from gdm_core import widgets as w
@@ -48,6 +48,7 @@ def phone(chromium_running):
     def show(stage, width=360, height=740):
         size = {"width": width, "height": height}
         profile = chromium_running.new_context(viewport=size, has_touch=True, is_mobile=True, device_scale_factor=2)
+        profile.set_default_timeout(patience())
         page = profile.new_page()
         page.trouble, page.session = Trouble(), profile.new_cdp_session(page)
         page.trouble.watch(page)

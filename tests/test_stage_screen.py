@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import stand_ins
-from browser import BARE, Trouble, needed, on_stage
+from browser import BARE, Trouble, needed, on_stage, patience
 from PIL import Image
 from stage_page import settled
 
@@ -33,6 +33,7 @@ def shown(chromium_running):
 
     def show(stage, width, height, html=BARE, **spec):
         profile = chromium_running.new_context(viewport={"width": width, "height": height})
+        profile.set_default_timeout(patience())
         page = profile.new_page()
         page.trouble = Trouble()
         page.trouble.watch(page)
