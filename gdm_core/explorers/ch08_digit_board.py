@@ -18,7 +18,7 @@ from gdm_core.explorers.digit_gans import Reader, class_gan, class_reader, pen
 from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place
 from gdm_core.models.gan import GAN
-from gdm_core.widgets import Choice, Frame, Lines, Pad, Stage, View, atypical, shell, tile
+from gdm_core.widgets import Choice, Frame, Lines, Pad, Stage, View, atypical, plane, shell, tile
 
 LIMIT, CELLS = 3.0, 9
 COLUMNS = 5  # of the board of ten classes
@@ -57,22 +57,19 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
     learned = Learned(
         class_gan, functools.partial(Judged.of, reader=reader, z=draws), seed=seed, device=device, steps=1500
     )
-    every, edge = torch.arange(10, device=device), LIMIT * (1 - 1 / CELLS)
-    across = torch.linspace(-edge, edge, CELLS, device=device)
-    plane = torch.stack(torch.meshgrid(across, across.flip(0), indexing="xy"), -1).reshape(
-        -1, 2
-    )  # row by row from above
+    every = torch.arange(10, device=device)
+    cells = torch.as_tensor(plane((-LIMIT, LIMIT) * 2, CELLS), dtype=draws.dtype, device=device).reshape(-1, 2)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
         judged, when = learned.at(controls["checkpoint"])
-        z, k = across.new_tensor(controls["z"]), int(controls["digit"])
+        z, k = draws.new_tensor(controls["z"]), int(controls["digit"])
         ten = judged.model.generate(z.expand(10, 2), every)
         told = reader(ten)
         sure, read = told.max(1)
         warning = atypical(z)
         views = {
-            "plane": _plane(judged.model.generate(plane, k), k),
+            "plane": _plane(judged.model.generate(cells, k), k),
             "board": _board(ten, k, read == every),
         }
         views["board"].warning = warning

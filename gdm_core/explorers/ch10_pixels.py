@@ -38,7 +38,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
     masked = kept.trained(any_order, seed=seed, device=device)
     digits, noise = data.load("digits", "test", n=20, device=device), Noise(seed, device)
     orders = _orders(seed)
-    chain_sees = [_seen(chain, i) for i in range(SIDE**2)]
+    chain_sees = functools.cache(functools.partial(_seen, chain))
 
     @functools.lru_cache(maxsize=64)
     def filled(digit: int, hide: str, order: str, steps: int, press: int) -> list[Tensor]:
@@ -75,7 +75,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
         shown = torch.where(there, 1 - answers, _hidden(answers)).cpu()
         views = {
             "digit": _digit(digits.x[digit].cpu(), known, pixel),
-            "sees": _field(chain_sees[pixel], pixel),
+            "sees": _field(chain_sees(pixel), pixel),
             "nats": _bill(bill, turn),
             "answers": View(tile(shown, ANSWERS), label=f"answers after turn {turn} of {len(turns)}"),
         }
@@ -84,7 +84,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
             if order == CHAIN and hide != "lower half" and hide != "all"
             else ""
         )
-        heard = int((chain_sees[pixel] > 0).sum())
+        heard = int((chain_sees(pixel) > 0).sum())
         plural = "turn" if len(bill) == 1 else "turns"
         text = (
             f"nats for the true rest: {together:.1f} in {len(bill)} {plural}, {alone:.1f} one by one · "

@@ -65,7 +65,7 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
     @torch.no_grad()
     def draw(controls) -> Frame:
         sigma, shown = controls["sigma"], controls["show"]
-        noisy = target.noisy(sigma)
+        noisy, off = target.noisy(sigma), missed(sigma)
         density = noisy.log_prob(pixels).exp().reshape(CELLS, CELLS)
         marks = []
         for name, color, width, score in (
@@ -85,12 +85,12 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
             "field": View(
                 density, marks, (-LIMIT, LIMIT) * 2, "density and score of x + σ noise", "Greys", smooth=True, size=1.5
             ),
-            "error": _levels(sigmas, errors, sigma, missed(sigma)),
+            "error": _levels(sigmas, errors, sigma, off),
         }
         away = (mean - guess).norm().item()
         return Frame(
             views,
-            f"learned score misses {100 * missed(sigma):.1f} % of the exact one where data lie · σ = {said(sigma)} · "
+            f"learned score misses {100 * off:.1f} % of the exact one where data lie · σ = {said(sigma)} · "
             f"denoised x {said(away)} from E[x | noisy x]",
         )
 
