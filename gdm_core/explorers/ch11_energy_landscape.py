@@ -5,6 +5,8 @@ How long must walkers walk, and how far at each step, before they stand where th
 Walkers dropped on an energy whose truth is known: step size, temperature, corrected or not, their energy over time.
 """
 
+import functools
+
 import numpy as np
 import torch
 
@@ -52,19 +54,21 @@ def energy_landscape(seed: int = 0, device: str = "auto") -> Stage:
     pixels = torch.as_tensor(plane(LIMIT, CELLS), dtype=torch.float32, device=device).reshape(-1, 2)
     fields = {name: -target.log_prob(pixels).reshape(CELLS, CELLS) for name, target in targets.items()}
 
+    @functools.lru_cache(maxsize=64)
     def truth(name: str, heat: float) -> float:
         """Mean energy under p^(1/T), by quadrature."""
         points, weights = spaces[name]
         energy = -targets[name].log_prob(points.to(device)).cpu()
         return ((weights.log() - energy / heat).softmax(0) * energy).sum().item()
 
-    def walked(controls) -> torch.Tensor:
+    @functools.lru_cache(maxsize=8)  # the timeline goes through one walk
+    def walked(name: str, start: tuple, size: float, heat: float, corrected: bool, press: int) -> torch.Tensor:
         """States (T, WALKERS, 2) of as many steps as stay finite."""
-        target, press = targets[controls["energy"]], controls["new noise"]
+        target = targets[name]
         normal, uniform = noise(press, STEPS + 1, WALKERS, 2), noise(press, STEPS, WALKERS, uniform=True)
-        x = torch.as_tensor(controls["start"][0], dtype=torch.float32, device=device) + 0.15 * normal[-1]
-        size, options = controls["size"], {"temperature": controls["heat"], "noise": lambda i: normal[i]}
-        if controls["corrected"]:
+        x = torch.as_tensor(start, dtype=torch.float32, device=device) + 0.15 * normal[-1]
+        options = {"temperature": heat, "noise": lambda i: normal[i]}
+        if corrected:
             energy, options["uniform"] = lambda x: -target.log_prob(x), lambda i: uniform[i]
             run = mcmc.corrected(energy, x, size, STEPS, score=target.score, **options)
         else:
@@ -82,7 +86,8 @@ def energy_landscape(seed: int = 0, device: str = "auto") -> Stage:
     @torch.no_grad()
     def draw(controls) -> Frame:
         name, heat = controls["energy"], controls["heat"]
-        states = walked(controls)
+        settings = (controls[one] for one in ("size", "heat", "corrected", "new noise"))
+        states = walked(name, tuple(controls["start"][0]), *settings)
         step = min(controls["step"], len(states) - 1)
         energies = -targets[name].log_prob(states.reshape(-1, 2)).reshape(states.shape[:2]).mean(1).cpu().numpy()
         exact = truth(name, heat)
