@@ -278,8 +278,8 @@ MUTANTS = [
     _explorer(
         "score_field",
         "field-without-noise",
-        'sigma, shown = controls["sigma"], controls["show"]\n        noisy = target.noisy(sigma)',
-        'sigma, shown = controls["sigma"], controls["show"]\n        noisy = target.noisy(0.0)',
+        "noisy, off = target.noisy(sigma), missed(sigma)",
+        "noisy, off = target.noisy(0.0), missed(sigma)",
         "exact_arrows_point_along_the_score_of_that_level",
         "the_green_point_is_the_mean_of_the_data_behind_x",
     ),
@@ -314,7 +314,7 @@ MUTANTS = [
     _explorer(
         "energy_landscape",
         "walkers-without-heat",
-        '{"temperature": controls["heat"], "noise"',
+        '{"temperature": heat, "noise"',
         '{"temperature": 1.0, "noise"',
         "in_one_bump_they_end_as_warm_as_they_should",
     ),
@@ -328,7 +328,7 @@ MUTANTS = [
     _explorer(
         "energy_landscape",
         "correction-that-does-not",
-        'if controls["corrected"]:\n            energy',
+        "if corrected:\n            energy",
         "if False:\n            energy",
         "steps_too_long_leave_unless_they_are_corrected",
     ),
