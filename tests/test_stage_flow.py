@@ -200,6 +200,18 @@ def test_the_state_goes_to_the_kernels_model_when_the_hand_rests(tab):
     assert tab.evaluate("__saved[0].z[0]") == pytest.approx(0.83, abs=0.02)  # 50 of 361 pixels, for 6 units
 
 
+def test_a_kernel_that_goes_is_told_a_state_that_has_not_rested_yet(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    drag(tab, [place(tab, ".plain .layer"), place(tab, ".plain .layer", 0.75)])
+    assert tab.evaluate("__saved.length") == 0
+    tab.evaluate("__emit('msg:custom', { kind: 'gone' })")
+    assert tab.evaluate("__saved.length") == 1
+    assert tab.evaluate("__saved[0].z[0]") == pytest.approx(1.5, abs=0.05)  # a quarter of 6 units
+    tab.clock.run_for(1000)
+    assert tab.evaluate("__saved.length") == 1
+
+
 def test_a_press_moves_other_controls_and_a_stale_frame_is_asked_for_anew(live):
     step = w.Button("step", press=lambda c: {"z": (c["z"][0] / 2, c["z"][1] / 2)})
     stage = padded(controls=[step]).set(z=(2.0, 1.0))

@@ -77,6 +77,13 @@ MUTANTS = [
     # Waiting, and numbers.
     Mutant("waits-unseen", FLOW, "setTimeout(busy, SLOW, true)", "setTimeout(busy, 20 * SLOW, true)", WAITS),
     Mutant("fast-answers-flicker", FLOW, "slow = clearTimeout(slow);", "", WAITS),
+    Mutant(
+        "last-move-lost-with-the-kernel",
+        STAGE_JS,
+        'if (message.kind === "gone") return commit();',
+        'if (message.kind === "gone") return;',
+        js("flow::a_kernel_that_goes_is_told_a_state_that_has_not_rested_yet"),
+    ),
     Mutant("done-with-an-old-answer", FLOW, "(!flying.size && !wanted) || performance", "true || performance", WAITS),
     Mutant(
         "slider-says-what-no-step-reaches",

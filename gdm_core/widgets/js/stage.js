@@ -151,6 +151,7 @@ function render({ model, el }) {
 
   const receive = (message, buffers) => {
     if (message.kind === "stale") return requests.want(false);
+    if (message.kind === "gone") return commit(); // whoever starts again begins where the hand was, though it never rested
     if (message.view !== id) return;
     const took = requests.answer(message.n, message.ms, message.cost, () =>
       message.kind === "frame" ? accept(message, buffers) : fail(message),

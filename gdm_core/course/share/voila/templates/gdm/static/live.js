@@ -126,6 +126,7 @@ async function again() {
 function gone() {
   leaving = true;
   socket?.close();
+  for (const model of models.values()) model.emit("msg:custom", { kind: "gone" }, []);
   const states = Object.fromEntries([...models].map(([, model]) => [model.values.spec?.name, model.values.state]));
   try {
     if (models.size) sessionStorage.setItem(kept, JSON.stringify(states));
