@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention, silu
+from torch.nn.functional import linear, silu
 
 from gdm_core.bijections.bijection import Bijection
 from gdm_core.bijections.coupling import told
 from gdm_core.bijections.elementwise import Affine
+from gdm_core.causal.attention import Block
 from gdm_core.validate import bad, integer
 
 
@@ -96,7 +97,7 @@ class CausalTransformer(nn.Module):
         self.context = integer("context", context, 0)
         self.read, self.place = nn.Linear(1, width), nn.Parameter(0.1 * torch.randn(features, width))
         self.tell = nn.Linear(context, width) if context else None
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, heads, wider=4) for _ in range(blocks))
         self.norm, self.write = nn.LayerNorm(width), nn.Linear(width, out)
         with torch.no_grad():
             self.write.weight.mul_(0.01)
@@ -108,17 +109,3 @@ class CausalTransformer(nn.Module):
         for block in self.blocks:
             a = block(a)
         return self.write(self.norm(a))
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads, self.before, self.between = heads, nn.LayerNorm(width), nn.LayerNorm(width)
-        self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.net = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, a: Tensor) -> Tensor:
-        q, k, v = self.ask(self.before(a)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        seen = scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, heads, d, width / heads)
-        a = a + self.answer(seen.transpose(1, 2).flatten(2))
-        return a + self.net(self.between(a))

@@ -16,14 +16,14 @@ from gdm_core.validate import bad, integer
 
 
 class Block(nn.Module):
-    """Attention and a dense layer, each beside what comes in (pre-norm)."""
+    """Attention and a dense layer, `wider` times as wide, each beside what comes in (pre-norm)."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, wider: int = 2):
         super().__init__()
         self.heads = heads
         self.norm, self.dense_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.dense = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.dense = nn.Sequential(nn.Linear(width, wider * width), nn.GELU(), nn.Linear(wider * width, width))
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, d, width)."""

@@ -236,7 +236,13 @@ MUTANTS = [
         "x[..., None]",
         f"{_ORDER}; {_BOTH}[transformer]",
     ),
-    _plant("autoregressive", "transformer-that-sees-ahead", "is_causal=True", "is_causal=False", _ORDER),
+    Mutant(
+        "flows-transformer-that-sees-ahead",
+        "gdm_core/causal/attention.py",
+        "attend(q, k, v, is_causal=True)",
+        "attend(q, k, v)",
+        _of(_ORDER, "test_bijections"),
+    ),
     _plant(
         "autoregressive",
         "samples-in-one-pass",
