@@ -5,10 +5,15 @@ from mutants.plant import Mutant
 INIT, GRID = "gdm_core/data/scenes/__init__.py", "gdm_core/data/scenes/grid.py"
 ROOM, SOLIDS = "gdm_core/data/scenes/room.py", "gdm_core/data/scenes/solids.py"
 PALETTE, WORDS = "gdm_core/data/scenes/palette.py", "gdm_core/data/scenes/words.py"
+READING = "gdm_core/data/scenes/reading.py"
 
 
 def data(*names: str) -> str:
     return " ".join(f"tests/test_scenes.py::test_{name}" for name in names)
+
+
+def reading(*names: str) -> str:
+    return " ".join(f"tests/test_scenes_reading.py::test_{name}" for name in names)
 
 
 def room(*names: str) -> str:
@@ -288,5 +293,47 @@ MUTANTS = [
         'labels=known["shape"]',
         'labels=known["scale"]',
         data("load"),
+    ),
+    Mutant(
+        "reading-stops-at-the-first-geometry",
+        READING,
+        "if closer[0] < best[i]:",
+        "if closer[0] > best[i]:",
+        reading("the_search_goes_on_where_the_first_geometries_leave_doubt"),
+    ),
+    Mutant(
+        "doubt-is-measured-without-the-picture",
+        READING,
+        "unsure = (best + whole > least",
+        "unsure = (best > least",
+        reading("the_search_goes_on_where_the_first_geometries_leave_doubt"),
+    ),
+    Mutant(
+        "colors-once-for-twice",
+        READING,
+        "- 2 * toward @ table.colors",
+        "- toward @ table.colors",
+        reading("noise_hides_turns_before_colors"),
+    ),
+    Mutant(
+        "floor-read-as-object",
+        READING,
+        "color // 100, color // 10 % 10, color % 10, geometry",
+        "color % 10, color // 10 % 10, color // 100, geometry",
+        reading("noise_hides_turns_before_colors"),
+    ),
+    Mutant(
+        "distance-in-screen-light",
+        READING,
+        "seen = torch.nn.functional.adaptive_avg_pool2d(x.square(), SIDE)",
+        "seen = torch.nn.functional.adaptive_avg_pool2d(x, SIDE)",
+        reading("noise_hides_turns_before_colors"),
+    ),
+    Mutant(
+        "bright-pictures-stay-bright",
+        READING,
+        "some.float().clamp(0, 1)",
+        "some.float()",
+        reading("what_is_out_of_range_is_cut"),
     ),
 ]

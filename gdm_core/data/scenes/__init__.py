@@ -18,6 +18,7 @@ from torch import Tensor
 from gdm_core.data.dataset import Dataset
 from gdm_core.data.scenes import palette, room, words
 from gdm_core.data.scenes.grid import COUNT, FACTORS, SCALES, SHAPES, Factors, factors, index, sweep, values
+from gdm_core.data.scenes.reading import read
 from gdm_core.data.scenes.room import PARTS
 from gdm_core.validate import choice, integer
 from gdm_core.validate import device as existing
@@ -115,8 +116,7 @@ def _draw(table: Tensor, size: int, device, levels: int | None = None) -> Tensor
     """Pictures of real values, all of one geometry together; rounded to k / (levels - 1) if need be."""
     table = table.cpu()
     floor, wall, thing = palette.rgb(table[:, :3]).square().unbind(1)  # a screen shows the square of what it is sent
-    colors = [torch.ones_like(floor), floor, wall, thing, floor * wall, floor * thing, wall * thing, wall * wall]
-    colors = torch.stack(colors, 2).to(device)  # (N, 3, 8), in the order of the light's terms
+    colors = room.mixed(floor, wall, thing).to(device)  # (N, 3, 8)
     out = torch.empty(len(table), 3, size, size, dtype=torch.float32, device=device)
     find = _kept if size <= 64 else _recent
     for geometry, rows in _by_geometry(table):
@@ -153,4 +153,4 @@ def _order() -> dict[str, Tensor]:
 
 
 __all__ = ["COLORS", "COUNT", "FACTORS", "PARTS", "SHAPES", "SPLITS", "caption", "factors", "index", "load", "parts"]
-__all__ += ["render", "sweep", "values"]
+__all__ += ["read", "render", "sweep", "values"]

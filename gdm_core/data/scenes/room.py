@@ -222,6 +222,12 @@ def edges(key: Tensor) -> Tensor:
     return out
 
 
+def mixed(floor: Tensor, wall: Tensor, thing: Tensor) -> Tensor:
+    """What the eight kinds of light are multiplied with: colors of three parts, `(..., 3)`, to `(..., 3, 8)`."""
+    terms = [torch.ones_like(floor), floor, wall, thing, floor * wall, floor * thing, wall * thing, wall * wall]
+    return torch.stack(terms, -1)
+
+
 def light(shape: str, scale: float, degrees: float, size: int, device) -> Tensor:
     """The eight factors of light, `(8, size, size)`: one ray a pixel, eight where an edge crosses it."""
     out = torch.empty(TERMS, size * size, dtype=torch.float32, device=device)
