@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import torch
 from oracles import errors_off, ill_conditioned
 from sklearn.neighbors import NearestNeighbors
@@ -111,3 +112,25 @@ def test_modes_are_counted_where_a_loop_counts_them():
     for wrong in (y[:3], y[:, :1], y[0]):
         with pytest.raises(ValueError, match="needed at least 4 samples"):
             metrics.modes(wrong, means, 0.5)
+
+
+def test_sliced_is_the_best_matching_along_each_line():
+    """Beside scipy's assignment, which tries no sorting."""
+    torch.manual_seed(0)
+    x, y = torch.randn(30, 3, dtype=torch.float64), 2 * torch.randn(30, 3, dtype=torch.float64) + 1
+    along = torch.tensor([[1.0, 0, 0], [0, 0.6, 0.8]], dtype=torch.float64)
+    costs = [((x @ a)[:, None] - y @ a).square().numpy() for a in along]
+    best = np.mean([cost[scipy.optimize.linear_sum_assignment(cost)].mean() for cost in costs])
+    assert metrics.sliced(x, y, along).item() == pytest.approx(best**0.5, rel=1e-12)
+    assert metrics.sliced(y, x, along).item() == pytest.approx(best**0.5, rel=1e-12)
+
+
+def test_sliced_of_a_shift_in_the_plane_and_in_space():
+    """A shift s along a unit vector a is |s.a| long: s^2 / d in the mean of the squares."""
+    torch.manual_seed(0)
+    for d, s in ((2, torch.tensor([3.0, -4.0])), (3, torch.tensor([3.0, 0.0, 4.0]))):
+        x = torch.randn(50, d)
+        far = metrics.sliced(x, x + s, 20_000 if d == 3 else 64)
+        assert far.item() == pytest.approx((25 / d) ** 0.5, rel=0.02 if d == 3 else 1e-5)
+    with pytest.raises(ValueError, match="as many examples"):
+        metrics.sliced(x, x[1:])

@@ -273,6 +273,27 @@ MUTANTS = [
         "test_frechet_is_its_formula_with_scipys_root",
     ),
     _fault(
+        "sliced-without-a-matching",
+        _METRICS,
+        "ascending(lines[:, :n]) - ascending(lines[:, n:])",
+        "lines[:, :n] - lines[:, n:]",
+        "test_sliced_is_the_best_matching_along_each_line",
+    ),
+    _fault(
+        "sliced-along-lines-that-are-no-unit",
+        _METRICS,
+        "return draws / draws.norm(dim=1, keepdim=True)",
+        "return draws",
+        "test_sliced_of_a_shift_in_the_plane_and_in_space",
+    ),
+    _fault(
+        "sliced-along-half-of-the-turn",
+        _METRICS,
+        "turn = math.pi * torch",
+        "turn = math.pi / 2 * torch",
+        "test_sliced_of_a_shift_in_the_plane_and_in_space",
+    ),
+    _fault(
         "oneself-among-the-neighbors",
         _METRICS,
         "kthvalue(k + 1, dim=1)",
