@@ -5,6 +5,7 @@ r"""Numbers that papers print beside pictures, and which can all be fooled (lect
     density, coverage    balls of x around a y, over k; balls of x with a y    Naeem et al. (2020, eq. 3 and 4)
     modes                how many known modes have samples near them
     sliced               mean of W_2(a.x, a.y)^2 over directions a, rooted     Bonneel et al. (2015, eq. 10)
+    copies               a y 3 times nearer to one x than to the next          Yoon et al. (2023)
 
 A ball of x reaches from one example to its k-th nearest of the same sample.  Where p = q, and of N and M examples,
 
@@ -81,6 +82,33 @@ def neighbors(x: Tensor, y: Tensor, k: int = 5) -> Neighbors:
         density=(inside.sum() / (k * len(y))).item(),
         coverage=inside.any(1).double().mean().item(),
     )
+
+
+class Copies(NamedTuple):
+    """Of each generated example: whether it is a copy, which example of the training set is nearest, and how far."""
+
+    copied: Tensor
+    nearest: Tensor
+    distance: Tensor
+
+
+@torch.no_grad()
+def copies(y: Tensor, x: Tensor, ratio: float = 1 / 3) -> Copies:
+    """Which of the generated y (M, *event) are copies of one of the training set x (N, *event): (M,) each.
+
+    A copy is nearer to it than `ratio` times its distance from the second nearest: in what units they come, and how
+    crowded they lie, does not matter.
+
+    Raises:
+        ValueError: fewer than two examples, another shape, a ratio not from 0 to 1.
+    """
+    if len(x) < 2 or y.shape[1:] != x.shape[1:]:
+        raise bad(f"y (M, *event) and at least 2 of x {tuple(x.shape)}", tuple(y.shape), "the training set as x")
+    if not 0 < ratio < 1:
+        raise bad("a ratio between 0 and 1", ratio, "ratio=1/3")
+    flat = dict(x1=y.flatten(1), x2=x.to(y).flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
+    two = torch.cdist(**flat).topk(2, largest=False)
+    return Copies(two.values[:, 0] < ratio * two.values[:, 1], two.indices[:, 0], two.values[:, 0])
 
 
 class Modes(NamedTuple):

@@ -134,3 +134,17 @@ def test_sliced_of_a_shift_in_the_plane_and_in_space():
         assert far.item() == pytest.approx((25 / d) ** 0.5, rel=0.02 if d == 3 else 1e-5)
     with pytest.raises(ValueError, match="as many examples"):
         metrics.sliced(x, x[1:])
+
+
+def test_copies_are_much_nearer_to_one_example_than_to_the_next():
+    x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]])
+    y = torch.tensor([[0.9, 0.0], [1.1, 0.0], [0.0, 9.0], [3.9, 0.0], [2.0, 4.0]])
+    found = metrics.copies(y, x)
+    assert found.copied.tolist() == [True, False, True, True, False]  # 0.9 of 3.1, 1.1 of 2.9
+    assert found.nearest[:4].tolist() == [0, 0, 2, 1]
+    assert found.distance.tolist() == pytest.approx([0.9, 1.1, 0.0, 0.1, 20**0.5])
+    far = metrics.copies(1000 * y, 1000 * x)
+    assert torch.equal(far.copied, found.copied)
+    for wrong in ((y, x[:1]), (y[:, :1], x), (y, x, 1.0)):
+        with pytest.raises(ValueError, match="needed .* got .* try"):
+            metrics.copies(*wrong)
