@@ -5,7 +5,7 @@ from mutants.plant import Mutant
 INIT, GRID = "gdm_core/data/scenes/__init__.py", "gdm_core/data/scenes/grid.py"
 ROOM, SOLIDS = "gdm_core/data/scenes/room.py", "gdm_core/data/scenes/solids.py"
 PALETTE, WORDS = "gdm_core/data/scenes/palette.py", "gdm_core/data/scenes/words.py"
-READING = "gdm_core/data/scenes/reading.py"
+READING, CAPTIONS = "gdm_core/data/scenes/reading.py", "gdm_core/data/scenes/captions.py"
 
 
 def data(*names: str) -> str:
@@ -14,6 +14,10 @@ def data(*names: str) -> str:
 
 def reading(*names: str) -> str:
     return " ".join(f"tests/test_scenes_reading.py::test_{name}" for name in names)
+
+
+def captions(*names: str) -> str:
+    return " ".join(f"tests/test_scenes_captions.py::test_{name}" for name in names)
 
 
 def room(*names: str) -> str:
@@ -335,5 +339,68 @@ MUTANTS = [
         "some.float().clamp(0, 1)",
         "some.float()",
         reading("what_is_out_of_range_is_cut"),
+    ),
+    Mutant(
+        "colors-belong-to-the-last-noun",
+        CAPTIONS,
+        'narrow(noun if kind == "hue" else kind, places, word)',
+        'narrow("object_hue" if kind == "hue" else kind, places, word)',
+        captions("what_a_sentence_means"),
+    ),
+    Mutant(
+        "is-lasts-to-the-end",
+        CAPTIONS,
+        'linked = linked and word == "and"',
+        "linked = linked",
+        captions("what_a_sentence_means"),
+    ),
+    Mutant(
+        "not-is-not-heard",
+        CAPTIONS,
+        "- places if denied else places\n",
+        "if denied else places\n",
+        captions("what_a_sentence_means"),
+    ),
+    Mutant(
+        "not-lasts-to-the-end",
+        CAPTIONS,
+        "            denied = False\n            if linked:",
+        "            if linked:",
+        captions("captions_that_cannot_be_understood_are_explained", "what_a_sentence_means"),
+    ),
+    Mutant(
+        "left-and-right-swapped",
+        CAPTIONS,
+        '{"left": _views(lambda d: d < 0), "right": _views(lambda d: d > 0)}',
+        '{"left": _views(lambda d: d > 0), "right": _views(lambda d: d < 0)}',
+        captions("what_a_sentence_means", "the_long_caption_names_one_scene"),
+    ),
+    Mutant(
+        "denied-color-may-be-its-own",
+        CAPTIONS,
+        "(place + 1 + draw(9)) % 10",
+        "draw(10)",
+        captions("what_is_said_of_a_scene_is_true_of_it"),
+    ),
+    Mutant(
+        "colors-of-floor-and-wall-swapped",
+        CAPTIONS,
+        "floor, wall, thing, size, shape, view = scene",
+        "wall, floor, thing, size, shape, view = scene",
+        captions("what_is_said_of_a_scene_is_true_of_it"),
+    ),
+    Mutant(
+        "words-in-the-order-of-the-vocabulary",
+        CAPTIONS,
+        "torch.tensor([_PLACE[word] for word in found])",
+        "torch.tensor(sorted(_PLACE[word] for word in found))",
+        captions("tokens_name_the_words_in_their_order"),
+    ),
+    Mutant(
+        "wording-without-its-generator",
+        CAPTIONS,
+        "draw = lambda n: int(torch.randint(n, (), generator=generator))",
+        "draw = lambda n: int(torch.randint(n, ()))",
+        captions("wordings_differ_and_follow_the_generator"),
     ),
 ]

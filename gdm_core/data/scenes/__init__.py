@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gdm_core.data.dataset import Dataset
-from gdm_core.data.scenes import palette, room, words
+from gdm_core.data.scenes import captions, palette, room, words
 from gdm_core.data.scenes.grid import COUNT, FACTORS, SCALES, SHAPES, Factors, factors, index, sweep, values
 from gdm_core.data.scenes.reading import read
 from gdm_core.data.scenes.room import PARTS
@@ -152,5 +152,18 @@ def _order() -> dict[str, Tensor]:
     return dict(zip(SPLITS, order.split(list(SPLITS.values()))))
 
 
-__all__ = ["COLORS", "COUNT", "FACTORS", "PARTS", "SHAPES", "SPLITS", "caption", "factors", "index", "load", "parts"]
+__all__ = [
+    "COLORS",
+    "COUNT",
+    "FACTORS",
+    "PARTS",
+    "SHAPES",
+    "SPLITS",
+    "caption",
+    "captions",
+    "factors",
+    "index",
+    "load",
+    "parts",
+]
 __all__ += ["read", "render", "sweep", "values"]
