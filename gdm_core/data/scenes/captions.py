@@ -86,7 +86,7 @@ def said(factors: Factors, *, generator: Generator | None = None, leave: float =
         deny: probability with which a color that is told is told by what it is not.
 
     >>> said([[7, 2, 0, 5, 3, 10]], generator=torch.Generator().manual_seed(1))
-    ['a large red pill stands on a blue floor against yellow walls, seen from the right']
+    ['between yellow walls, on a blue floor, a big capsule that is scarlet, seen from the right']
     """
     for name, share in (("leave", leave), ("deny", deny)):
         if not 0 <= share <= 1:
