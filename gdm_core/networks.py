@@ -106,6 +106,33 @@ class ConvDecoder(nn.Module):
         return self.net(_join(z, y)).unflatten(1, self.shape[:2])
 
 
+class TimeAndLabel(nn.Module):
+    """Times t (B,) in [0, 1] and labels y (B,) to (B, width): waves of t through two layers, and a row of each class.
+
+    Args:
+        width: numbers an example.
+        labels: number of classes; 0 for none.  One row more, `labels`, says "no label", and so does y = None.
+    """
+
+    OCTAVES = 6  # of waves: the slowest is a quarter of a turn over all times
+
+    def __init__(self, width: int, labels: int = 0):
+        super().__init__()
+        self.labels = integer("labels", labels, 0)
+        self.of_time = mlp(2 * self.OCTAVES, (width,), width, nn.SiLU)
+        self.of_label = nn.Embedding(labels + 1, width) if labels else None
+
+    def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
+        angles = t[:, None] * (math.pi / 2 * 2.0 ** torch.arange(self.OCTAVES, dtype=t.dtype, device=t.device))
+        told = self.of_time(torch.cat([angles.cos(), angles.sin()], 1))
+        if self.of_label is None:
+            if y is not None:
+                raise bad("no labels for an unconditional network", "y", f"labels={int(y.max()) + 1} when it is made")
+            return told
+        y = torch.full((len(t),), self.labels, device=t.device) if y is None else y
+        return told + self.of_label(validate.labels(y, len(t), self.labels + 1))
+
+
 def told(network: nn.Module, a: Tensor, y: Tensor | None, labels: int) -> Tensor:
     """What the network makes of a, (B, ...), and of the labels y (B,), one-hot, if there are classes to tell."""
     if labels:
