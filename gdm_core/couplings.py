@@ -106,7 +106,7 @@ def floor(s: float, pairs: int = 1) -> float:
     """E Var(noise - x | x_t), x ~ N(0, s^2), noise ~ N(0, 1), one number an example, optimal in batches of `pairs`.
 
     Optimal pairs of numbers have equal ranks.  So a pair is one of rank k of B in both, each k equally likely: its
-    density is a sum of B products.  By quadrature in x_t and at right angles to it; B = 64 takes a second, and 256 fifteen.
+    density is a sum of B products.  By quadrature in x_t and at right angles to it; B = 64 takes a second, 256 fifteen.
 
     >>> round(floor(2.0) / math.pi, 6)  # pi s / 2
     1.0

@@ -4,8 +4,8 @@ r"""Flow maps: where the flow of t takes x_t until r, in one evaluation.
 
     jump(z, t, r) = z - (t - r) u(z, t, r)                            u: the average velocity between r and t
 
-One network u is right if and only if it satisfies any of these, with u(z, t, t) = v; D is the derivative along the flow,
-v d_z + d_t:
+A network u with u(z, t, t) = v is right if and only if it satisfies any of these (consistency: for r = 0).  D is the
+derivative along the flow, v d_z + d_t:
 
     MeanFlow     u = v - (t - r) D u                                              Geng et al. (2025, eq. 6)
     consistency  D jump(z, t, 0) = 0                                              Song et al. (2023), Lu & Song (2025)
@@ -203,10 +203,9 @@ def _square(error: Tensor) -> Tensor:
 
 
 def demos() -> dict[str, FlowMap]:
-    """One for each identity: in the plane, with labels, and pictures."""
+    """Three identities: in the plane, with labels, and pictures."""
     return {
         "plane": FlowMap(2, hidden=(32, 32)),
-        "consistency": FlowMap(2, learns="consistency", hidden=(32, 32)),
         "conditional": FlowMap(2, learns="shortcut", hidden=(32, 32), labels=3),
-        "pictures": FlowMap((1, 4, 4), learns="lagrangian", hidden=(32,)),
+        "pictures": FlowMap((1, 4, 4), learns="lagrangian", hidden=(64,)),
     }
