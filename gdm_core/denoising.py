@@ -48,7 +48,7 @@ def score(mean: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
 
 def velocity(mean: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
     """E[dx_t/dt | x_t] from mean = E[x | x_t]: along it x_t moves as its distribution does."""
-    d_alpha, d_sigma = _slopes(schedule, t, x_t)
+    d_alpha, d_sigma = slopes(schedule, t, x_t)
     return d_alpha * mean + d_sigma * noise(mean, x_t, t, schedule)
 
 
@@ -61,12 +61,12 @@ def mean_of_noise(noise: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule) -> 
 def mean_of_velocity(velocity: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
     """E[x | x_t] from a network that tells the velocity."""
     alpha, sigma = at(schedule, t, x_t)
-    d_alpha, d_sigma = _slopes(schedule, t, x_t)
+    d_alpha, d_sigma = slopes(schedule, t, x_t)
     return (sigma * velocity - d_sigma * x_t) / (d_alpha * sigma - d_sigma * alpha)
 
 
-def _slopes(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha'_t and sigma'_t beside x."""
+def slopes(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha'_t and sigma'_t in the shape that multiplies x."""
     with torch.enable_grad():
         t = t.detach().requires_grad_()
         pair = [a.sum() + 0 * t.sum() for a in schedule(t)]  # one of the two may be constant

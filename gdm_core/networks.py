@@ -1,7 +1,8 @@
 """Networks: what stands between two vectors, or between a vector and a picture.
 
 Encoders take `x: (B, *event)` and decoders `z: (B, latents)`; both take one-hot labels `(B, labels)` as a second
-argument when they were built with `labels > 0`.  What their output means is the model's affair.
+argument when they were built with `labels > 0`.  `TimedMLP` takes one example to another, given t.  What their output
+means is the model's affair.
 """
 
 import math
@@ -52,6 +53,38 @@ class MLPDecoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.net(_join(z, y)).unflatten(1, self.shape)
+
+
+class TimedMLP(nn.Module):
+    """`(B, *event)`, t `(B,)` and y `(B,)` or None to `(B, *event)`: residual layers, scaled and shifted by t and y.
+
+    What waves of t and the class say goes to every layer (Perez et al., 2018).
+
+    Args:
+        event_shape: of one example.
+        hidden: units of the layers; those of equal size are residual.
+        classes: how many labels y there are, 0 to `classes` - 1; 0 for none.
+    """
+
+    def __init__(self, event_shape, hidden: Sequence[int] = (128, 128, 128), classes: int = 0):
+        super().__init__()
+        self.classes = classes
+        self.enter = nn.Linear(Size(event_shape).numel(), hidden[0])
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, (*hidden[1:], hidden[-1])))
+        self.told = nn.ModuleList(nn.Linear(9 + classes, 2 * a) for a in hidden)
+        self.leave = nn.Linear(hidden[-1], Size(event_shape).numel())
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        waves = [f(math.pi / 2 * k * t) for k in (1, 2, 4, 8) for f in (torch.cos, torch.sin)]
+        said = torch.stack([t, *waves], 1)
+        if self.classes:
+            said = torch.cat([said, nn.functional.one_hot(y, self.classes).to(x)], 1)
+        h = self.enter(x.flatten(1))
+        for layer, told in zip(self.layers, self.told):
+            scale, shift = told(said).chunk(2, 1)
+            further = layer(nn.functional.silu(h + h * scale + shift))
+            h = h + further if further.shape == h.shape else further
+        return self.leave(nn.functional.silu(h)).reshape(x.shape)
 
 
 class ConvEncoder(nn.Module):
