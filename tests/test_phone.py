@@ -35,6 +35,7 @@ KEPT = {
     "game_bench": ["plane"],
     "gan_studio": ["map"],
     "flow_film": ["film"],
+    "diffusion_film": ["film"],
     "digit_board": ["board"],
     "pixels": ["sees"],
 }

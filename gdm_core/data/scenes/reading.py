@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gdm_core.data.scenes import palette, room
 from gdm_core.data.scenes.grid import FACTORS, SHAPES, values
-from gdm_core.validate import bad, batch
+from gdm_core.validate import batch
 
 SIDE = 16  # pixels on a side at which pictures are compared: enough to tell neighbors, and noise averages out
 FIRST = 8  # geometries tried before the question whether more are needed
@@ -47,20 +47,17 @@ def read(x: Tensor) -> Reading:
     """The scene of the grid that is nearest to each picture.
 
     Args:
-        x: (N, 3, size, size) in [0, 1], as `render` draws them.  What lies outside is cut off.
+        x: (N, 3, 64, 64) in [0, 1], as `render` draws them.  What lies outside is cut off.
 
     Raises:
-        ValueError: another shape, a size that 16 does not divide, NaN.
+        ValueError: another shape, NaN.
 
     >>> from gdm_core.data import scenes
     >>> scenes.read(scenes.render([[7, 2, 0, 5, 3, 10]])).factors.tolist()
     [[7, 2, 0, 5, 3, 10]]
     """
-    size = x.shape[-1] if isinstance(x, Tensor) and x.ndim == 4 else 64
-    batch(x, (3, size, size), name="pictures")
-    if size % SIDE:
-        raise bad(f"pictures whose side {SIDE} divides", size, "scenes.render(factors, size=64)")
-    found = [_nearest(some.float().clamp(0, 1), _table(size, x.device)) for some in x.split(CHUNK)]
+    batch(x, (3, 64, 64), name="pictures")
+    found = [_nearest(some.float().clamp(0, 1), _table(x.device)) for some in x.split(CHUNK)]
     scene, square = (torch.cat(column) for column in zip(*found))
     geometry, color = scene // 1000, scene % 1000
     places = [color // 100, color // 10 % 10, color % 10, geometry // 60, geometry // 15 % 4, geometry % 15]
@@ -95,13 +92,13 @@ def _best(inside: Tensor, tried: Tensor, table: _Table) -> tuple[Tensor, Tensor]
     return tried.gather(1, place[:, None] // 1000)[:, 0] * 1000 + place % 1000, best
 
 
-@lru_cache(maxsize=4)
-def _table(size: int, device: torch.device) -> _Table:
+@lru_cache(maxsize=2)
+def _table(device: torch.device) -> _Table:
     """Light of the 480 geometries and the 1,000 colors; made in about a second."""
     sizes = list(FACTORS.values())
     geometries = torch.cartesian_prod(*(torch.arange(n) for n in sizes[3:]))  # in the order of `places`
     scenes = values(torch.cat([torch.zeros_like(geometries), geometries], 1))
-    drawn = [room.light(SHAPES[int(k)], round(s, 5), round(a, 4), size, "cpu") for s, k, a in scenes[:, 3:].tolist()]
+    drawn = [room.light(SHAPES[int(k)], round(s, 5), round(a, 4), 64, "cpu") for s, k, a in scenes[:, 3:].tolist()]
     light = torch.nn.functional.adaptive_avg_pool2d(torch.stack(drawn), SIDE).flatten(2).double()  # (480, 8, SIDE^2)
     basis = torch.linalg.svd(light, full_matrices=False)[2]
     floor, wall, thing = (
