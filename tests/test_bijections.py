@@ -42,7 +42,9 @@ CASES = {
     "mix": lambda: scaled(bi.Mix(3), 0.5),
     "permutation": lambda: bi.Permutation([2, 0, 1]),
     "logit": lambda: bi.Logit(0.1),
-    "chain": lambda: bi.Chain([scaled(bi.Mix(2), 0.3), scaled(bi.Coupling(2, hidden=(8,)), 0.5), bi.Planar(2)]),
+    "chain": lambda: bi.Chain(
+        [scaled(bi.Mix(2), 0.3), scaled(bi.Coupling(2, hidden=(8,), context=2), 0.5), bi.Planar(2)]
+    ),
 }
 PICTURES = {
     "squeeze": lambda: bi.Squeeze(),
@@ -53,7 +55,7 @@ PICTURES = {
     "two-scales": lambda: bi.MultiScale(
         (2, 4, 4),
         [
-            bi.Chain([scaled(bi.Mix(8), 0.2), scaled(bi.Coupling(8, net=bi.ChannelNet(4, 8, 4)), 0.3)]),
+            bi.Chain([scaled(bi.Mix(8), 0.2), scaled(bi.Coupling(8, context=2, net=bi.ChannelNet(6, 8, 4)), 0.3)]),
             scaled(bi.ActNorm(16), 0.3),
         ],
     ),
@@ -111,12 +113,12 @@ def test_there_and_back(name):
 
 
 def test_a_chain_adds_up_its_layers_and_films_them():
-    layer, x, _ = made("chain")
-    states = list(layer.states(x))
-    z, log_det = layer.to_latent(x)
+    layer, x, c = made("chain")
+    states = list(layer.states(x, c))
+    z, log_det = layer.to_latent(x, c)
     assert torch.equal(states[-1][0], z) and len(states) == 3
     torch.testing.assert_close(sum(d for _, d in states), log_det)
-    film = list(layer.film(z))
+    film = list(layer.film(z, c))
     for back, there in zip(film, [states[1][0], states[0][0], x]):
         torch.testing.assert_close(back, there, rtol=0, atol=1e-9)
 
@@ -196,6 +198,35 @@ def test_a_spline_of_zeros_is_the_identity():
     torch.testing.assert_close(log_slope, torch.zeros_like(x), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: bi.Coupling(4),
+        lambda: bi.Coupling(4, bi.Spline(5)),
+        lambda: bi.MaskedAutoregressive(4),
+        lambda: bi.MaskedAutoregressive(4, net=bi.CausalTransformer(4)),
+        lambda: bi.Coupling(4, net=bi.ChannelNet(2, 4)),
+    ],
+    ids=["coupling", "spline", "masked", "transformer", "pictures"],
+)
+def test_layers_with_networks_begin_near_the_identity(make):
+    torch.manual_seed(0)
+    layer = make()
+    x = torch.randn(50, 4, 2, 2) if "ChannelNet" in repr(layer) else torch.randn(50, 4)
+    z, log_det = layer.to_latent(x)
+    assert 0 < (z - x).abs().max() < 0.15 and log_det.abs().max() < 0.15
+
+
+def test_a_smooth_activation_makes_a_smooth_slope():
+    torch.manual_seed(0)
+    x = torch.stack([torch.linspace(-4, 4, 4001), torch.ones(4001)], 1).double()
+    jumps = []
+    for activation in (torch.nn.ReLU, torch.nn.SiLU):
+        layer = scaled(bi.Coupling(2, hidden=(8,), activation=activation), 0.5).double()
+        jumps.append(layer.to_latent(x)[1].diff().diff().abs().max().item())
+    assert jumps[1] < 0.05 * jumps[0]  # a kink is a jump of the slope, whatever the step
+
+
 def test_an_affine_map_is_bounded_so_that_no_layer_stretches_to_infinity():
     p = torch.tensor([[100.0, 1.0], [-100.0, 1.0]]).double()
     value, log_slope = bi.Affine()(torch.ones(2).double(), p)
@@ -264,6 +295,11 @@ def test_a_pushed_distribution_integrates_and_knows_its_draws(name):
     z = q.rsample((4,))
     assert z.shape == (4, 3, 2) and q.log_prob(z).shape == (4, 3)
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()), rtol=1e-9, atol=1e-9)
+    other = z.detach() + 0.3
+    torch.testing.assert_close(q.log_prob(other), bi.Pushed(base, layer, c).log_prob(other))
+    for i in range(3):  # each draw belongs to its own example, alone or beside others
+        one = bi.Pushed(base.__class__(Normal(base.mean[i : i + 1], base.stddev[i : i + 1]), 1), layer, c[i : i + 1])
+        torch.testing.assert_close(one.log_prob(z[:, i : i + 1]), q.log_prob(z)[:, i : i + 1], rtol=1e-9, atol=1e-9)
     axis = torch.linspace(-12, 12, 241).double()
     grid = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 3, -1)
     total = q.log_prob(grid).exp().sum(0) * (axis[1] - axis[0]) ** 2

@@ -39,6 +39,22 @@ def test_couplings_take_turns():
     assert z[0].ne(z[1]).all(), "what changed in one feature has reached both"
 
 
+@pytest.mark.parametrize("make", [flow.autoregressive, flow.transformer])
+def test_what_one_layer_sees_last_the_next_sees_first(make):
+    torch.manual_seed(0)
+    model = off_init(make(3, 2), 0.4).double()
+    J = torch.autograd.functional.jacobian(lambda a: model.to_latent(a[None])[0][0], torch.randn(3).double())
+    assert (J.abs() > 1e-9).all(), "all numbers of z hear of all of x"
+
+
+def test_glow_and_the_transformer_are_as_deep_as_asked():
+    scales = flow.glow((1, 8, 8), scales=2, steps=3).bijection.layers[0].scales
+    kinds = [[type(layer).__name__ for layer in scale.layers] for scale in scales]
+    assert kinds == [["ActNorm", "Mix", "Coupling"] * 3] * 2
+    net = flow.transformer(2, 5, width=6, blocks=3).bijection.layers[0].net
+    assert len(net.blocks) == 3 and net.write.in_features == 6
+
+
 def test_long_batches_are_taken_in_tiles_that_do_not_show():
     torch.manual_seed(0)
     model = off_init(flow.realnvp(2, 2, hidden=(8,), labels=3)).double()
@@ -162,6 +178,8 @@ def test_samples_are_levels_and_levels_are_asked_for():
     torch.manual_seed(0)
     model = Dequantized(Flow(2, [bi.Logit(), bi.ActNorm(2)]), 5)
     assert set(model.sample(50).flatten().tolist()) <= set(model.values.tolist())
+    model.flow.sample = lambda n: torch.tensor([0.0, 0.19, 0.21, 0.41, 0.79, 0.81, 1.0])
+    assert model.sample(7).tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]  # five cells of equal width
     with pytest.raises(ValueError, match="needed gray levels"):
         model.elbo(torch.full((1, 2), 0.3))
     with pytest.raises(ValueError, match="needed gray levels"):

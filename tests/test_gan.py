@@ -92,8 +92,8 @@ def slope_by_jacobian(gan, x, y=None):
                       ({"r1": 0.2, "r2": 0.4, "gp": 0.6}, "relativistic")],
 )  # fmt: skip
 def test_penalties_stand_where_they_should(penalty, loss):
-    gan = made(3, 2, loss=loss, hidden=(7,), labels=2, **penalty)
-    x, y = torch.randn(6, 3).double(), torch.tensor([0, 1, 1, 0, 1, 0])
+    gan = made((3, 2), 2, loss=loss, hidden=(7,), labels=2, **penalty)
+    x, y = torch.randn(6, 3, 2).double(), torch.tensor([0, 1, 1, 0, 1, 0])
     torch.manual_seed(4)
     paid = gan.critic_loss(x, y)
     torch.manual_seed(4)
@@ -102,7 +102,7 @@ def test_penalties_stand_where_they_should(penalty, loss):
     wanted = wanted + gan.r1 / 2 * slope_by_jacobian(gan, x, y).square().mean()
     wanted = wanted + gan.r2 / 2 * slope_by_jacobian(gan, fake, y).square().mean()
     if gan.gp:
-        between = fake.lerp(x, torch.rand(6, 1, dtype=torch.float64))
+        between = fake.lerp(x, torch.rand(6, 1, 1, dtype=torch.float64))
         wanted = wanted + gan.gp * (slope_by_jacobian(gan, between, y) - 1).square().mean()
     torch.testing.assert_close(paid, wanted)
     mine, theirs = (torch.autograd.grad(v, list(gan.critic.parameters())) for v in (paid, wanted))
@@ -156,6 +156,14 @@ def test_weights_are_clipped_after_every_move():
 
 
 # Networks, labels, pictures
+
+
+def test_the_generator_mirrors_the_critic_whose_last_bias_goes_where_it_would_learn_nothing():
+    gan = GAN(2, 3, hidden=(7, 5))
+    units = lambda net: [m.out_features for m in net.modules() if isinstance(m, nn.Linear)]
+    assert units(gan.critic) == [7, 5, 1] and units(gan.generator) == [5, 7, 2]
+    for kind, cost in LOSSES.items():
+        assert (GAN(2, 3, loss=kind).critic.net[-1].bias is None) == cost.differences
 
 
 def test_both_players_are_told_the_label():

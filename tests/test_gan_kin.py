@@ -152,6 +152,16 @@ def test_each_critic_judges_its_own_domain():
     torch.testing.assert_close(model.generator_loss(both), wanted + 10 * (3 + 3))
 
 
+def test_relativistic_maps_beat_the_data_of_the_domain_they_lead_to():
+    model = CycleGAN(
+        (2,), cycle=0.0, loss="relativistic", maps=(Plus(1.0), Plus(2.0)), critics=(Total(3.0), Total(5.0))
+    )
+    x, y = noise(2, 4, 2)
+    X, Y = x.sum(1), y.sum(1)
+    beaten = (1 + (3 * X - 3 * (Y + 4)).exp()).log() + (1 + (5 * Y - 5 * (X + 2)).exp()).log()
+    torch.testing.assert_close(model.generator_loss(torch.stack([x, y], 1)), beaten.mean())
+
+
 def test_nothing_in_its_losses_knows_the_pairs():
     """Two equally frequent kinds in each domain: the map that swaps them pays exactly what the true one pays."""
     x = torch.tensor([[-1.0], [1.0]]).double().repeat(50, 1)

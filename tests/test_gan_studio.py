@@ -4,11 +4,14 @@ import copy
 
 import numpy as np
 import pytest
+import stand_ins
 import torch
+from stand_ins import numbers
 
-from gdm_core import adversarial
+from gdm_core import adversarial, kept
 from gdm_core.explorers import ch08_gan_studio as studio
 
+stand_in = stand_ins.stand_in
 TOLD = {"cure": "R3GAN", "momentum": 0.5, "target": studio.TARGETS["ring"], "critic_alone": 0, "generator_alone": 0}
 
 
@@ -24,6 +27,59 @@ def test_who_goes_on_alone_is_the_one_that_was_asked():
         same = {who: all(map(torch.equal, start.players()[who], twin.players()[who])) for who in (name, other)}
         assert same == {name: False, other: True}
     assert all(torch.equal(a, b) for a, b in zip(start.parameters(), studio.alone(start, TOLD, 0, "cpu").parameters()))
+
+
+def test_alone_it_pays_as_the_controls_say():
+    start = gan()
+    told = [{}, {"cure": "nothing added"}, {"momentum": 0.0}, {"target": studio.TARGETS["line"]}]
+    moved = [studio.alone(start, TOLD | {"critic_alone": 3} | one, 0, "cpu").critic.net[0].weight for one in told]
+    assert all((a - b).abs().max() > 1e-5 for i, a in enumerate(moved) for b in moved[:i])
+
+
+def test_alone_it_draws_numbers_of_its_own():
+    ahead, moved = torch.get_rng_state(), []
+    for _ in range(2):
+        moved.append(studio.alone(gan(), TOLD | {"generator_alone": 2}, 0, "cpu").generator.net[0].weight)
+        torch.rand(3)
+    assert torch.equal(*moved)
+    torch.set_rng_state(ahead)
+    start = gan()
+    ahead = torch.get_rng_state()
+    studio.alone(start, TOLD | {"generator_alone": 2}, 0, "cpu")
+    assert torch.equal(torch.get_rng_state(), ahead)
+
+
+@pytest.fixture(scope="module")
+def shown(stand_in):
+    """The studio around players that nobody trained, and those players."""
+    return studio.gan_studio(), kept.trained(studio.studio_gan, steps=studio.STEPS)
+
+
+@pytest.mark.parametrize("row, column", [(0, 0), (2, 40), (31, 7)])
+def test_the_field_is_the_critic_at_the_place_of_the_pixel(shown, row, column):
+    stage, one = shown
+    D, side = stage.frame().views["plane"].image, 2 * studio.LIMIT / studio.CELLS
+    at = lambda r, c: torch.tensor([[-studio.LIMIT + (c + 0.5) * side, studio.LIMIT - (r + 0.5) * side]])
+    rise = D[row, column] - D[20, 20]  # a constant is free
+    torch.testing.assert_close(rise, (one.logits(at(row, column)) - one.logits(at(20, 20)))[0], rtol=1e-3, atol=1e-4)
+
+
+def test_dots_and_words_are_of_samples_and_of_data_as_the_hand_put_them(shown):
+    stage, one = shown
+    real, fake, arrows = stage.frame().views["plane"].overlay
+    fake = torch.as_tensor(fake.xy)
+    assert torch.equal(torch.as_tensor(arrows.start), fake[: studio.PULLED])
+    centers = torch.cat([fake[:5], torch.tensor([[3.0, 3.0], [3.0, -3.0], [-3.0, 3.0]])])  # five are among the samples
+    frame = stage.frame({"target": centers.numpy()})
+    real = torch.as_tensor(frame.views["plane"].overlay[0].xy)
+    e = (real - centers[torch.arange(300) % 8]) / studio.STD
+    assert abs(e.mean()) < 0.15 and abs(e.std() - 1) < 0.1
+    assert not torch.allclose(one.generate(e), fake[:300], atol=0.1)  # the data's noise is its own
+    far, which = torch.cdist(fake, centers).min(1)
+    counts = [int(((which == k) & (far <= 3 * studio.STD)).sum()) for k in range(8)]
+    covered, _, near = numbers("of " + frame.text, "of ")[:3]
+    assert "trained 800 steps on the ring · R3GAN" in frame.text
+    assert covered == sum(n >= 10 for n in counts) > 0 and near == pytest.approx(sum(counts) / 8, abs=0.51)
 
 
 @pytest.mark.parametrize("cure", studio.CURES)
@@ -65,3 +121,7 @@ def test_the_map_is_that_of_straight_lines():
     still = [np.ptp(c, axis=0).min() for c in curves]
     assert len(curves) == 30 and max(still) < 1e-6  # each keeps one coordinate
     assert {int(np.ptp(c, axis=0).argmax()) for c in curves} == {0, 1}
+    one.generator = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Unflatten(1, (1, 2)))
+    torch.nn.init.constant_(one.generator.requires_grad_(False)[0].bias, studio.LIMIT + 1)
+    beyond = studio._map(one, torch.zeros(1, 2)).encode("map")["marks"][1]["xy"]
+    assert beyond.min(0).max() > 0.5 and beyond.max() > studio.LIMIT  # what leaves the picture is seen to leave it

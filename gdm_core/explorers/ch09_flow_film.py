@@ -17,7 +17,20 @@ from gdm_core.data.targets import Mixture
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Checkpoint
 from gdm_core.models.flow import Flow, spline
-from gdm_core.widgets import Bars, Ellipses, Frame, Handles, Lines, Noise, Points, Stage, Timeline, Trainer, View
+from gdm_core.widgets import (
+    Bars,
+    Ellipses,
+    Frame,
+    Handles,
+    Lines,
+    Noise,
+    Points,
+    Stage,
+    Timeline,
+    Trainer,
+    View,
+    plane,
+)
 
 LAYERS, STEPS, REACH, DOTS = 5, 400, 4.0, 500
 STD = 0.35  # of the target's bumps
@@ -65,8 +78,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
     z = Noise(seed, device)(0, DOTS, 2)
     look = lambda model: Film(model, z)
     finished = look(kept.trained(film_flow, seed=seed, device=device, points=START, steps=STEPS))
-    axis = torch.linspace(-REACH, REACH, 100, device=device)
-    places = torch.cartesian_prod(axis, axis).flip(1)  # row by row from below
+    places = torch.as_tensor(plane((-REACH, REACH) * 2, 100), dtype=z.dtype, device=device).reshape(-1, 2)
     now: dict = {}
 
     def make():  # on the bumps as they lie when the training starts
@@ -94,7 +106,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
         target = Mixture(points.tolist(), STD).to(device)
         fresh = target.means.repeat(100, 1) + STD * Noise(seed + 1, device)(0, 100 * len(points), 2)
         lost = (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item()
-        image = film.density(k, places).reshape(100, 100).flip(0).sqrt()
+        image = film.density(k, places).reshape(100, 100).sqrt()
         views = {
             "film": _plane(image, film, k, way[: k + 1], target.means),
             "terms": _bars(terms),

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 8 · GANs by hand
 #
-# **What do the two networks of a GAN pay, who is told what, and how many modes did we really get?** You write the moving parts of a
-# generative adversarial network: both losses, the pull on the generator, the penalties of WGAN-GP and of R3GAN, a turn of training, a
-# conditional GAN, and an honest count of modes.
-# Time: 90 minutes.
+# **What do the two networks of a GAN pay, who is told what, and how many modes did we really get?** You write the moving parts of
+# [lecture 8](../lectures/08_gans.ipynb): both losses, the pull on the generator, the penalties of WGAN-GP and of R3GAN, a turn of
+# training, the conditional GAN of [lecture 8b](../lectures/08b_gans_on_pictures.ipynb), and an honest count of modes. Time: 90 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -427,7 +426,8 @@ check.covered(covered, show=four_samples)
 # %% [markdown]
 # ## What you have now
 #
-# All that moves in a GAN, and a way to tell whether it did what it should.
+# All that moves in a GAN, and a way to tell whether it did what it should. [Lecture 8](../lectures/08_gans.ipynb) measures eight recipes
+# with it; [lecture 8b](../lectures/08b_gans_on_pictures.ipynb) takes GANs to pictures.
 #
 # **References.** I. Goodfellow et al., *Generative adversarial nets*, 2014, section 3. M. Mirza, S. Osindero, *Conditional generative
 # adversarial nets*, 2014, eq. 2. I. Gulrajani et al., *Improved training of Wasserstein GANs*, 2017, eq. 3. L. Mescheder, A. Geiger,

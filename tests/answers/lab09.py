@@ -109,6 +109,11 @@ def as_it_was(w, u):
     return u
 
 
+@wrong("unfolded", "was not moved")
+def only_where_it_folds(w, u):
+    return by_softplus(w, u) if w @ u < -1 else u
+
+
 @wrong("unfolded", "divide by |w|²")
 def no_length(w, u):
     a = w @ u
@@ -296,6 +301,12 @@ def by_plain_s(s, t, z):
 def reads_the_second(s, t, z):
     a, b = z.chunk(2, 1)
     return torch.cat([a, (b - t(b)) * torch.exp(-s(b))], 1)
+
+
+@wrong("uncouple", "want one half")
+def one_feature_for_a_half(s, t, z):
+    a, b = z[:, :1], z[:, 1:]
+    return torch.cat([a, (b - t(a)) * torch.exp(-s(a))], 1)
 
 
 @wrong("uncouple", "nothing moved")

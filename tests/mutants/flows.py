@@ -5,6 +5,7 @@ from mutants.plant import Mutant
 _AT = "gdm_core/bijections/"
 _BOTH, _BACK = "test_both_log_determinants_are_those_of_the_jacobian", "test_there_and_back"
 _ORDER = "test_autoregressive_networks_look_only_behind"
+_DEEP = "test_glow_and_the_transformer_are_as_deep_as_asked"
 _BOUND, _CELL = "test_a_dequantized_flow_bounds_its_exact_probability", "test_noise_fills_its_cell"
 
 
@@ -362,25 +363,65 @@ MUTANTS = [
         "test_the_bound_with_a_flow_as_posterior_is_a_bound_and_its_terms_are_the_definitions",
     ),
     # The film
-    Mutant(
-        "flows-film-of-the-first-layers",
-        "gdm_core/explorers/ch09_flow_film.py",
-        "layers[LAYERS - k :]",
-        "layers[:k]",
-        "tests/test_flow_film.py::test_density_after_each_layer_is_that_of_the_cloud_there",
+    _plant(
+        "coupling",
+        "always-relu",
+        "self.half * self.map.parameters, activation))",
+        "self.half * self.map.parameters))",
+        "test_a_smooth_activation_makes_a_smooth_slope",
     ),
-    Mutant(
-        "flows-film-with-its-terms-the-other-way-round",
-        "gdm_core/explorers/ch09_flow_film.py",
-        "*log_dets[::-1]",
-        "*log_dets",
-        "tests/test_flow_film.py::test_terms_add_up_to_log_p_in_the_order_of_the_film",
+    _plant(
+        "coupling", "starts-strong", "p.mul_(0.01)", "p.mul_(1.0)", "test_layers_with_networks_begin_near_the_identity"
     ),
-    Mutant(
-        "flows-lab-takes-any-sign",
-        "gdm_core/checks/lab09.py",
-        '"(B,)", "log_det"), truth, {',
-        '"(B,)", "log_det").abs(), truth.abs(), {',
-        "tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab09-planar-minus]",
+    _plant(
+        "bijection",
+        "states-that-are-not-told",
+        "layer.to_latent(x, c)\n            yield",
+        "layer.to_latent(x)\n            yield",
+        "test_a_chain_adds_up_its_layers_and_films_them",
+    ),
+    _plant(
+        "pictures",
+        "scales-that-are-not-told",
+        "scale.to_latent(self.squeeze.to_latent(x)[0], c)",
+        "scale.to_latent(self.squeeze.to_latent(x)[0])",
+        f"{_BACK}[two-scales]",
+    ),
+    _plant(
+        "pushed",
+        "draws-beside-another-context",
+        "self.c.expand(*a.shape[:-1], -1).reshape(-1, self.c.shape[-1])",
+        "self.c.repeat_interleave(a.shape[:-1].numel() // len(self.c), 0)",
+        "test_a_pushed_distribution_integrates_and_knows_its_draws[coupling-told]",
+    ),
+    _model(
+        "flow",
+        "one-order-for-all-layers",
+        "hidden=hidden, context=labels), bi.Permutation.flip(features)]",
+        "hidden=hidden, context=labels)]",
+        "test_what_one_layer_sees_last_the_next_sees_first[autoregressive]",
+    ),
+    _plant(
+        "pushed",
+        "density-of-the-last-draw-for-any",
+        "value is self._last[0]",
+        "value.shape == self._last[0].shape",
+        "test_a_pushed_distribution_integrates_and_knows_its_draws[coupling-told]",
+    ),
+    _model(
+        "flow",
+        "glow-without-mixing",
+        "            bi.Mix(n),\n            bi.Coupling",
+        "            bi.Coupling",
+        _DEEP,
+    ),
+    _model("flow", "glow-of-one-step", 'for _ in range(integer("steps", steps)) for', "for _ in range(1) for", _DEEP),
+    _model("flow", "transformer-of-one-block", "width=width, blocks=blocks", "width=width, blocks=1", _DEEP),
+    _model(
+        "dequantized",
+        "levels-of-the-nearest-value",
+        "(v * self.levels).long()",
+        "(v * (self.levels - 1)).round().long()",
+        "test_samples_are_levels_and_levels_are_asked_for",
     ),
 ]

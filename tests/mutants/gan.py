@@ -12,6 +12,9 @@ _BEST = "test_the_best_critic_where_the_densities_are_p_and_q"
 _REACHES = "tests/test_contracts.py::test_each_parameter_is_one_players_and_its_loss_reaches_it"
 _FOLLOWS = "test_a_sample_that_follows_its_pull_costs_the_generator_less[{}]"
 _ALONE = "test_who_goes_on_alone_is_the_one_that_was_asked"
+_MIRRORS = "test_the_generator_mirrors_the_critic_whose_last_bias_goes_where_it_would_learn_nothing"
+_PAYS_ALONE, _FIELD = "test_alone_it_pays_as_the_controls_say", "test_the_field_is_the_critic_at_the_place_of_the_pixel"
+_DOTS = "test_dots_and_words_are_of_samples_and_of_data_as_the_hand_put_them"
 _LIVE = "test_a_cure_changes_what_is_paid_while_one_trains"
 _NOISE = "tests/test_contracts.py::test_samples_are_noise_under_the_map[gan-plane]"
 _LEAVES = "tests/test_contracts.py::test_the_critics_loss_leaves_the_others_alone[gan-plane]"
@@ -129,6 +132,34 @@ MUTANTS = [
         "like=self._zero), y * 0) if self.cost.pairs",
         "test_a_pair_is_of_one_label",
     ),
+    _gan(
+        "slope-along-one-axis",
+        "vector_norm(grad.flatten(1), dim=1)",
+        "vector_norm(grad, dim=1).flatten(1).sum(1)",
+        _PENALTIES,
+        _LOSSES,
+    ),
+    _gan("generator-not-mirrored", "hidden[::-1], labels", "hidden, labels", _MIRRORS),
+    _gan(
+        "last-bias-always-dropped",
+        "if critic is None and self.cost.differences:",
+        "if critic is None:",
+        _MIRRORS,
+    ),
+    Mutant(
+        "modes-of-the-near-alone",
+        "gdm_core/metrics.py",
+        "* len(y) / len(means)).sum())",
+        "* near.sum() / len(means)).sum())",
+        "tests/test_metrics.py::test_modes_are_counted_where_a_loop_counts_them",
+    ),
+    Mutant(
+        "modes-of-half-a-share",
+        "gdm_core/metrics.py",
+        "std: float, least: float = 0.1) -> Modes",
+        "std: float, least: float = 0.5) -> Modes",
+        "tests/test_metrics.py::test_modes_are_counted_where_a_loop_counts_them",
+    ),
     # The studio
     *(
         Mutant(f"studio-{name}", "gdm_core/explorers/ch08_gan_studio.py", old, new, f"tests/test_gan_studio.py::{test}")
@@ -157,6 +188,20 @@ MUTANTS = [
                 "+ 2 * STD * torch.randn(n, 2",
                 "test_data_are_where_the_hand_put_the_modes",
             ),
+            ("alone-deaf-to-the-loss", '    settle(twin, told["cure"])\n', "", _PAYS_ALONE),
+            ("alone-deaf-to-momentum", 'LR, betas=(told["momentum"], 0.99)', "LR, betas=(0.5, 0.99)", _PAYS_ALONE),
+            ("alone-on-the-ring", 'data(told["target"], BATCH', 'data(OPENS["target"], BATCH', _PAYS_ALONE),
+            (
+                "alone-with-everybodys-noise",
+                "with kept.own_draws(seed, device), torch.enable_grad():",
+                "with torch.enable_grad():",
+                "test_alone_it_draws_numbers_of_its_own",
+            ),
+            ("map-cut-off", ".clamp(-9, 9)", ".clamp(-3, 3)", "test_the_map_is_that_of_straight_lines"),
+            ("field-turned", "reshape(CELLS, CELLS)", "reshape(CELLS, CELLS).T", _FIELD),
+            ("modes-of-the-data", "metrics.modes(fake, centers", "metrics.modes(real, centers", _DOTS),
+            ("data-of-the-samples-noise", "noise(1, SAMPLES, 2)", "noise(0, SAMPLES, 2)", _DOTS),
+            ("arrows-on-the-data", "Arrows(fake[:PULLED]", "Arrows(real[:PULLED]", _DOTS),
             ("half-a-map", "(rows, rows.flip(1))", "(rows, rows)", "test_the_map_is_that_of_straight_lines"),
         )
     ),

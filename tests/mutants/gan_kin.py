@@ -22,6 +22,13 @@ _GO = "test_samples_go_where_they_drift"
 
 MUTANTS = [
     _kin(
+        "cyclegan",
+        "pair-turned-round",
+        "self.cost.generator(other, told)",
+        "self.cost.generator(told, other)",
+        "test_relativistic_maps_beat_the_data_of_the_domain_they_lead_to",
+    ),
+    _kin(
         "infogan", "reader-learns-with-nobody", " + list(self.reader.parameters())}", "}", f"{_REACHES}[infogan-plane]"
     ),
     _kin("infogan", "rewards-the-unread", "unread = -self.read", "unread = self.read", _READ),

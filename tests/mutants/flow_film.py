@@ -1,0 +1,72 @@
+"""Faults of the flow film, and of the checks of the lab of flows."""
+
+from mutants.plant import Mutant
+
+_FILM_PICTURE = "the_picture_is_the_density_at_the_place_of_the_pixel"
+_FILM_LOST = "what_is_lost_is_measured_against_the_bumps_of_the_hand"
+_FILM_MARKS = "cloud_way_and_bumps_are_those_of_the_layer_and_of_the_hand"
+
+MUTANTS = [
+    Mutant(
+        "flows-film-of-the-first-layers",
+        "gdm_core/explorers/ch09_flow_film.py",
+        "layers[LAYERS - k :]",
+        "layers[:k]",
+        "tests/test_flow_film.py::test_density_after_each_layer_is_that_of_the_cloud_there",
+    ),
+    Mutant(
+        "flows-film-with-its-terms-the-other-way-round",
+        "gdm_core/explorers/ch09_flow_film.py",
+        "*log_dets[::-1]",
+        "*log_dets",
+        "tests/test_flow_film.py::test_terms_add_up_to_log_p_in_the_order_of_the_film",
+    ),
+    *(
+        Mutant(
+            f"flows-film-{name}",
+            "gdm_core/explorers/ch09_flow_film.py",
+            old,
+            new,
+            f"tests/test_flow_film.py::test_{test}",
+        )
+        for name, old, new, test in (
+            ("upside-down", ".reshape(100, 100)", ".reshape(100, 100).flip(0)", _FILM_PICTURE),
+            ("turned", ".reshape(100, 100)", ".reshape(100, 100).T", _FILM_PICTURE),
+            (
+                "gains-what-it-loses",
+                "(target.log_prob(fresh) - film.flow.",
+                "(-target.log_prob(fresh) + film.flow.",
+                _FILM_LOST,
+            ),
+            ("against-old-bumps", "Mixture(points.tolist(), STD)", "Mixture(START, STD)", _FILM_LOST),
+            ("cloud-at-its-end", "Points(film.cloud[k]", "Points(film.cloud[-1]", _FILM_MARKS),
+            ("way-from-the-data", "for x, _ in states)]).flip(0)", "for x, _ in states)])", _FILM_MARKS),
+            ("wide-bumps", "torch.eye(2) * STD**2", "torch.eye(2) * STD", _FILM_MARKS),
+        )
+    ),
+    *(
+        Mutant(
+            f"flows-lab-{name}",
+            "gdm_core/checks/lab09.py",
+            old,
+            new,
+            f"tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab09-{test}]",
+        )
+        for name, old, new, test in (
+            (
+                "asks-for-one-size",
+                "for n, d in ((3, 2), (4, 6)):",
+                "for n, d in ((3, 2),):",
+                "uncouple-one_feature_for_a_half",
+            ),
+            ("asks-where-it-folds-alone", ", ((0.3, 0.4), (1.0, 0.5))", "", "unfolded-only_where_it_folds"),
+        )
+    ),
+    Mutant(
+        "flows-lab-takes-any-sign",
+        "gdm_core/checks/lab09.py",
+        '"(B,)", "log_det"), truth, {',
+        '"(B,)", "log_det").abs(), truth.abs(), {',
+        "tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab09-planar-minus]",
+    ),
+]
