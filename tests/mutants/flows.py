@@ -238,7 +238,7 @@ MUTANTS = [
         "gdm_core/causal/attention.py",
         "attend(q, k, v, is_causal=True)",
         "attend(q, k, v)",
-        _of(_ORDER, "test_bijections"),
+        f"tests/test_bijections.py::{_ORDER}",
     ),
     _plant(
         "autoregressive",
