@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from gdm_core import checkpoint as checkpoints
 from gdm_core.average import Average
+from gdm_core.denormals import flushed
 from gdm_core.movers import ByRule, Several
 from gdm_core.turns import Diverged, Player, adam, finite, look, players
 from gdm_core.undo import Whole
@@ -207,7 +208,8 @@ def steps(
                         if clip < math.inf:
                             nn.utils.clip_grads_with_norm_(learning, clip, norm)
                         whole.moving = last
-                        optimizer.step()
+                        with flushed():
+                            optimizer.step()
                     mean.take(step + 1)
                     history.add(*seen)
                 mean.show(True)

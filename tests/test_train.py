@@ -7,7 +7,7 @@ import torch
 from runs import DATA, Line, Noisy, equal_state
 from torch import nn
 
-from gdm_core import checkpoint, train
+from gdm_core import checkpoint, denormals, train
 from gdm_core.models.gmm import GMM
 from gdm_core.models.ppca import PPCA
 
@@ -88,6 +88,33 @@ def test_a_rate_set_between_steps_is_kept():
     for _ in train.steps(model, DATA, steps=3, optimizer=optimizer):
         optimizer.param_groups[0]["lr"] /= 10
     assert model.w.item() == pytest.approx(2 - 0.1 - 0.01 - 0.001)
+
+
+def test_numbers_that_slow_a_processor_count_as_zero_while_weights_move_and_then_alone():
+    tiny = lambda: torch.full((3,), 1e-30).mul(1e-10).max().item()
+    seen = []
+
+    class Asks(torch.optim.SGD):
+        def step(self):
+            seen.append(tiny())
+            if len(seen) == 4:
+                raise RuntimeError("in the middle")
+
+    model = Line()
+    run = train.steps(model, torch.randn(8, 1), steps=9, optimizer=Asks(model.parameters(), lr=0.1))
+    for _ in range(3):
+        next(run)
+        assert tiny() > 0
+    with pytest.raises(RuntimeError, match="middle"):
+        next(run)
+    assert tiny() > 0 and seen == [0.0] * 4
+    with denormals.flushed(), denormals.flushed():
+        pass
+    assert tiny() > 0
+    with denormals.flushed():
+        with denormals.flushed():
+            pass
+        assert tiny() == 0
 
 
 def test_clip_bounds_the_norm_of_the_gradient():

@@ -4,6 +4,8 @@ from mutants.plant import Mutant
 
 TRAIN, CHECKPOINT = "gdm_core/train.py", "gdm_core/checkpoint.py"
 AVERAGE, TURNS, UNDO = "gdm_core/average.py", "gdm_core/turns.py", "gdm_core/undo.py"
+DENORMALS = "gdm_core/denormals.py"
+SLOW = "numbers_that_slow_a_processor_count_as_zero_while_weights_move_and_then_alone"
 FILES, VALIDATE = "gdm_core/files.py", "gdm_core/validate.py"
 
 
@@ -59,6 +61,34 @@ MUTANTS = [
         "if clip < math.inf:",
         "if False:",
         train("clip_bounds_the_norm_of_the_gradient"),
+    ),
+    Mutant(
+        "denormals-kept",
+        TRAIN,
+        "with flushed():",
+        "if True:",
+        train(SLOW),
+    ),
+    Mutant(
+        "denormals-flushed-for-good",
+        DENORMALS,
+        "torch.set_flush_denormal(before)",
+        "pass",
+        train(SLOW),
+    ),
+    Mutant(
+        "denormals-flushed-by-others-no-more",
+        DENORMALS,
+        "torch.set_flush_denormal(before)",
+        "torch.set_flush_denormal(False)",
+        train(SLOW),
+    ),
+    Mutant(
+        "denormals-flushed-after-a-failure",
+        DENORMALS,
+        "    try:\n        yield\n    finally:\n        torch.set_flush_denormal(before)",
+        "    yield\n    torch.set_flush_denormal(before)",
+        train(SLOW),
     ),
     Mutant(
         "schedule-never-ends",
