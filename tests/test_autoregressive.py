@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from oracles import errors_off, event_space, off_init
+from scipy.stats import norm
 from torch import nn
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
@@ -177,6 +178,18 @@ def test_completion_of_nothing_is_sampling():
     assert torch.equal(model.complete(junk, nothing, *y, noise=noise), model.sample(5, *y, noise=noise))
 
 
+def test_completion_leaves_what_it_was_given_and_takes_any_layout():
+    model, noise = demo("board"), torch.rand(4, 1, 3, 3, dtype=torch.float64)
+    turned = torch.rand(4, 1, 3, 3).double().round().transpose(2, 3)
+    before, known = turned.clone(), (torch.rand(4, 1, 3, 3) < 0.5).transpose(2, 3)
+    drawn = model.complete(turned, known, noise=noise)
+    anew = model.complete(turned.contiguous(), known.contiguous(), noise=noise)
+    assert torch.equal(drawn, anew) and torch.equal(turned, before) and drawn[~known].sum() > 0
+    for x in (before.clone(), before.contiguous()):
+        model.complete(x, known, noise=1 - noise)
+        assert torch.equal(x, before)
+
+
 def test_codes_are_symbols():
     """What follows a symbol is a table; as a number a code of 6 lies between 5 and 7, as a name it does not."""
     torch.manual_seed(0)
@@ -207,6 +220,15 @@ def test_quantiles_are_where_the_distribution_passes_u():
         assert (to >= u - 1e-9).all() and (to - p.log_prob(x).exp() < u + 1e-9).all()
 
 
+def test_u_of_one_is_the_last_value():
+    """Probabilities add up to a little less than 1 in half of all rows."""
+    torch.manual_seed(0)
+    p = likelihoods.Discretized(17, components=2)(torch.randn(500, 6), 0)
+    values = torch.linspace(0, 1, 17)
+    assert p.log_prob(values[:, None].expand(-1, 500)).exp().cumsum(0)[-1].min() < 1
+    assert quantile(p, torch.ones(500), values).max() == 1
+
+
 # Gray levels as cells
 
 
@@ -228,6 +250,18 @@ def test_cells_hold_the_mass_of_their_density(family):
     for value, share in zip(values, mass):
         far = ((x == value).double().mean(0) - share).abs() / (share * (1 - share) / 4000 + 1e-6).sqrt()
         assert (far < 5).all()
+
+
+def test_cells_far_out_in_the_tails():
+    """Phi(b) - Phi(a) where both are 1 to the last digit, or 0."""
+    for m in (-6.0, 6.0):
+        p = UnitInterval(9, "logit-normal")(torch.tensor([[m], [-0.5]], dtype=torch.float64), 1).base_dist
+        for k in range(1, 8):
+            a, b = sorted(abs((math.log(edge / (9 - edge)) - m) / math.exp(-0.5)) for edge in (k, k + 1))
+            outer, inner = norm.logsf(b), norm.logsf(a)
+            truth = inner + math.log1p(-math.exp(outer - inner))
+            got = p.log_prob(torch.tensor([k / 8], dtype=torch.float64)).item()
+            assert got == pytest.approx(truth, rel=1e-9) and truth < -5
 
 
 @pytest.mark.parametrize("family", ["kumaraswamy", "logit-normal"])

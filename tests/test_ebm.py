@@ -45,6 +45,12 @@ def test_where_the_chains_begin():
         assert model.loss(x).item() == pytest.approx(energy - mean, abs=0.15)
 
 
+def test_kept_chains_begin_as_wide_as_the_bowl():
+    torch.manual_seed(0)
+    places = EBM(2, width=3.0, chains=5000).chains.places
+    assert places.shape == (5000, 2) and places.std(0).tolist() == pytest.approx([3.0] * 2, rel=0.06)
+
+
 def test_a_step_moves_as_many_kept_chains_as_it_has_examples():
     torch.manual_seed(0)
     model = EBM(2, chains=100, steps=3)

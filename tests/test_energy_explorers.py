@@ -58,6 +58,16 @@ def test_the_error_is_that_of_the_network_where_noisy_data_lie(explorer, stand_i
         assert told == pytest.approx(100 * missed.sqrt().item(), rel=0.15)
 
 
+def test_learned_arrows_point_as_the_network_says(explorer, stand_in):
+    model = stand_in(bumps_score, seed=0, steps=100)
+    seen = shown(explorer("score_field"), sigma=0.7, show="learned")["views"][0]["marks"]
+    (arrows,) = [mark["xy"] for mark in seen if mark["mark"] == "arrows"]
+    with torch.no_grad():
+        score = model.score_at(torch.tensor(arrows[:, :2]).float(), 0.7).numpy()
+    cosine = (arrows[:, 2:] * score).sum(1) / np.linalg.norm(arrows[:, 2:], axis=1) / np.linalg.norm(score, axis=1)
+    assert np.allclose(cosine, 1, atol=1e-3)
+
+
 def test_one_kind_of_arrow_or_both(explorer):
     for show, names in (("both", {"exact", "learned"}), ("exact", {"exact"}), ("learned", {"learned"})):
         frame = shown(explorer("score_field"), show=show)
@@ -88,6 +98,13 @@ def test_walkers_begin_where_they_are_dropped_and_move_down(explorer):
     assert np.allclose(walkers.mean(0), [1.0, 3.0], atol=0.05) and walkers.std() < 2
     first = numbers(seen["text"], "walkers")[0]
     assert numbers(shown(explorer("energy_landscape"), start=[[1.0, 3.0]], step=30)["text"], "walkers")[0] < first - 1
+
+
+def test_walkers_outside_the_picture_are_counted_and_not_drawn(explorer):
+    seen = shown(explorer("energy_landscape"), start=[[4.5, 0.0]], step=0)
+    inside = marks(seen, "landscape")["300 walkers"]["xy"]
+    (gone,) = numbers(" " + seen["views"][0]["warning"].partition(" of ")[0], " ")
+    assert gone == 300 - len(inside) == pytest.approx(150, abs=45) and abs(inside).max() <= 4.5
 
 
 def test_in_one_bump_they_end_as_warm_as_they_should(explorer):

@@ -129,6 +129,32 @@ def test_the_surest_come_first():
     assert decoding.Confident(3)(2, log_p, known).tolist() == [[True, False, True, True]]
 
 
+def test_what_was_there_before_is_not_paid_for():
+    """log p(unknown | known) = log p(x) - log p(known), one at a time."""
+    ising = Ising(2, 0.7)
+    x, known = ising.states(), torch.tensor([True, False, True, False]).reshape(1, 2, 2)
+    paid = decoding.log_prob(exact(ising), x, decoding.in_turns(decoding.raster((1, 2, 2))), VALUES, known).sum(0)
+    same = (x[:, None] == x)[..., known[0]].all(-1).flatten(1)  # (16, 16): states that agree on what is known
+    marginal = (same.double() @ ising.log_p.exp()).log()
+    torch.testing.assert_close(paid, ising.log_prob(x) - marginal)
+
+
+def test_random_orders_follow_a_generator():
+    one, same, other = (decoding.random(3, BOARD, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert (one.flatten(1).sort(1).values == torch.arange(16)).all()
+
+
+def test_u_of_one_is_the_last_value():
+    torch.manual_seed(0)
+    table = (3 * torch.randn(500, 17, 1)).log_softmax(1)
+    assert table.exp().cumsum(1)[:, -1].min() < 1
+    nothing, one = torch.zeros(500, 1, dtype=torch.bool), torch.ones(500, 1)
+    plan, values = decoding.in_turns(torch.tensor([0])), torch.linspace(0, 1, 17)
+    ((x, _),) = decoding.decode(lambda x, known: table, one, nothing, plan, values, one)
+    assert x.min() > 0.5
+
+
 # The model
 
 
@@ -143,6 +169,41 @@ def test_the_bound_is_an_average_over_all_masks():
         total += told[~known].sum().item() / m / math.comb(4, m)
     torch.manual_seed(0)
     assert errors_off(made.elbo(x.expand(20_000, -1, -1, -1)), total) < 5
+
+
+def spied(made):
+    """What of x was known, at each call of the network."""
+    seen, ask = [], made.conditionals
+    made.conditionals = lambda x, known, y=None: seen.append(known.expand_as(x)) or ask(x, known, y)
+    return seen
+
+
+def test_every_number_of_masked_elements_is_as_frequent():
+    torch.manual_seed(0)
+    made = model()
+    seen = spied(made)
+    made.elbo(torch.zeros(20, 1, 2, 2).double())
+    counts = (~seen[0]).flatten(1).sum(1).bincount(minlength=5)
+    assert counts.tolist() == [0, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("symbols", [False, True])
+def test_what_is_unknown_may_hold_anything(symbols):
+    made, known = model(symbols=symbols), torch.tensor([True, False, False, True]).reshape(1, 2, 2)
+    for junk in (-7.0, 0.3, 100.0):
+        x = torch.where(known, 1.0, junk).double()[None]
+        assert torch.equal(made.conditionals(x, known), made.conditionals(torch.ones(1, 1, 2, 2).double(), known))
+
+
+def test_samples_take_as_many_turns_as_asked_and_the_noise_given():
+    made = model()
+    for steps, turns in ((1, 1), (3, 3), (None, 4)):
+        seen = spied(made)
+        made.sample(5, steps=steps)
+        assert len(seen) == turns
+        del made.conditionals
+    noise = torch.full((3, 1, 2, 2), 1e-9).double()
+    assert made.sample(3, noise=noise).max() == 0 and made.sample(3, noise=1 - noise).min() == 1
 
 
 def test_a_learned_board_comes_close_to_its_entropy():

@@ -126,6 +126,13 @@ def test_a_score_by_autograd_can_be_differentiated_again():
     assert not mcmc.score_of(BOWL)(x.detach()).requires_grad
 
 
+def test_no_state_holds_on_to_the_network_behind_its_score():
+    net, x = torch.nn.Linear(2, 2).double(), start(3, 2)
+    runs = mcmc.langevin(net, x, 0.1, 2), mcmc.corrected(lambda x: net(x).square().sum(1), x, 0.1, 2)
+    annealed = mcmc.annealed(lambda x, sigma: net(x), x, [1.0, 0.5], steps=1)
+    assert not any(state.requires_grad for run in (*runs, annealed) for state in run)
+
+
 def test_noise_follows_the_seed():
     walks = [torch.manual_seed(s) and mcmc.last(mcmc.langevin(lambda x: -x, start(3), 0.1, 4)) for s in (1, 1, 2)]
     assert torch.equal(walks[0], walks[1]) and not torch.equal(walks[0], walks[2])

@@ -88,6 +88,19 @@ def test_samples_have_the_shares_of_the_modes(learned):
     assert (near < 1.2).float().mean() > 0.8 and near.median() > 0.25
 
 
+def test_a_sample_by_hand():
+    """From the largest level to the smallest, then the mean of the data behind what is left of the noise."""
+    model = NoisyScore(2, largest=3.0, network=Says(0.7))
+    torch.manual_seed(0)
+    got = model.sample(5, levels=3, steps=2, smallest=0.75)
+    torch.manual_seed(0)
+    x = 3 * torch.randn(5, 2, dtype=torch.float64)
+    for sigma in (3.0, 3.0, 1.5, 1.5, 0.75, 0.75):
+        c = (1 + sigma**2) ** 0.5
+        x = x + 0.2 * sigma**2 * (-x / c**2 + 0.7 / (sigma * c)) + (0.4**0.5) * sigma * torch.randn_like(x)
+    torch.testing.assert_close(got, x / c**2 + 0.7 * sigma / c)
+
+
 @pytest.mark.parametrize("sigma", [0.0, 3.1, float("nan")])
 def test_levels_that_it_does_not_know(sigma):
     with pytest.raises(ValueError, match=r"needed sigma in \(0, 3\]"):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracles import off_init
+from oracles import errors_off, off_init
 from torch.distributions import Normal
 
 from gdm_core import score_matching
@@ -55,6 +55,14 @@ def test_sliced_along_all_axes_is_implicit(space):
     torch.testing.assert_close(told, score_matching.implicit(net, x))
     mean = torch.stack([score_matching.sliced(net, x[:1].expand(4000, 2)).mean() for _ in range(3)]).mean()
     assert mean.item() == pytest.approx(score_matching.implicit(net, x[:1]).item(), abs=0.2)
+
+
+def test_directions_are_drawn_with_mean_zero_and_unit_covariance():
+    """v^T A v is tr A in the mean; at x = 0 nothing else is left of the loss."""
+    torch.manual_seed(0)
+    A = torch.tensor([[1.0, 3.0], [2.0, -4.0]]).double()
+    told = score_matching.sliced(lambda x: x @ A, torch.zeros(20_000, 2).double())
+    assert errors_off(told, A.trace()) < 5
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.5])
