@@ -36,6 +36,7 @@ KEPT = {
     "gan_studio": ["map"],
     "flow_film": ["film"],
     "diffusion_film": ["film"],
+    "paths": ["paths"],
     "digit_board": ["board"],
     "pixels": ["sees"],
 }

@@ -9,6 +9,13 @@ def _film(name: str, old: str, new: str, test: str, file: str = _FILM) -> Mutant
     return Mutant(f"diffusion-film-{name}", file, old, new, f"tests/test_diffusion_film.py::test_{test}")
 
 
+def _paths(name: str, old: str, new: str, test: str, file: str = "gdm_core/explorers/ch13_paths.py") -> Mutant:
+    return Mutant(f"paths-{name}", file, old, new, f"tests/test_paths_explorer.py::test_{test}")
+
+
+_PAIRED, _BATCHES = "gdm_core/explorers/paired.py", "velocity_and_variance_are_those_of_simulated_batches"
+_FLOW, _TRAINED = "the_flow_goes_along_the_velocity_and_keeps_shares", "what_is_trained_on_are_these_pairs"
+_FAN = "lines_join_the_pairs_and_the_fan_goes_through_the_point_on_the_flow"
 _SCHEDULES = "one_network_serves_every_schedule"
 _RULER, _CHANCE = "the_ruler_measures_as_many_true_draws_do", "chance_is_what_true_draws_are_away"
 _ARROWS = "arrows_are_the_two_fields_and_point_toward_the_data"
@@ -71,4 +78,41 @@ MUTANTS = [
     ),
     _film("chance-of-one-bump", "self.means[:, k]", "self.means[:, 0 * k]", _CHANCE, _RULERS),
     _film("chance-without-a-spread", "self.std[:, k, None] * normal", "0 * normal", _CHANCE, _RULERS),
+    # Paths
+    _paths("chance-of-half-a-pair", "self.q, place) * (-0.5 * e**2).exp()", "self.q, place)", _BATCHES, _PAIRED),
+    _paths("batch-of-one-less", "Binomial(batch - 1", "Binomial(batch - 2", _BATCHES + "[4]", _PAIRED),
+    _paths("late-lines-without-their-stretch", "(y[1] - y[0]).item() / t", "(y[1] - y[0]).item()", _BATCHES, _PAIRED),
+    _paths("second-moment-for-variance", "(slope - v[:, None]) ** 2", "slope**2", _BATCHES, _PAIRED),
+    _paths("slope-the-other-way-round", "return e - y, weight", "return y - e, weight", _BATCHES, _PAIRED),
+    _paths("reflow-against-the-clock", "here - self.data(here)", "self.data(here) - here", _FLOW, _PAIRED),
+    _paths("shares-from-above", "p.cumsum(1) - 0.5 * p", "p.flip(1).cumsum(1).flip(1) - 0.5 * p", _FLOW),
+    _paths(
+        "shares-of-the-other-times",
+        "for share in self.share]\n        return torch.stack([score",
+        "for share in self.share.flip(0)]\n        return torch.stack([score",
+        _FLOW,
+    ),
+    _paths(
+        "fan-of-unlikely-paths",
+        "(weight.cumsum(0) - 0.5 * weight) / weight.sum()",
+        "torch.linspace(0, 1, len(weight))",
+        _BATCHES,
+    ),
+    _paths("only-noise-is-sorted", "for s in (x, noise))\n", "for s in (noise, noise))\n", _TRAINED),
+    _paths("trained-on-independent-pairs", "if self.batch:\n", "if self.batch == -1:\n", _TRAINED + "[16]"),
+    _paths("target-reversed", "- (noise - x)).square()", "- (x - noise)).square()", _TRAINED),
+    _paths(
+        "loss-without-its-floor",
+        "loss = exact.floor + exact",
+        "loss = exact",
+        "the_loss_is_that_of_the_network_on_these_pairs",
+    ),
+    _paths("pairs-shown-unpaired", "pairs = joined(batch, ", "pairs = joined(1, ", _FAN),
+    _paths("fan-beside-the-point", "x + (1 - now) * slopes", "x + now * slopes", _FAN),
+    _paths(
+        "handles-left-where-they-are",
+        "if not np.allclose(controls[name], rows)",
+        "if False",
+        "other_data_are_said_and_handles_stay_on_their_sides",
+    ),
 ]
