@@ -198,7 +198,7 @@ for name, k in ((DATASET, 7), (DATASET, 15), ("scenes", 7), ("scenes", 21)):
 # The figure: pictures made of pieces
 def seams():
     _, axes = plt.subplots(4, 1, figsize=(13, 7.4))
-    for ax, ((name, k), x) in zip(axes, mosaics.items()):
+    for ax, ((_, k), x) in zip(axes, mosaics.items()):
         plotting.images(ink(x), ax, columns=8)
         ax.set_ylabel(f"{k} × {k}", rotation=0, ha="right", va="center", fontsize=13)
 
@@ -235,7 +235,7 @@ def draw(model, x=start, y=asked, steps=20):
 torch.manual_seed(SEED)
 model, training = digit_denoiser(pictures=10, steps=LOOKS[-1], device=DEVICE)
 past = {}
-for step, history in enumerate(training, 1):
+for step, _ in enumerate(training, 1):
     if step in LOOKS:
         with torch.no_grad():
             pair = errors(model.eval().denoise, (ten, ten_labels), (unseen, new.labels))
