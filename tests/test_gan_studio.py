@@ -36,6 +36,15 @@ def test_alone_it_pays_as_the_controls_say():
     assert all((a - b).abs().max() > 1e-5 for i, a in enumerate(moved) for b in moved[:i])
 
 
+def test_early_a_generator_that_goes_on_alone_leaves_the_data():
+    one, run = studio.studio_gan(steps=6000)
+    for history in run:
+        if len(history) == 60:
+            break
+    radius = lambda steps: studio.alone(one, TOLD | {"generator_alone": steps}, 0, "cpu").sample(300).norm(dim=1).mean()
+    assert radius(0) < 4 and radius(studio.ALONE) > 7  # the data lie at 3; 35 under some seeds
+
+
 def test_alone_it_draws_numbers_of_its_own():
     ahead, moved = torch.get_rng_state(), []
     for _ in range(2):

@@ -156,7 +156,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         ],
         title=headers.title(__doc__),
         caption="Train, drag the data, change the loss; then let G go on alone. Learned: all. Exact: the data's modes.",
-        exported="Let the generator go on alone: where do all samples go? Learned: all. Exact: the data's modes.",
+        exported="Let G go on alone: do its samples spread or draw together? Learned: all. Exact: the data's modes.",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.gan_studio(seed={seed})",
         sampled={"generator_alone": 7, "critic_alone": 3},

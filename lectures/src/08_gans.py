@@ -640,12 +640,13 @@ claim("landscape: change over the last fifth of the training, in its standard de
 # raises another.
 #
 # **Play.** The same game, live. It opens trained on the ring with R3GAN. *Before you move "step G":* the generator goes
-# on alone, and the critic stands still. Where do all samples go?
+# on alone, and the critic stands still. Where do the samples go now? Where would they go early in the training?
 #
 # <details><summary>Answer</summary>
 #
-# Up the critic's hills, and past the data: a critic is right only where it has seen samples. This is why it needs its
-# turns. Then press Train, drag the modes, take the loss "nothing added" and momentum 0.9, and count what is left.
+# Up the critic's hills. Here they stand on the data, and the samples draw together on them. Press Train, pause within the
+# first hundred steps, and move "step G" again: all leave the data, for a critic is right only where it has seen samples.
+# This is why it needs its turns. Then take the loss "nothing added" and momentum 0.9, train anew, and count modes on the way.
 # </details>
 
 # %%
