@@ -182,7 +182,7 @@ for k in range(10):
     joined.append(latent.fit_map(fitted, of))
     missed.append(joined[k].error(tested, against).value)
     mixed.append(latent.fit_map(fitted, of.flip(0)).error(tested, against).value)  # pairs that do not belong together
-claim("from the GAN's space to the VAE's by a linear map: share of the spread that it misses", sum(missed) / 10, below=0.5, digits=1)
+claim("from the GAN's space to the VAE's by a linear map: share of the spread that it misses", sum(missed) / 10, near=0.25, within=0.5, digits=1)
 claim("the same, fitted to wrong pairs", sum(mixed) / 10, above=0.8, digits=1)
 
 
