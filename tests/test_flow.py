@@ -47,6 +47,14 @@ def test_what_one_layer_sees_last_the_next_sees_first(make):
     assert (J.abs() > 1e-9).all(), "all numbers of z hear of all of x"
 
 
+def test_a_spline_flow_leaves_what_is_out_of_its_reach():
+    torch.manual_seed(0)
+    model = off_init(flow.spline(2, 2, reach=1.5, hidden=(8,)), 0.5)
+    x = torch.tensor([[1.6, -1.7], [0.3, 0.4]])
+    z, log_det = model.to_latent(x)
+    assert torch.equal(z[0], x[0]) and log_det[0] == 0 and (z[1] - x[1]).abs().min() > 1e-3
+
+
 def test_glow_and_the_transformer_are_as_deep_as_asked():
     scales = flow.glow((1, 8, 8), scales=2, steps=3).bijection.layers[0].scales
     kinds = [[type(layer).__name__ for layer in scale.layers] for scale in scales]

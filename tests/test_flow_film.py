@@ -55,6 +55,12 @@ def stage(stand_in):
     return film.flow_film()
 
 
+def test_the_grid_of_the_noise_has_lines_both_ways():
+    lines = shown().grid[0].reshape(26, 49, 2)
+    still = [[(line[:, i] == line[0, i]).all().item() for i in (0, 1)] for line in lines]
+    assert still == [[True, False]] * 13 + [[False, True]] * 13
+
+
 @pytest.mark.parametrize("k, row, column", [(5, 0, 0), (5, 20, 70), (0, 60, 30)])
 def test_the_picture_is_the_density_at_the_place_of_the_pixel(stage, k, row, column):
     flow, view = (

@@ -161,6 +161,7 @@ def test_weights_are_clipped_after_every_move():
 def test_the_generator_mirrors_the_critic_whose_last_bias_goes_where_it_would_learn_nothing():
     gan = GAN(2, 3, hidden=(7, 5))
     units = lambda net: [m.out_features for m in net.modules() if isinstance(m, nn.Linear)]
+    assert torch.equal(gan.prior().stddev, torch.ones(3)) and torch.equal(gan.prior().mean, torch.zeros(3))
     assert units(gan.critic) == [7, 5, 1] and units(gan.generator) == [5, 7, 2]
     for kind, cost in LOSSES.items():
         assert (GAN(2, 3, loss=kind).critic.net[-1].bias is None) == cost.differences

@@ -117,6 +117,13 @@ def test_the_encoder_learns_to_invert():
     assert (model.encode(model.generate(line)) - line).abs().mean() < 0.4  # 0.77 where codes say nothing
 
 
+def test_pictures_of_a_bigan_lie_between_black_and_white():
+    model = made(BiGAN((1, 8, 8), 3, network="conv", unit=True, hidden=(32,)))
+    z = noise(5, 3)
+    torch.testing.assert_close(model.generate(z), model.generator(z)[:, 0].sigmoid())
+    assert torch.equal(model.prior().stddev, torch.ones(3).double())
+
+
 # CycleGAN
 
 
@@ -149,7 +156,10 @@ def test_each_critic_judges_its_own_domain():
     wanted = pays(3 * X, 3 * (Y + 4)) + pays(5 * Y, 5 * (X + 2)) + 0.5 / 2 * (2 * 9 + 2 * 25)
     torch.testing.assert_close(model.critic_loss(both), wanted)
     wanted = ((3 * (Y + 4) - 1) ** 2 + (5 * (X + 2) - 1) ** 2).mean() / 2
-    torch.testing.assert_close(model.generator_loss(both), wanted + 10 * (3 + 3))
+    torch.testing.assert_close(paid := model.generator_loss(both), wanted + 10 * (3 + 3))
+    there, back = torch.autograd.grad(paid, [model.there.by, model.back.by])  # both critics and both circles reach both
+    torch.testing.assert_close(there, (10 * (5 * (X + 2) - 1)).mean() + 20)
+    torch.testing.assert_close(back, (6 * (3 * (Y + 4) - 1)).mean() + 20)
 
 
 def test_relativistic_maps_beat_the_data_of_the_domain_they_lead_to():

@@ -78,6 +78,9 @@ def test_dots_and_words_are_of_samples_and_of_data_as_the_hand_put_them(shown):
     real, fake, arrows = stage.frame().views["plane"].overlay
     fake = torch.as_tensor(fake.xy)
     assert torch.equal(torch.as_tensor(arrows.start), fake[: studio.PULLED])
+    one = copy.deepcopy(one).requires_grad_(False)
+    pull = studio.pulls(one, torch.as_tensor(real.xy)[: studio.PULLED], fake[: studio.PULLED])
+    torch.testing.assert_close(torch.as_tensor(arrows.delta), 0.7 * pull / pull.norm(dim=1).max(), rtol=1e-3, atol=1e-4)
     centers = torch.cat([fake[:5], torch.tensor([[3.0, 3.0], [3.0, -3.0], [-3.0, 3.0]])])  # five are among the samples
     frame = stage.frame({"target": centers.numpy()})
     real = torch.as_tensor(frame.views["plane"].overlay[0].xy)
@@ -114,6 +117,21 @@ def test_a_cure_changes_what_is_paid_while_one_trains():
     assert run.gi_frame.f_locals["optimizer"].param_groups[0]["betas"] == (0.9, 0.99)
 
 
+def test_each_cure_is_what_it_is_called():
+    told = {}
+    for cure in studio.CURES:
+        studio.settle(one := gan(), cure)
+        told[cure] = next(name for name, cost in adversarial.LOSSES.items() if cost is one.cost), one.r1, one.r2, one.gp
+    assert told == {
+        "nothing added": ("non-saturating", 0, 0, 0),
+        "minimax": ("minimax", 0, 0, 0),
+        "least squares": ("least squares", 0, 0, 0),
+        "WGAN-GP": ("Wasserstein", 0, 0, 1),
+        "R1 + R2": ("non-saturating", 1, 1, 0),
+        "R3GAN": ("relativistic", 1, 1, 0),
+    }
+
+
 def test_data_are_where_the_hand_put_the_modes():
     torch.manual_seed(0)
     x = studio.data([[2.0, -1.0], [-3.0, 0.0]], 4000, "cpu")
@@ -126,6 +144,8 @@ def test_the_map_is_that_of_straight_lines():
     one = copy.deepcopy(gan())
     one.generator = torch.nn.Unflatten(1, (1, 2))  # the identity
     lines = studio._map(one, torch.zeros(1, 2)).encode("map")["marks"][1]
+    modes = studio._map(one, torch.tensor([[1.0, 2.0]])).encode("map")["marks"][0]
+    assert modes["xy"].tolist() == [[1.0, 2.0]]
     curves = np.split(lines["xy"], np.cumsum(lines["counts"])[:-1])
     still = [np.ptp(c, axis=0).min() for c in curves]
     assert len(curves) == 30 and max(still) < 1e-6  # each keeps one coordinate

@@ -41,6 +41,12 @@ MUTANTS = [
             ("against-old-bumps", "Mixture(points.tolist(), STD)", "Mixture(START, STD)", _FILM_LOST),
             ("cloud-at-its-end", "Points(film.cloud[k]", "Points(film.cloud[-1]", _FILM_MARKS),
             ("way-from-the-data", "for x, _ in states)]).flip(0)", "for x, _ in states)])", _FILM_MARKS),
+            (
+                "grid-of-one-way",
+                "across, across.flip(-1)",
+                "across, across",
+                "the_grid_of_the_noise_has_lines_both_ways",
+            ),
             ("wide-bumps", "torch.eye(2) * STD**2", "torch.eye(2) * STD", _FILM_MARKS),
         )
     ),

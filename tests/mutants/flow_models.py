@@ -19,6 +19,20 @@ def _model(file: str, name: str, old: str, new: str, tests: str) -> Mutant:
 MUTANTS = [
     _model(
         "flow",
+        "reach-forgotten",
+        "coupled(features, bi.Spline(bins, reach),",
+        "coupled(features, bi.Spline(bins),",
+        "test_a_spline_flow_leaves_what_is_out_of_its_reach",
+    ),
+    Mutant(
+        "flows-places-that-never-learn",
+        "gdm_core/bijections/autoregressive.py",
+        "nn.Parameter(0.1 * torch.randn(features, width))",
+        "0.1 * torch.randn(features, width)",
+        "tests/test_contracts.py::test_the_state_dict_is_the_whole_model[flow-transformer]",
+    ),
+    _model(
+        "flow",
         "mask-that-never-alternates",
         "[made(i % 2 == 1) for i in",
         "[made(False) for i in",

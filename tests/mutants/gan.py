@@ -160,6 +160,12 @@ MUTANTS = [
         "std: float, least: float = 0.5) -> Modes",
         "tests/test_metrics.py::test_modes_are_counted_where_a_loop_counts_them",
     ),
+    _gan(
+        "wide-noise",
+        "Normal(self._zero, torch.ones_like(self._zero))",
+        "Normal(self._zero, 2 * torch.ones_like(self._zero))",
+        _MIRRORS,
+    ),
     # The studio
     *(
         Mutant(f"studio-{name}", "gdm_core/explorers/ch08_gan_studio.py", old, new, f"tests/test_gan_studio.py::{test}")
@@ -198,6 +204,24 @@ MUTANTS = [
                 "test_alone_it_draws_numbers_of_its_own",
             ),
             ("map-cut-off", ".clamp(-9, 9)", ".clamp(-3, 3)", "test_the_map_is_that_of_straight_lines"),
+            (
+                "other-pairs-pulled",
+                "real[:PULLED], fake[:PULLED])",
+                "real[:PULLED], fake[:PULLED].flip(0))",
+                _DOTS,
+            ),
+            (
+                "modes-mirrored",
+                'Points(centers, "data"',
+                'Points(centers.flip(1), "data"',
+                "test_the_map_is_that_of_straight_lines",
+            ),
+            (
+                "minimax-unasked",
+                '"loss", "non-saturating")',
+                '"loss", "minimax")',
+                "test_each_cure_is_what_it_is_called",
+            ),
             ("field-turned", "reshape(CELLS, CELLS)", "reshape(CELLS, CELLS).T", _FIELD),
             ("modes-of-the-data", "metrics.modes(fake, centers", "metrics.modes(real, centers", _DOTS),
             ("data-of-the-samples-noise", "noise(1, SAMPLES, 2)", "noise(0, SAMPLES, 2)", _DOTS),

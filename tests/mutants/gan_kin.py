@@ -23,6 +23,20 @@ _GO = "test_samples_go_where_they_drift"
 MUTANTS = [
     _kin(
         "cyclegan",
+        "one-map-without-gradient",
+        "in_x, in_y = self.back(y), self.there(x)\n        total",
+        "in_x, in_y = self.back(y).detach(), self.there(x)\n        total",
+        _JUDGES,
+    ),
+    _kin(
+        "bigan",
+        "pictures-beyond-white",
+        "return x.sigmoid() if self.unit else x",
+        "return x",
+        "test_pictures_of_a_bigan_lie_between_black_and_white",
+    ),
+    _kin(
+        "cyclegan",
         "pair-turned-round",
         "self.cost.generator(other, told)",
         "self.cost.generator(told, other)",
