@@ -311,13 +311,13 @@ for name, paid in nats.items():
 # Claims: apart by how much, picture by picture
 apart = {other: nats[other] - nats["softmax"] for other in families if other != "softmax"}
 far = max(d.mean().item() for d in apart.values())
-claim("worst and best on new digits: apart by, nats", far, above=0.3, below=6, digits=1)
+claim("worst and best on new digits: apart by, nats", far, above=0.3, below=3, digits=1)
 claim("standard error of such a difference, at most, nats", max(d.std().item() for d in apart.values()) / 447**0.5, below=1, digits=1)
 own = {name: -p.log_prob(digits["train"]).mean().item() for name, p in alone.items()}
 claim("softmax on its own training digits: best by at least, nats", min(own.values()) - own["softmax"], near=0, within=0.05)
 
 # %% [markdown]
-# They lie close together: on new digits a few nats separate the best from the worst. Most pixels are a spike at black, a
+# They lie close together: on new digits a nat or two separate the best from the worst. Most pixels are a spike at black, a
 # spike at full ink and something between, and each family has a way to spike: open outer cells, or a density that
 # climbs at the ends. On its training digits the softmax must win, for it can follow any counts; on new ones the order of
 # the levels, which the others have built in, makes up for some of that. With codes, which are names and not quantities, it
@@ -354,14 +354,18 @@ def draws_and_nats():
 # %%
 draws_and_nats()
 error = total.std() / len(total) ** 0.5
+rows, columns = by_pixel.mean(0)[0].sum(1), by_pixel.mean(0)[0].sum(0)
 claim("PixelCNN: nats a new digit", total.mean(), below=86, digits=2)
 claim("standard error of that mean, nats", error, below=1.5, digits=1)
-claim("independent pixels with the same family pay more, nats", nats["three logistics"].mean() - total.mean(), above=15, digits=2)
+claim("outermost columns: their share of the nats", (columns[0] + columns[-1]) / total.mean(), below=0.12, digits=1)
+claim("cheapest row: its share of the nats, where all alike would pay 1/8", rows.min() / total.mean(), above=0.07, digits=1)
+claim("independent pixels, three logistics each, pay more, nats", nats["three logistics"].mean() - total.mean(), above=15, digits=2)
 
 # %% [markdown]
 # Knowing the pixels before it saves about a fifth of the price. The picture on the right is the model's surprise:
-# the border is always black and costs nothing; most is paid in the upper rows of the stroke, where a digit is decided.
-# Dropout and weight decay are there because a thousand digits are few, and an exact likelihood can overfit exactly.
+# the outermost columns are nearly always black and cost little; between them every row has its price, from the first to
+# the last.
+# Dropout and weight decay are there because a thousand digits are few: a network can learn them by heart.
 #
 # ## 10.5 Half a digit
 #
@@ -403,7 +407,7 @@ claim("pixels that differ between two answers, on average", (answers[:, 0] != an
 #
 # <details><summary>Answer</summary>
 #
-# All rows above it as far as the layers reach, and nothing of its own row.
+# Of the rows above, what lies within reach of the layers; of its own row, nothing.
 # </details>
 
 # %%
@@ -436,7 +440,7 @@ claim("pixels computed by the naive loop, for each that the cache computes", 64 
 #
 # ## 10.7 A chain over codes
 #
-# A chain of pixels spends most of its nats on texture. Chapter 5b's VQ-VAE turns a picture into a small grid of codes,
+# A chain of pixels takes a turn for each of them. Chapter 5b's VQ-VAE turns a picture into a small grid of codes,
 # and left one thing open: its prior over codes was uniform, and its samples were no pictures. Codes are symbols in a
 # grid, so the same class learns them: elements $k/(K-1)$, a softmax over $K$, and `symbols=K`, since code 6 is no
 # quantity between 5 and 7 (van den Oord et al., 2017).
@@ -446,7 +450,7 @@ K = 32
 large = data.load(DATASET, n=20_000 if FULL else 2000, device=DEVICE).x
 torch.manual_seed(SEED)
 vq = VQVAE(large.shape[1:], codes=K, width=8, likelihood=likelihoods.Gaussian(0.3, learn=None))
-for history in train.steps(vq.to(DEVICE), large, steps=3000 if FULL else 350, batch_size=64, lr=1e-2, rate=train.falling, seed=SEED):
+for history in train.steps(vq.to(DEVICE), large, steps=3000 if FULL else 350, batch_size=32, lr=1e-2, rate=train.falling, seed=SEED):
     if len(history) % 40 == 0 and len(history) <= 200:
         vq.revive(large[:500])
 vq.eval().requires_grad_(False)
@@ -479,13 +483,13 @@ claim("price under the learned chain", price, below=0.7 * uniform_price, digits=
 # The same decoder, other codes: specks become strokes, many of them digits, and what the codes cost fell. The saved nats go
 # straight into chapter 5b's bound, which a better prior raises by as much. A turn is now a code, not a pixel.
 #
-# ## 10.8 Why likelihood is best in class, and what is missing
+# ## 10.8 Exact likelihood, and what is missing
 #
 # The loss is $-\log p(x)$ itself. There is no bound as in a VAE, no second player as in a GAN, and no invertibility as in
 # a flow: any network will do that keeps to the order. What is missing is on the other side. **No latent space**: nothing
 # to traverse, no code for a picture. **A turn an element** for each draw. **An order** that is the model's own: to answer
-# another question than "what comes next?" needs another network. And likelihood rewards what is frequent: a model can gain
-# nats on texture and still miss the digit.
+# another question than "what comes next?" needs another network. And a good likelihood is no promise of good pictures
+# (Theis et al., 2016).
 #
 # **Limits.** Small networks, short training, one order. That the shapes come so close in 10.3 is about
 # 17 levels and a thousand small pictures. The chain over codes is judged by its price and by eye; how good the decoded pictures are is another
@@ -500,4 +504,5 @@ claim("price under the learned chain", price, below=0.7 * uniform_price, digits=
 # - van den Oord, A., et al. (2017). Neural discrete representation learning. NeurIPS.
 # - Parmar, N., et al. (2018). Image transformer. ICML.
 # - Salimans, T., et al. (2017). PixelCNN++. ICLR, eq. 2.
+# - Theis, L., van den Oord, A., & Bethge, M. (2016). A note on the evaluation of generative models. ICLR.
 # - Kumaraswamy, P. (1980). A generalized probability density function for double-bounded random processes. J. Hydrology.
