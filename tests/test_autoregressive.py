@@ -185,6 +185,8 @@ def test_completion_leaves_what_it_was_given_and_takes_any_layout():
     drawn = model.complete(turned, known, noise=noise)
     anew = model.complete(turned.contiguous(), known.contiguous(), noise=noise)
     assert torch.equal(drawn, anew) and torch.equal(turned, before) and drawn[~known].sum() > 0
+    alone = [model.complete(turned[i, None], known[i, None], noise=noise[i, None]) for i in range(4)]
+    assert torch.equal(drawn, torch.cat(alone))  # whatever is known of the others
     for x in (before.clone(), before.contiguous()):
         model.complete(x, known, noise=1 - noise)
         assert torch.equal(x, before)

@@ -136,6 +136,15 @@ def test_the_frame_is_around_the_pixel_that_was_clicked(said):
     assert numbers(seen["text"] + seen["more"], "hears")[1] == 21
 
 
+def test_surest_first_takes_as_many_turns_as_asked(said):
+    assert numbers(said(order="surest first", steps=8)[0]["text"], "rest:")[1] == 8
+
+
+def test_the_first_pixel_hears_nothing(said):
+    seen = said(pixel=0)[0]
+    assert numbers(seen["text"] + seen["more"], "hears")[:2] == [0, 0]
+
+
 @pytest.mark.parametrize("recipe", [pixel_models.pixel_chain, pixel_models.any_order])
 def test_models_learn_from_training_digits_alone(recipe, monkeypatch):
     monkeypatch.setattr(pixel_models.train, "steps", lambda model, x, **options: x)

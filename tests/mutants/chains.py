@@ -11,6 +11,30 @@ def _plants(file: str, *faults: tuple[str, str, str, str]) -> list[Mutant]:
 
 MUTANTS = [
     *_plants(
+        "models/autoregressive.py",
+        (
+            "known-to-one-known-to-all",
+            "known.flatten(1).all(0).tolist()",
+            "known.flatten(1).any(0).tolist()",
+            "autoregressive::completion_leaves_what_it_was_given_and_takes_any_layout",
+        ),
+    ),
+    *_plants(
+        "explorers/ch10_pixels.py",
+        (
+            "surest-all-at-once",
+            "decoding.Confident(steps)",
+            "decoding.Confident(1)",
+            "pixels::surest_first_takes_as_many_turns_as_asked",
+        ),
+        (
+            "hears-what-has-no-path",
+            "(chain_sees(pixel) > 0)",
+            "(chain_sees(pixel) >= 0)",
+            "pixels::the_first_pixel_hears_nothing",
+        ),
+    ),
+    *_plants(
         "causal/__init__.py",
         ("slopes-cancel", ".abs().mean(0)", ".mean(0).abs()", "causal::what_pulls_both_ways_is_heard"),
         (
