@@ -37,6 +37,7 @@ KEPT = {
     "flow_film": ["film"],
     "diffusion_film": ["film"],
     "paths": ["paths"],
+    "few_steps": ["samples"],
     "digit_board": ["board"],
     "pixels": ["sees"],
 }

@@ -13,6 +13,12 @@ def _paths(name: str, old: str, new: str, test: str, file: str = "gdm_core/explo
     return Mutant(f"paths-{name}", file, old, new, f"tests/test_paths_explorer.py::test_{test}")
 
 
+def _few(name: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(
+        f"few-steps-{name}", "gdm_core/explorers/ch13_few_steps.py", old, new, f"tests/test_few_steps.py::test_{test}"
+    )
+
+
 _PAIRED, _BATCHES = "gdm_core/explorers/paired.py", "velocity_and_variance_are_those_of_simulated_batches"
 _FLOW, _TRAINED = "the_flow_goes_along_the_velocity_and_keeps_shares", "what_is_trained_on_are_these_pairs"
 _FAN = "lines_join_the_pairs_and_the_fan_goes_through_the_point_on_the_flow"
@@ -114,5 +120,63 @@ MUTANTS = [
         "if not np.allclose(controls[name], rows)",
         "if False",
         "other_data_are_said_and_handles_stay_on_their_sides",
+    ),
+    # Few steps
+    _few(
+        "heun-in-the-place-of-euler",
+        'samplers.heun if method == "Heun"',
+        'samplers.heun if method != "Heun"',
+        "euler_and_heun_go_by_the_velocity",
+    ),
+    _few(
+        "exact-field-that-is-learned",
+        "law.denoise if exact",
+        "learned.denoise if exact",
+        "euler_and_heun_go_by_the_velocity",
+    ),
+    _few(
+        "jumps-of-the-whole-way",
+        "model.jump(z, t, r)",
+        "model.jump(z, t, 0 * r)",
+        "meanflow_jumps_and_the_reflowed_takes_its_own_network",
+    ),
+    _few(
+        "reflowed-without-a-reflow",
+        'straight.denoise if method == "reflowed"',
+        'learned.denoise if method == "reflowed"',
+        "meanflow_jumps_and_the_reflowed_takes_its_own_network",
+    ),
+    _few(
+        "distance-of-the-first-state",
+        "z)[-1] for steps",
+        "z)[0] for steps",
+        "distances_are_those_of_the_samples_and_true_draws_are_near",
+    ),
+    _few(
+        "chance-of-fewer-draws",
+        "ruler = Ruler(*still, law.weights, DOTS)",
+        "ruler = Ruler(2 * still[0], still[1], law.weights, DOTS)",
+        "distances_are_those_of_the_samples_and_true_draws_are_near",
+    ),
+    _few(
+        "heun-at-half-of-its-price",
+        "2 * steps - 1 if",
+        "steps if",
+        "calls_of_the_network_and_distances_in_powers_of_two",
+    ),
+    _few(
+        "noise-that-stays-when-pressed",
+        "z = noise(press, DOTS, 2)",
+        "z = noise(0, DOTS, 2)",
+        "a_press_draws_other_noise_and_steps_keep_it",
+    ),
+    _few(
+        "pairs-in-another-order",
+        "heun(law.denoise, schedules.line, noise, times))",
+        "heun(law.denoise, schedules.line, noise.flip(0), times))",
+        "pairs_are_noise_and_where_the_exact_flow_takes_it",
+    ),
+    _few(
+        "pairs-the-other-way-round", "noise, data = x.unbind(1)", "data, noise = x.unbind(1)", "the_loss_of_given_pairs"
     ),
 ]
