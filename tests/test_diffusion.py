@@ -173,26 +173,51 @@ def solvers(schedule, noise=None):
     }
 
 
+LEVELS = {0.9: (0.6, 0.8), 0.3: (0.8, 0.6), 0.2: (0.9, 0.3)}
+
+
+def by_hand(t):
+    """A schedule with numbers, known at three times."""
+    pairs = [LEVELS[round(v.item(), 3)] for v in t.reshape(-1)]
+    return tuple(torch.tensor(levels, dtype=torch.float64).reshape(t.shape) for levels in zip(*pairs))
+
+
+TOLD = {0.9: 0.5, 0.3: -0.2}
+
+
+def tells(x, t):
+    return torch.full_like(x, TOLD[round(t.item(), 3)])
+
+
 def test_a_ddim_step_by_hand():
-    """Song, Meng & Ermon (2021, eq. 12) with numbers: alpha .6 -> .8, sigma .8 -> .6, x_t = 1, mean .5, eta = 1/2."""
-    levels = {0.9: (0.6, 0.8), 0.3: (0.8, 0.6)}
-    schedule = lambda t: tuple(
-        torch.tensor([levels[round(v.item(), 3)][i] for v in t.reshape(-1)]).double() for i in (0, 1)
-    )
+    """Song, Meng & Ermon (2021, eq. 12) with numbers: alpha .6 -> .8, sigma .8 -> .6, x_t = 1, mean .5."""
     e = torch.full((1, 1), 2.0).double()
     told = (1 - 0.6 * 0.5) / 0.8
-    full = 0.6**2 / 0.8**2 * (1 - 0.6**2 / 0.8**2)
+    full = 0.6**2 * (1 - (0.6 * 0.6 / (0.8 * 0.8)) ** 2)
     for eta in (0.0, 0.5, 1.0):
-        s = eta * math.sqrt(full)
-        *_, x = samplers.ddim(
-            lambda x, t: torch.full_like(x, 0.5),
-            schedule,
-            torch.ones(1, 1).double(),
-            torch.tensor([0.9, 0.3]).double(),
-            eta=eta,
-            noise=lambda i: e,
-        )
+        s, times = eta * math.sqrt(full), torch.tensor([0.9, 0.3]).double()
+        *_, x = samplers.ddim(tells, by_hand, torch.ones(1, 1).double(), times, eta=eta, noise=lambda i: e)
         assert x.item() == pytest.approx(0.8 * 0.5 + math.sqrt(0.6**2 - s**2) * told + 2 * s)
+
+
+def test_two_steps_of_multistep_by_hand():
+    """Lu et al. (2022, alg. 2): r = h_1 / h_2, mean (1 + 1 / 2r) of the last less 1 / 2r of the one before."""
+    times = torch.tensor([0.9, 0.3, 0.2]).double()
+    _, first, second = samplers.multistep(tells, by_hand, torch.ones(1, 1).double(), times)
+    assert first.item() == pytest.approx(0.8 * 0.5 + 0.6 * (1 - 0.6 * 0.5) / 0.8)
+    h = [math.log(0.8 / 0.6) - math.log(0.6 / 0.8), math.log(0.9 / 0.3) - math.log(0.8 / 0.6)]
+    ahead = -0.2 + h[1] / (2 * h[0]) * (-0.2 - 0.5)
+    assert second.item() == pytest.approx(0.3 / 0.6 * first.item() - 0.9 * math.expm1(-h[1]) * ahead)
+
+
+def test_a_corrected_step_by_hand():
+    """DDPM's step with the first noise, then Langevin's at the new level with the second; h = .1 sigma^2."""
+    draws, times = [1.5, -0.7], torch.tensor([0.9, 0.3]).double()
+    noise = lambda i: torch.full((1, 1), draws[i]).double()
+    *_, x = samplers.ddim(tells, by_hand, torch.ones(1, 1).double(), times, eta=1.0, noise=noise)
+    score, h = (0.8 * -0.2 - x) / 0.6**2, 0.1 * 0.6**2
+    *_, end = samplers.predictor_corrector(tells, by_hand, torch.ones(1, 1).double(), times, noise=noise)
+    torch.testing.assert_close(end, x + h * score + math.sqrt(2 * h) * draws[1])
 
 
 @each
@@ -522,7 +547,9 @@ def test_each_example_has_a_time_and_a_noise_of_its_own():
     Diffusion(1, network=Listens()).loss(torch.zeros(500, 1))
     x, t = seen[0]
     assert len(set(t.tolist())) == 500 and t.mean().item() == pytest.approx(0.5, abs=0.01)
-    assert 0 < t.min() < 0.01 and 0.99 < t.max() < 1 and (x[:, 0] * t).abs().unique().numel() > 450
+    assert 0 < t.min() < 0.01 and 0.99 < t.max() < 1
+    noise = x[:, 0] / schedules.cosine(t)[1]
+    assert noise.std().item() == pytest.approx(1, abs=0.15)
 
 
 def test_samples_start_at_the_noise_of_the_last_level_and_follow_the_flow():
