@@ -78,7 +78,7 @@ MOMENTS = (0, 50, 150, 250, 350, 450, 550, 700, 1000)
 
 
 def fading():
-    fig, axes = plt.subplots(2, 1, figsize=(13, 5.6))
+    fig, axes = plt.subplots(2, 1, figsize=(12, 5.3))
     for row, ax in enumerate(axes):
         seen = torch.cat([states[k][:2] if row == 0 else guess(states[k][:2], torch.tensor(max(k, 1) / 1000)) for k in MOMENTS])
         seen = seen.reshape(-1, 2, 1, 28, 28).transpose(0, 1).flatten(0, 1)
@@ -120,21 +120,21 @@ two = Mixture([[-1.5], [1.5]], std=0.25, weights=[0.4, 0.6])
 
 
 def river():
-    fig, axes = plt.subplots(1, 2, figsize=(13, 4.2), width_ratios=[2.4, 1], sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=[2.4, 1], sharey=True)
     t, y = torch.linspace(0, 1, 200), torch.linspace(-3, 3, 200)[:, None]
     levels = [two.noisy(s.item(), a.item()).log_prob(y).exp() for a, s in zip(*table(t))]
     axes[0].imshow(torch.stack(levels, 1).sqrt(), origin="lower", extent=(0, 1, -3, 3), aspect="auto", cmap=colors.FIELD)
     torch.manual_seed(SEED)
-    walks = [two.sample(12)[:, 0].double()]
+    walks = [two.sample(8)[:, 0].double()]
     for beta in betas:
-        walks.append((1 - beta).sqrt() * walks[-1] + beta.sqrt() * torch.randn(12))
-    axes[0].plot(torch.linspace(0, 1, 1001), torch.stack(walks), color="white", lw=0.6, alpha=0.8)
-    axes[0].set(xlabel="t", ylabel="x", title="Two modes run together into one Gaussian")
+        walks.append((1 - beta).sqrt() * walks[-1] + beta.sqrt() * torch.randn(8))
+    axes[0].plot(torch.linspace(0, 1, 1001)[::4], torch.stack(walks)[::4], color="white", lw=0.7)
+    axes[0].set(xlabel="t", ylabel="x", ylim=(-3, 3), title="Two modes run together into one Gaussian")
     for at, shade in ((0.0, colors.DATA), (0.3, colors.EXACT), (1.0, colors.NOISE)):
         a, s = (v.item() for v in table(torch.tensor(at)))
         axes[1].plot(two.noisy(s, a).log_prob(y).exp(), y, color=shade, label=f"t = {at:g}")
-    axes[1].legend()
-    axes[1].set(xticks=[], title="three cuts")
+    axes[1].legend(loc="lower right", handlelength=1)
+    axes[1].set(xticks=[], xlim=(-0.05, 1.4), title="three cuts")
 
 
 # %%
@@ -215,7 +215,7 @@ claim("bare loss and library: difference", training_loss(x, t, torch.randn_like(
 
 # %%
 torch.manual_seed(SEED)
-train.fit(model, target.sample, steps=1200 * LONGER, batch_size=512, lr=1e-2, rate=train.falling, average=0.995, progress=False)
+history = train.fit(model, target.sample, steps=1200 * LONGER, batch_size=512, lr=1e-2, rate=train.falling, average=0.995, progress=False)
 
 # %% [markdown]
 # That is all of it: no adversary, no sampler, no determinant. What did it learn? The data are a mixture of Gaussians, and with noise
@@ -230,7 +230,7 @@ asked = lambda x, t: model.denoise(x.float(), t.float()).to(x)
 
 
 def two_denoisers():
-    fig, axes = plt.subplots(1, 4, figsize=(16, 4.2))
+    fig, axes = plt.subplots(1, 4, figsize=(14, 3.7))
     for ax, t in zip(axes, torch.tensor([0.15, 0.35, 0.6])):
         a, s = (v.item() for v in table(t))
         plotting.field(lambda x, a=a, s=s: target.noisy(s, a).log_prob(x).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
@@ -263,7 +263,7 @@ claim("network's error as a share of what is left to guess, median over t", np.m
 
 # %% [markdown]
 # Green arrows end where the data behind a noisy point are on average; at much noise that is the middle, where there may be no data.
-# Orange ones are the network's. It errs most where $\\alpha_t$ is small and divides. And chapter 11's **score** is there for free, for it is the noise that
+# Vermilion ones are the network's. It errs most where $\\alpha_t$ is small and divides. And chapter 11's **score** is there for free, for it is the noise that
 # is expected, turned around:
 #
 # $$ \nabla \log p_t(x_t) = -\frac{\mathbb E[\epsilon \mid x_t]}{\sigma_t} . $$
@@ -331,7 +331,7 @@ SHADES = {0.0: colors.COMPONENTS[0], 1.0: colors.COMPONENTS[2]}
 
 
 def same_ends():
-    fig, axes = plt.subplots(1, 3, figsize=(14, 4.7))
+    fig, axes = plt.subplots(1, 3, figsize=(12, 4))
     for ax, (eta, states) in zip(axes, ways.items()):
         plotting.field(lambda x: target.log_prob(x).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
         for i in range(12):
@@ -363,7 +363,7 @@ def developing(moments=(0, 20, 30, 36, 42, 48, 54, 60)):
     times = schedules.times(table, 60)
     states = list(samplers.ddim(guess, table, torch.randn(2, 1, 28, 28).double(), times))
     sees = [guess(states[k], times[k].clamp(min=1e-3)) for k in moments]
-    fig, axes = plt.subplots(2, 1, figsize=(13, 6.4))
+    fig, axes = plt.subplots(2, 1, figsize=(12, 6.2))
     for ax, seen, title in zip(axes, ([states[k] for k in moments], sees), ("x_t: digits come out of noise", "what the denoiser sees in it")):
         sheet = torch.stack(seen, 1).flatten(0, 1)
         plotting.images((sheet + 0.5) / 3, ax, columns=len(moments), titles=[f"t = {times[k]:.2g}" for k in moments])
@@ -474,8 +474,9 @@ widths = {name: [width(x) for x in drawn] for name, drawn in ends.items()}
 flows = ("DDIM", "Heun", "multistep")
 off = {name: [(x - true_ends).square().sum(1).mean().sqrt().item() for x in ends[name]] for name in flows}
 contest()
-for name in SOLVERS:
-    claim(f"{name}, 16 calls: width of the modes over the true one", widths[name][2], above=0.8, below=1.25, digits=2)
+claim("DDPM, 16 calls: width of the modes beside the true one", widths["DDPM"][2], below=0.97, digits=2)
+claim("SDE, 16 calls", widths["SDE"][2], above=1.03, digits=2)
+claim("Heun, 16 calls", widths["Heun"][2], near=1, within=0.05, digits=2)
 claim("DDIM: error with 32 calls over that with 128", off["DDIM"][3] / off["DDIM"][5], near=4, within=0.8, digits=1)
 claim("Heun: the same", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
 
@@ -485,7 +486,7 @@ claim("Heun: the same", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
 # here they are equal in the root of the *angle* $\\arctan \\sigma_t/\\alpha_t$, short near the data.)
 #
 # **Play.** The field that drives the points is exact, learned, or both with the error between them. *Before you drag:* pull one of the
-# three bumps away. With the same noise, which points change their end?
+# bumps away. With the same noise, which points change their end?
 #
 # <details><summary>Answer</summary>
 #
@@ -606,8 +607,9 @@ def bill():
     axes[0].legend()
     axes[0].set(xlabel="log₁₀ of noise over signal", ylabel="nats", title="What the errors cost, by level", ylim=(0, None))
     learned = lambda x: rival.log_prob(x, steps=20)
+    top = truth.max().exp().item()
     for ax, log_p, name in ((axes[1], target.log_prob, "exact"), (axes[2], learned, "learned")):
-        plotting.field(lambda x, f=log_p: f(x).exp(), ax, (-4, 4, -4, 4), side=80)
+        plotting.field(lambda x, f=log_p: f(x).exp(), ax, (-4, 4, -4, 4), side=80, vmin=0, vmax=top)
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"density: {name}", loc="center")
 
@@ -618,10 +620,12 @@ for name in costs:
     claim(f"{name}: integrated error of the score", sum(costs[name]), below=0.5, digits=1, unit="nats")
     apart = sum(costs[name]) - gaps[name].mean().item()
     claim("difference from the gap of the bound", apart, near=0, within=0.12, digits=1, unit="nats")
+clean = {name: sum(cost[:20]) for name, cost in costs.items()}
+claim("noise: cost of the cleanest third of the levels, over that of velocity", clean["noise"] / clean["velocity"], above=1.2, digits=1)
 
 # %% [markdown]
-# Two roads to one number again. Told by its noise, a network errs at the cleanest levels, where the noise is smallest and hardest
-# to see.
+# Two roads to one number again. The network that tells the noise pays more at the cleanest levels, where noise is smallest and
+# hardest to see.
 #
 # ## 12.10 When is it decided?
 #
@@ -664,10 +668,10 @@ moment = schedules.time_at(smooth, torch.tensor(math.atan(math.sqrt(1 / splits -
 
 
 def decided():
-    fig, axes = plt.subplots(2, 1, figsize=(11, 6.2), height_ratios=[1.6, 1], sharex=True)
-    up = walks[-1, :60] > 0
-    for color, those in ((colors.COMPONENTS[0], walks[:, :60][:, up]), (colors.COMPONENTS[1], walks[:, :60][:, ~up])):
-        axes[0].plot(times, those, color=color, lw=0.7, alpha=0.7)
+    fig, axes = plt.subplots(2, 1, figsize=(10, 5.6), height_ratios=[1.6, 1], sharex=True)
+    up = walks[-1, :26] > 0
+    for color, those in ((colors.COMPONENTS[0], walks[:, :26][:, up]), (colors.COMPONENTS[2], walks[:, :26][:, ~up])):
+        axes[0].plot(times[::3], those[::3], color=color, lw=0.9)
     axes[1].plot(times, sure, color=colors.EXACT)
     for ax in axes:
         ax.axvline(moment, color=colors.ACCENT, lw=2.5)
