@@ -263,7 +263,7 @@ claim("network's error as a share of what is left to guess, median over t", np.m
 
 # %% [markdown]
 # Green arrows end where the data behind a noisy point are on average; at much noise that is the middle, where there may be no data.
-# Vermilion ones are the network's. It errs most where $\\alpha_t$ is small and divides. And chapter 11's **score** is there for free, for it is the noise that
+# Vermilion ones are the network's. It errs most where $\alpha_t$ is small and divides. And chapter 11's **score** is there for free, for it is the noise that
 # is expected, turned around:
 #
 # $$ \nabla \log p_t(x_t) = -\frac{\mathbb E[\epsilon \mid x_t]}{\sigma_t} . $$
@@ -483,7 +483,7 @@ claim("Heun: the same", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
 # %% [markdown]
 # Four times the calls leave a quarter of DDIM's error, and less than an eighth of Heun's. With dice the modes' width is wrong longest: DDPM's
 # are too narrow, Euler's steps of the SDE too wide. With 4 calls no solver is good. (Where the steps lie counts as much:
-# here they are equal in the root of the *angle* $\\arctan \\sigma_t/\\alpha_t$, short near the data.)
+# here they are equal in the root of the *angle* $\arctan \sigma_t/\alpha_t$, short near the data.)
 #
 # **Play.** The field that drives the points is exact, learned, or both with the error between them. *Before you drag:* pull one of the
 # bumps away. With the same noise, which points change their end?
