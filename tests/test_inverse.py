@@ -214,6 +214,7 @@ def test_weighed_particles_follow_the_posterior_of_the_sampler(spread):
         *_, (x, log_w) = inverse.twisted(pair(WIDE), seen, WIDE, start, times, least=least, spread=spread)
         w = log_w.exp()
         assert w.sum().item() == pytest.approx(1)
+        assert inverse._carriers(log_w) > (0.8 if least else 0.1)  # drawn anew, they weigh alike
         found = w @ x
         assert (found - mean).abs().max() < 0.04
         assert ((x - found).T @ ((x - found) * w[:, None]) - covariance).abs().max() < 0.03
