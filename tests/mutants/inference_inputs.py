@@ -165,8 +165,8 @@ MUTANTS = [
     Mutant(
         "labels-one-too-few-offered",
         _NETWORKS,
-        "labels={int(y.max()) + 1}",
-        "labels={int(y.max())}",
+        "labels={int(y.max()) + 1} when the model",
+        "labels={int(y.max())} when the model",
         _tests("vae", "labels_reach_encoder_and_decoder"),
     ),
     # Likelihoods
