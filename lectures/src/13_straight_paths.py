@@ -10,7 +10,7 @@
 # - choose which noise goes with which example: independent, optimal transport, reflow, Schrödinger's bridge;
 # - say what stays the same when a sampler is made noisy.
 #
-# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read.
+# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -28,7 +28,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch.distributions import Normal
 
-from gdm_core import colors, couplings, denoising, ideal, metrics, plotting, samplers, schedules, train
+from gdm_core import colors, couplings, denoising, explorers, ideal, metrics, plotting, samplers, schedules, train
 from gdm_core.course.claims import claim
 from gdm_core.data import strokes, toy
 from gdm_core.data.targets import Mixture
@@ -421,6 +421,28 @@ straight_is_not_shortest()
 # From independent pairs the gap is small but not zero. Reflow buys straightness, not shortness. It also inherits: its
 # "data" are the first model's samples, with all their errors.
 #
+# **Play.** On a line everything is exact for pairs that are optimal in batches: the fan of straight paths through a point, the
+# flow, the floor of the loss and the cost. *Before you drag:* how many straight paths leave one point of noise, and which of them does
+# the flow take?
+#
+# <details><summary>Answer</summary>
+#
+# From independent pairs, one to every example: a fan. The flow can only take their mean, and bends as the fan thins out on the way.
+# Pairs from larger batches close the fan; after a reflow it is one line.
+#
+# </details>
+
+# %%
+explorers.paths(seed=SEED, device=DEVICE)
+
+# %% [markdown]
+# The second one counts steps: the same noise through a solver of the flow, through a reflowed network, and through a network that
+# learns the jump itself (MeanFlow: Geng et al., 2025). *Before you drag:* which of the four needs no second step?
+
+# %%
+explorers.few_steps(seed=SEED, device=DEVICE)
+
+# %% [markdown]
 # ## 13.6 Any noise level, the same marginals
 #
 # The flow fixes the law of each $x_t$, not how one walks. With the score $\nabla \log p_t$, any $g \ge 0$ gives a walk
@@ -525,6 +547,7 @@ claim("σ = 3: covariance of a pair", formula(3.0), below=0.5, digits=2)
 # ## References
 #
 # - Albergo, M., Boffi, N., & Vanden-Eijnden, E. (2023). Stochastic interpolants: a unifying framework for flows and diffusions.
+# - Geng, Z., et al. (2025). Mean flows for one-step generative modeling. NeurIPS.
 # - Janati, H., et al. (2020). Entropic optimal transport between unbalanced Gaussian measures has a closed form. NeurIPS.
 # - Lipman, Y., et al. (2023). Flow matching for generative modeling. ICLR, eq. 8.
 # - Liu, X., Gong, C., & Liu, Q. (2023). Flow straight and fast: learning to generate and transfer data with rectified flow. ICLR.
