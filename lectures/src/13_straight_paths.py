@@ -10,7 +10,7 @@
 # - choose which noise goes with which example: independent, optimal transport, reflow, Schrödinger's bridge;
 # - say what stays the same when a sampler is made noisy.
 #
-# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 10 more to play.
+# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
