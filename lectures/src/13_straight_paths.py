@@ -379,7 +379,7 @@ claim("one Euler step after reflow, largest error", (e - 1.0 * (read - (m + read
 # %% [markdown]
 # **Predict.** After reflow lines are straight and do not cross. Is $T$ then optimal transport, the map of least squared distance?
 #
-# In one dimension yes. In the plane no. Here is a coupling of $\mathcal N(0, I)$ with itself: turn each $\epsilon$ by $120°$. Its
+# In one dimension yes. In the plane no. Here is a coupling of $\mathcal N(0, I)$ with itself: turn each $\epsilon$ by $120^\circ$. Its
 # lines never meet at one time, for $x_t = ((1-t) R + t I)\, \epsilon$ can be solved for $\epsilon$. So flow, pairs and reflow stay as they
 # are, one step is exact, and the best map would be to stay where you are.
 
