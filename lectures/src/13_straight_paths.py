@@ -31,9 +31,7 @@ from torch.distributions import Normal
 from gdm_core import colors, couplings, denoising, explorers, ideal, metrics, plotting, samplers, schedules, train
 from gdm_core.course.claims import claim
 from gdm_core.data import strokes, toy
-from gdm_core.data.targets import Mixture
 from gdm_core.models.diffusion import Diffusion
-from gdm_core.quantiles import quantile
 from gdm_core.validate import choice
 
 choice("PROFILE", PROFILE, ["fast", "full"])
@@ -300,7 +298,7 @@ def couplings_drawn(n=128):
 
 # %%
 couplings_drawn()
-for B, f, c, m in zip(BATCHES, exact_floor, exact_cost, measured):
+for B, f, m in zip(BATCHES, exact_floor, measured):
     claim(f"B = {B}: floor measured over exact", m[0] / f, near=1, within=0.12, digits=2)
 claim("floor, B = 4", exact_floor[1], near=1.54, within=0.02)
 claim("floor, B = 16", exact_floor[2], near=0.535, within=0.005)
