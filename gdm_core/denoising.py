@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 Schedule = Callable[[Tensor], tuple[Tensor, Tensor]]
+Denoise = Callable[[Tensor, Tensor], Tensor]  # E[x | x_t] of x_t (B, *event) and t
 
 
 def at(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """alpha_t and sigma_t in the shape that multiplies x: (B, 1, ...)."""
-    return tuple(_beside(a, x) for a in schedule(t))
+    return tuple(beside(a, x) for a in schedule(t))
 
 
 def noisy(x: Tensor, t: Tensor, schedule: Schedule, noise: Tensor) -> Tensor:
@@ -70,8 +71,9 @@ def slopes(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         t = t.detach().requires_grad_()
         pair = [a.sum() + 0 * t.sum() for a in schedule(t)]  # one of the two may be constant
-        return tuple(_beside(torch.autograd.grad(a, t, retain_graph=True)[0], x) for a in pair)
+        return tuple(beside(torch.autograd.grad(a, t, retain_graph=True)[0], x) for a in pair)
 
 
-def _beside(a: Tensor, x: Tensor) -> Tensor:
+def beside(a: Tensor, x: Tensor) -> Tensor:
+    """() or (B,) in the shape that multiplies x: (B, 1, ...)."""
     return a.reshape(a.shape + (1,) * (x.ndim - a.ndim)) if a.ndim else a

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from gdm_core.denoising import Schedule, at
+from gdm_core import samplers
+from gdm_core.denoising import Denoise, Schedule, at, beside
 from gdm_core.validate import bad, batch
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -45,7 +45,7 @@ def guided(denoise: Denoise, weaker: Denoise, weight: float, *, between: tuple[f
         if not inside.any():
             return denoise(x_t, t)
         mean, less = denoise(x_t, t), weaker(x_t, t)
-        return torch.where(_beside(inside, mean), less + weight * (mean - less), mean)
+        return torch.where(beside(inside, mean), less + weight * (mean - less), mean)
 
     return leaning
 
@@ -94,19 +94,18 @@ def traced(denoise: Denoise, schedule: Schedule, x: Tensor, times: Tensor) -> It
     told = times.to(x)
 
     def run() -> Iterator[tuple[Tensor, Tensor]]:
-        alpha, sigma = (a.tolist() for a in schedule(times.double()))
-        state, d = x.detach(), x.shape[1]
-        log_q = -(state / sigma[0]).square().sum(1) / 2 - d * (LOG_2PI / 2 + math.log(sigma[0]))
+        alpha, sigma = schedule(times.double())
+        of_mean, of_state, _ = (a.tolist() for a in samplers.parts(alpha, sigma))
+        state, d, std = x.detach(), x.shape[1], sigma[0].item()
+        log_q = -(state / std).square().sum(1) / 2 - d * (LOG_2PI / 2 + math.log(std))
         yield state, log_q
-        for i in range(len(told) - 1):
-            kept = sigma[i + 1] / sigma[i]
+        for i in range(len(of_mean)):
             with torch.enable_grad():
                 here = state.requires_grad_()
                 mean = denoise(here, told[i])
                 rows = [torch.autograd.grad(mean[:, j].sum(), here, retain_graph=j < d - 1)[0] for j in range(d)]
-            share = alpha[i + 1] - kept * alpha[i]
-            jacobian = kept * torch.eye(d).to(x) + share * torch.stack(rows, 1)  # (B, d, d)
-            state = kept * state.detach() + share * mean.detach()
+            jacobian = of_state[i] * torch.eye(d).to(x) + of_mean[i] * torch.stack(rows, 1)  # (B, d, d)
+            state = of_state[i] * state.detach() + of_mean[i] * mean.detach()
             log_q = log_q - torch.linalg.slogdet(jacobian).logabsdet
             yield state, log_q
 
@@ -124,7 +123,3 @@ def _interval(between: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= low < high <= 1:
         raise bad("an interval of t with 0 <= low < high <= 1", tuple(between), "between=(0.2, 0.8)")
     return low, high
-
-
-def _beside(a: Tensor, x: Tensor) -> Tensor:
-    return a.reshape(a.shape + (1,) * (x.ndim - a.ndim)) if a.ndim else a

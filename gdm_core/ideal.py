@@ -16,10 +16,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gdm_core.denoising import Schedule, at
+from gdm_core.denoising import Denoise, Schedule, at
 from gdm_core.validate import bad, batch, integer
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 ENTRIES = 2**22  # of the largest table: some rows of x_t by all components or pictures
 
 

@@ -25,13 +25,12 @@ import torch
 from torch import Tensor
 
 from gdm_core import samplers
-from gdm_core.denoising import Schedule, at, noisy
+from gdm_core.denoising import Denoise, Schedule, at, noisy
+from gdm_core.mcmc import Draw
 from gdm_core.observations import Observation
 from gdm_core.validate import bad, batch, integer, positive
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 Spread = Callable[[Tensor], Tensor]
-Draw = Callable[[int], Tensor]
 
 
 def replacement(
@@ -213,17 +212,16 @@ def twisted(
         state, (mean, value, slope) = start, look(start, 0)
         log_w = value.log_softmax(0)
         yield state, log_w
-        for i in range(len(told) - 1):
+        for i, (of_mean, of_state, std) in enumerate(zip(*samplers.parts(alpha, sigma, eta=1.0))):
             if _carriers(log_w) < least:
                 toss = torch.rand((), device=x.device) if uniform is None else uniform(i)
                 chosen = _systematic(log_w, toss)
                 state, mean, value, slope = (a[chosen] for a in (state, mean, value, slope))
                 log_w = torch.full_like(log_w, -math.log(len(log_w)))
-            kept, share, std = _ddpm(alpha[i : i + 2], sigma[i : i + 2])
-            plain = kept * state + share * mean
+            plain = of_state * state + of_mean * mean
             if std > 0:
                 e = torch.randn_like(state) if noise is None else noise(i)
-                state = plain + share * sigma[i] ** 2 / alpha[i] * slope + std * e
+                state = plain + of_mean * sigma[i] ** 2 / alpha[i] * slope + std * e
                 log_w = log_w + (e.square() - ((state - plain) / std).square()).flatten(1).sum(1) / 2
             else:
                 state = plain
@@ -304,13 +302,6 @@ def _open(denoise: Denoise, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def _slope(value: Tensor, x: Tensor, keep: bool = False) -> Tensor:
     return torch.autograd.grad(value, x, retain_graph=keep)[0].detach()
-
-
-def _ddpm(alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x_s = kept x_t + share D + std noise, of `samplers.ddim` with eta = 1."""
-    std = sigma[1] * (1 - (alpha[0] * sigma[1] / (alpha[1] * sigma[0])) ** 2).clamp(min=0).sqrt()
-    kept = (sigma[1] ** 2 - std**2).clamp(min=0).sqrt() / sigma[0]
-    return kept, alpha[1] - kept * alpha[0], std
 
 
 def _carriers(log_w: Tensor) -> float:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from gdm_core import yours
+from gdm_core.couplings import root
 from gdm_core.two_sample.statistics import distances, pool
 from gdm_core.validate import bad, integer, positive
 
@@ -46,9 +47,8 @@ def frechet_of_moments(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov:
 
     tr (S S')^(1/2) is the sum of the roots of the eigenvalues of S^(1/2) S' S^(1/2), which is symmetric.
     """
-    values, vectors = torch.linalg.eigh(cov)
-    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ other_cov @ root).clamp_min(0).sqrt().sum()
+    half = root(cov)
+    cross = torch.linalg.eigvalsh(half @ other_cov @ half).clamp_min(0).sqrt().sum()
     return (mean - other_mean).square().sum() + cov.trace() + other_cov.trace() - 2 * cross
 
 

@@ -11,17 +11,16 @@ Hutchinson's mean of v^T J v over random signs v, the same v in all of one solve
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from gdm_core.denoising import Schedule
+from gdm_core.denoising import Denoise, Schedule
 from gdm_core.schedules import angle, time_at
 from gdm_core.validate import bad, integer
 
 LOG_2PI = math.log(2 * math.pi)
-Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_prob(

@@ -16,19 +16,16 @@ follows `torch.manual_seed` unless it is given.  None is drawn for a step that e
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from gdm_core import mcmc
-from gdm_core.denoising import Schedule
+from gdm_core.denoising import Denoise, Schedule
+from gdm_core.mcmc import Draw, last
 from gdm_core.schedules import drift
 from gdm_core.validate import bad, integer, positive
-
-Denoise = Callable[[Tensor, Tensor], Tensor]
-Draw = Callable[[int], Tensor]
-last = mcmc.last
 
 
 def ddim(
@@ -56,9 +53,7 @@ def ddim(
     if not 0 <= eta <= 1:
         raise bad("eta from 0 (no noise) to 1 (DDPM)", eta, "eta=0.0")
     alpha, sigma, told = _levels(schedule, times, x)
-    new = eta * sigma[1:] * (1 - (alpha[:-1] * sigma[1:] / (alpha[1:] * sigma[:-1])) ** 2).clamp(min=0).sqrt()
-    kept = (sigma[1:] ** 2 - new**2).clamp(min=0).sqrt() / sigma[:-1]  # of x_t
-    rows = torch.stack([alpha[1:] - alpha[:-1] * kept, kept, new], 1).tolist()  # in numbers: a step is three sums
+    rows = torch.stack(parts(alpha, sigma, eta), 1).tolist()  # in numbers: a step is three sums
 
     def run() -> Iterator[Tensor]:
         state = x.detach()
@@ -70,6 +65,13 @@ def ddim(
             yield state
 
     return run()
+
+
+def parts(alpha: Tensor, sigma: Tensor, eta: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    """How much of the mean, of x_t and of new noise is in the x_s of `ddim`: levels (T + 1,) -> (T,) each."""
+    new = eta * sigma[1:] * (1 - (alpha[:-1] * sigma[1:] / (alpha[1:] * sigma[:-1])) ** 2).clamp(min=0).sqrt()
+    kept = (sigma[1:] ** 2 - new**2).clamp(min=0).sqrt() / sigma[:-1]
+    return alpha[1:] - alpha[:-1] * kept, kept, new
 
 
 def heun(denoise: Denoise, schedule: Schedule, x: Tensor, times: Tensor) -> Iterator[Tensor]:

@@ -184,7 +184,7 @@ def test_going_back_and_forth_keeps_the_noise_level():
     alpha, sigma = COSINE(times)
     var = 1.0
     for i in range(2):
-        kept, share, std = inverse._ddpm(alpha[i : i + 2], sigma[i : i + 2])
+        share, kept, std = samplers.parts(alpha[i : i + 2], sigma[i : i + 2], eta=1.0)
         rate = alpha[i] / alpha[i + 1]
         for k in range(4):
             var = (kept + share * alpha[i]) ** 2 * var + std**2

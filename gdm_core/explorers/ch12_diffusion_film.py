@@ -6,7 +6,7 @@ Particles that a solver moves through the exact or the learned field; both field
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gdm_core import denoising, devices, ideal, kept, samplers, schedules, train
 from gdm_core.data.targets import Mixture
+from gdm_core.denoising import Denoise
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Checkpoint
 from gdm_core.explorers.read_outs import said
@@ -39,12 +40,7 @@ from gdm_core.widgets import (
 LIMIT, CELLS, ARROWS = 4.0, 72, 11  # half of the plane's side; pixels and arrows along it
 DOTS, TICKS, STD = 400, 64, 0.3  # particles, most steps of a solver, spread of each bump
 STEPS, CLEAN, LATE = 1500, 0.02, 0.97  # of training; the least t with a field; where an SDE begins that has none at 1
-LEVELS, DRAWS, BANDS, CLOUDS = (
-    25,
-    160,
-    5,
-    19,
-)  # of the two charts: levels and draws at each; levels and clouds of chance
+LEVELS, DRAWS, BANDS, CLOUDS = 25, 160, 5, 19  # of the charts: levels, draws at each; levels and clouds of chance
 SCHEDULES = {
     "line (flow matching)": schedules.line,
     "cosine": schedules.cosine,
@@ -58,7 +54,6 @@ SOLVERS = {
 }
 FIELDS = {"velocity": denoising.velocity, "score": denoising.score}
 BUMPS = ((-2.4, -1.4), (-2.2, 1.2), (-0.6, 2.4), (1.4, 2.0), (2.4, 0.2), (1.2, -2.0))
-Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def film_diffusion(points, steps: int = STEPS, device="cpu") -> tuple[Diffusion, Iterable]:
@@ -77,9 +72,8 @@ def learned(model: Diffusion, schedule: denoising.Schedule) -> Denoise:
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         alpha, sigma = schedule(t)
         whole = alpha + sigma
-        return model.denoise(
-            x_t / (whole[:, None] if whole.ndim else whole), (sigma / whole).clamp(max=1)
-        )  # cos(pi/2) < 0 in float32
+        at = (sigma / whole).clamp(max=1)  # cos(pi/2) < 0 in float32
+        return model.denoise(x_t / denoising.beside(whole, x_t), at)
 
     return denoise
 
@@ -148,6 +142,7 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
     flat = lambda points: torch.as_tensor(np.asarray(points), dtype=torch.float32, device=device).reshape(-1, 2)
     pixels, places = flat(plane(LIMIT, CELLS)), flat(plane(LIMIT, ARROWS))
     levels = torch.linspace(CLEAN, 1, LEVELS, device=device)
+    steady = torch.linspace(0, 1, BANDS, device=device)
     drawn = noise(2, DRAWS, uniform=True), noise(2, DRAWS, 2)
     clouds = noise(3, CLOUDS, DOTS, uniform=True), noise(3, CLOUDS, DOTS, 2)
     now: dict = {}
@@ -170,6 +165,16 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
         e = torch.cat([noise(0, DOTS, 2), flat(start)])
         return solve(told, *settings, e, noise(1, TICKS, DOTS + 1, 2))
 
+    @functools.lru_cache(maxsize=4)  # both charts stand still while time goes on
+    def errors(model, bumps, schedule: str, field: str) -> np.ndarray:
+        law = Law(flat(bumps), SCHEDULES[schedule])
+        return law.missed(learned(model, law.schedule), field, levels, *drawn).cpu().numpy()
+
+    @functools.lru_cache(maxsize=4)
+    def chances(bumps, schedule: str) -> np.ndarray:
+        law = Law(flat(bumps), SCHEDULES[schedule])
+        return Ruler(*law.at(steady), law.weights, DOTS).chance(*clouds).cpu().numpy()
+
     @torch.no_grad()
     def draw(controls) -> Frame:
         points, field = controls["bumps"], "score" if controls["score"] else "velocity"
@@ -177,27 +182,27 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
         if trainer.steps or trainer.running:
             snapshot = trainer.at(controls["checkpoint"])
             (model, seen), how = snapshot.state.shown, f"step {snapshot.step:,} of {STEPS:,}"
-        law = Law(flat(points), SCHEDULES[controls["schedule"]])
+        bumps, schedule = tuple(map(tuple, points.tolist())), controls["schedule"]
+        law = Law(flat(points), SCHEDULES[schedule])
         told = learned(model, law.schedule)
         by_network = not controls["exact"]
-        which = (model, None) if by_network else (None, tuple(map(tuple, points.tolist())))
+        which = (model, None) if by_network else (None, bumps)
         settings = (controls[name] for name in ("schedule", "solver", "steps", "eta"))
         times, states = solved(*which, tuple(controls["start"][0]), *settings)
         k = round(controls["t"] * (len(times) - 1) / TICKS)
         t = times[k].item()
         at = max(t, CLEAN)
-        missed = law.missed(told, field, torch.cat([levels, torch.tensor([at], device=device)]), *drawn).cpu().numpy()
+        here = law.missed(told, field, torch.tensor([at], device=device), *drawn).item()
         picked = sorted({*(round(i * (len(times) - 1) / 16) for i in range(17)), k})  # whose distance is measured
         far = Ruler(*law.at(times[picked].to(levels)), law.weights, DOTS).distance(states[picked, :DOTS]).cpu().numpy()
-        steady = torch.linspace(0, 1, BANDS, device=device)
-        chance = Ruler(*law.at(steady), law.weights, DOTS).chance(*clouds).cpu().numpy()
+        chance = chances(bumps, schedule)
         most = float(np.interp(t, steady.cpu(), chance.max(1)))
         views = {
             "film": _plane(law, told, field, pixels, places, states[: k + 1], at, by_network),
             "distance": _distances(
                 times[picked].numpy(), far, steady.cpu().numpy(), chance, picked.index(k), by_network
             ),
-            "error": _errors(levels.cpu().numpy(), missed[:-1], field, at, missed[-1]),
+            "error": _errors(levels.cpu().numpy(), errors(model, bumps, schedule, field), field, at, here),
         }
         views["film"].label = f"t = {t:.2f}: step {k} of {len(times) - 1}"
         moved = not np.allclose(points, seen)
@@ -205,7 +210,7 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
             views["film"].warning = "The network was trained on other bumps: train it on these"
         calls = (2 * k - (t == 0)) if controls["solver"] == "Heun" else k
         text = f"dots {said(float(far[picked.index(k)]))} from the truth, by chance up to {said(most)} · "
-        text += f"learned {field} misses {100 * float(missed[-1]):.1f} % · {calls} evaluations of the field · "
+        text += f"learned {field} misses {100 * here:.1f} % · {calls} evaluations of the field · "
         return Frame(views, text + how + (", on other bumps" if moved else ", on these bumps"))
 
     stage = Stage(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core import colors, denoising, devices, kept, samplers, schedules, train
+from gdm_core import colors, devices, kept, samplers, schedules, train
 from gdm_core.data.targets import Mixture
 from gdm_core.explorers import ch12_diffusion_film as film
 from gdm_core.explorers import headers
@@ -36,8 +36,7 @@ class Straight(Diffusion):
         """E |velocity - (noise - data)|^2; no likelihood."""
         noise, data = x.unbind(1)
         t = (torch.randperm(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(x)
-        x_t = denoising.noisy(data, t, self.schedule, noise)
-        return (self.velocity(x_t, t) - (noise - data)).square().sum(1).mean()
+        return self.regression(data, noise, t)
 
 
 def flown(n: int, device) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core import denoising, devices, kept, schedules, train
+from gdm_core import devices, kept, schedules, train
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Checkpoint
 from gdm_core.explorers.paired import Pairs, interpolate
@@ -37,12 +37,11 @@ class Joined(Diffusion):
         """E |velocity - (noise - x)|^2; no likelihood.  x: (B, 1)."""
         noise = torch.randn_like(x)
         if self.batch:
-            x, noise = (s.reshape(-1, self.batch).sort(1).values.reshape(-1, 1) for s in (x, noise))
+            x, noise = (s[:, None] for s in joined(self.batch, x, noise))
         else:
             x = self.pairs.data(noise)
         t = (torch.randperm(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(x)
-        x_t = denoising.noisy(x, t, self.schedule, noise)
-        return (self.velocity(x_t, t) - (noise - x)).square().mean()
+        return self.regression(x, noise, t)
 
 
 def paths_velocity(points=BUMPS, batch: int = 1, steps: int = STEPS, device="cpu") -> tuple[Joined, Iterable]:
@@ -109,10 +108,9 @@ class Truth:
         return interpolate(self.times.new_tensor([x]), self.places, self.moments.velocity[k]).item()
 
 
-def joined(batch: int, noise: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
-    """Noise and data, (SHOWN,) each, in the order of their pairs; 0 joins equal ranks of all."""
-    noise, data = (s.reshape(-1, batch or SHOWN).sort(1).values.flatten() for s in (noise, data))
-    return noise, data
+def joined(batch: int, *numbers: Tensor) -> list[Tensor]:
+    """Noise and data, (N,) or (N, 1), in the order of their pairs, (N,); 0 joins equal ranks of all."""
+    return [s.reshape(-1, batch or len(s)).sort(1).values.flatten() for s in numbers]
 
 
 def paths(seed: int = 0, device: str = "auto") -> Stage:
@@ -131,6 +129,13 @@ def paths(seed: int = 0, device: str = "auto") -> Stage:
     finished(1)
     truth = functools.lru_cache(maxsize=8)(lambda points, batch: Truth(points, batch, device))
     now: dict = {}
+
+    @functools.lru_cache(maxsize=4)  # a hand moves through one network's velocities
+    @torch.no_grad()
+    def velocities(model) -> Tensor:
+        """Learned, at the times and places of the truth: (TIMES, PLACES)."""
+        grid = truth(BUMPS, 1)
+        return torch.stack([model.velocity(grid.places[:, None], time)[:, 0] for time in grid.times])
 
     def make():  # on the data and the pairs as they are when the training starts
         told = stage.values()
@@ -157,8 +162,7 @@ def paths(seed: int = 0, device: str = "auto") -> Stage:
         start = float(np.clip(controls["start"][0][1], -2.5, 2.5))
         way = exact.flow(torch.tensor([start], device=device))[:, 0].cpu().numpy()
         x, t = float(way[k + 1]), exact.times[k].item()
-        grid = exact.places[:, None]
-        told = torch.stack([model.velocity(grid, time)[:, 0] for time in exact.times])
+        told = velocities(model)
         loss = exact.floor + exact.over((told - exact.moments.velocity) ** 2)
         off = exact.velocity(k, x), interpolate(torch.tensor([x], device=device), exact.places, told[k]).item()
         pairs = joined(batch, scores[0], exact.pairs.data(scores[1]))

@@ -106,6 +106,10 @@ class Diffusion(nn.Module):
         if self.drop:
             y = checked(y, len(x), self.labels)
             y = torch.where(torch.rand(len(x), device=x.device) < self.drop, self.labels, y)
+        return self.regression(x, noise, t, y)
+
+    def regression(self, x: Tensor, noise: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """The loss for this noise (B, *event), which may be paired with x, at these times (B,): ()."""
         x_t = denoising.noisy(x, t, self.schedule, noise)
         off = (self._told(x_t, t, y)[1] - self._target(x, noise, t)).square().flatten(1).sum(1)
         if self.predicts == "score":

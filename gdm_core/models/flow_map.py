@@ -25,6 +25,7 @@ from torch.func import jvp
 
 from gdm_core import couplings, denoising
 from gdm_core.couplings import Coupling
+from gdm_core.denoising import beside
 from gdm_core.networks import MLPEncoder, told
 from gdm_core.validate import bad, batch, choice, integer
 
@@ -34,7 +35,7 @@ IDENTITIES = ("meanflow", "consistency", "lagrangian", "shortcut")
 
 def jump(u: Average, z: Tensor, t: Tensor, r: Tensor) -> Tensor:
     """Where the flow takes z from t to r."""
-    return z - _beside(t - r, z) * u(z, t, r)
+    return z - beside(t - r, z) * u(z, t, r)
 
 
 def residuals(u: Average, z: Tensor, t: Tensor, r: Tensor, v: Callable[[Tensor, Tensor], Tensor] | None = None) -> dict:
@@ -63,14 +64,14 @@ def along(f: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor, v: Tensor
 
 def meanflow(u: Average, z: Tensor, t: Tensor, r: Tensor, v: Tensor) -> Tensor:
     """v - (t - r) D u: what u(z, t, r) should be."""
-    return v - _beside(t - r, z) * along(lambda z, t: u(z, t, r), z, t, v)[1]
+    return v - beside(t - r, z) * along(lambda z, t: u(z, t, r), z, t, v)[1]
 
 
 def shortcut(u: Average, z: Tensor, t: Tensor, r: Tensor) -> Tensor:
     """The mean of two steps of half the length: what u(z, t, r) should be."""
     q = (t + r) / 2
     first = u(z, t, q)
-    return (first + u(z - _beside(t - q, z) * first, q, r)) / 2
+    return (first + u(z - beside(t - q, z) * first, q, r)) / 2
 
 
 class FlowMap(nn.Module):
@@ -148,17 +149,17 @@ class FlowMap(nn.Module):
         """What u says less its goal, which takes no gradient.  (B, *event)."""
         if self.learns in ("meanflow", "consistency"):  # where r = t the goal is v
             average, slope = along(lambda z, t: u(z, t, r), z, t, v)
-            return average - (v - _beside(t - r, z) * slope).detach()
-        same = _beside(t == r, z)
+            return average - (v - beside(t - r, z) * slope).detach()
+        same = beside(t == r, z)
         if self.learns == "shortcut":
             with torch.no_grad():
                 goal = torch.where(same, v, shortcut(u, z, t, r))
             return u(z, t, r) - goal
         average, slope = jvp(lambda r: u(z, t, r), (r,), (torch.ones_like(r),))
         with torch.no_grad():
-            there = z - _beside(t - r, z) * average
+            there = z - beside(t - r, z) * average
             goal = torch.where(same, v, u(there, r, r) if self.teacher is None else self.teacher(there, r))
-        return average - _beside(t - r, z) * slope - goal  # d_r jump = u - (t - r) d_r u
+        return average - beside(t - r, z) * slope - goal  # d_r jump = u - (t - r) d_r u
 
     def _times(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """t >= r, (B,) each."""
@@ -192,10 +193,6 @@ class _Layers(nn.Module):
         waves = [w(torch.pi * s) for s in (t, t - r) for w in (torch.cos, torch.sin)]
         a = torch.cat([z.flatten(1), torch.stack([t, t - r, *waves], 1)], 1)
         return told(self.net, a, y, self.labels).reshape(z.shape)
-
-
-def _beside(a: Tensor, z: Tensor) -> Tensor:
-    return a.reshape(a.shape + (1,) * (z.ndim - a.ndim)) if a.ndim else a
 
 
 def _square(error: Tensor) -> Tensor:

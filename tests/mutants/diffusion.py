@@ -115,8 +115,8 @@ MUTANTS = [
     _plant(
         _SAMPLERS,
         "mean-at-the-old-level",
-        "rows = torch.stack([alpha[1:] - alpha[:-1] * kept, kept, new], 1)",
-        "rows = torch.stack([alpha[:-1] - alpha[1:] * kept, kept, new], 1)",
+        "return alpha[1:] - alpha[:-1] * kept, kept, new",
+        "return alpha[:-1] - alpha[1:] * kept, kept, new",
         _HAND,
     ),
     _plant(

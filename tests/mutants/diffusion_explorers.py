@@ -28,7 +28,7 @@ _ARROWS = "arrows_are_the_two_fields_and_point_toward_the_data"
 _DRAGGED = "dots_of_the_network_stay_where_they_are_when_bumps_are_dragged_and_it_is_said"
 
 MUTANTS = [
-    _film("network-sees-another-scale", "x_t / (whole[:, None] if whole.ndim else whole)", "x_t", _SCHEDULES),
+    _film("network-sees-another-scale", "x_t / denoising.beside(whole, x_t)", "x_t", _SCHEDULES),
     _film("network-told-another-time", "(sigma / whole).clamp(max=1)", "t", _SCHEDULES),
     _film("network-told-a-time-past-noise", "(sigma / whole).clamp(max=1)", "sigma / whole", _SCHEDULES),
     _film(
@@ -104,9 +104,9 @@ MUTANTS = [
         "torch.linspace(0, 1, len(weight))",
         _BATCHES,
     ),
-    _paths("only-noise-is-sorted", "for s in (x, noise))\n", "for s in (noise, noise))\n", _TRAINED),
+    _paths("only-noise-is-sorted", "joined(self.batch, x, noise)", "joined(self.batch, noise, noise)", _TRAINED),
     _paths("trained-on-independent-pairs", "if self.batch:\n", "if self.batch == -1:\n", _TRAINED + "[16]"),
-    _paths("target-reversed", "- (noise - x)).square()", "- (x - noise)).square()", _TRAINED),
+    _paths("target-reversed", "self.regression(x, noise, t)", "self.regression(noise, x, t)", _TRAINED),
     _paths(
         "loss-without-its-floor",
         "loss = exact.floor + exact",

@@ -59,18 +59,20 @@ MUTANTS = [
     _plant(
         "guidance", "denser-where-it-spreads", "log_q - torch.linalg.slogdet", "log_q + torch.linalg.slogdet", _TRACED
     ),
-    _plant("guidance", "jacobian-of-the-mean-alone", "kept * torch.eye(d).to(x) + share", "share", _TRACED),
+    _plant(
+        "guidance", "jacobian-of-the-mean-alone", "of_state[i] * torch.eye(d).to(x) + of_mean[i]", "of_mean[i]", _TRACED
+    ),
     _plant(
         "guidance",
         "start-of-size-one",
-        "-(state / sigma[0]).square()",
+        "-(state / std).square()",
         "-state.square()",
         "traced_of_few_steps_is_a_density",
     ),
     _plant(
         "guidance",
         "start-volume",
-        "(LOG_2PI / 2 + math.log(sigma[0]))",
+        "(LOG_2PI / 2 + math.log(std))",
         "(LOG_2PI / 2)",
         "traced_of_few_steps_is_a_density",
     ),

@@ -268,7 +268,7 @@ MUTANTS = [
     _fault(
         "root-of-one-covariance",
         _METRICS,
-        "torch.linalg.eigvalsh(root @ other_cov @ root)",
+        "torch.linalg.eigvalsh(half @ other_cov @ half)",
         "torch.linalg.eigvalsh(cov @ other_cov @ cov)",
         "test_frechet_is_its_formula_with_scipys_root",
     ),
