@@ -56,10 +56,8 @@ def few_reflowed(steps: int = STEPS, device="cpu") -> tuple[Straight, Iterable]:
 
 def few_jumps(steps: int = JUMPS, device="cpu") -> tuple[FlowMap, Iterable]:
     """Recipe: MeanFlow from scratch, no teacher."""
-    model, target = (
-        FlowMap(2, learns="meanflow", hidden=(64, 64, 64)).to(device),
-        Mixture(film.BUMPS, film.STD).to(device),
-    )
+    model = FlowMap(2, learns="meanflow", hidden=(64, 64, 64)).to(device)
+    target = Mixture(film.BUMPS, film.STD).to(device)
     return model, train.steps(model, target.sample, steps=steps, batch_size=SIZE, lr=5e-3, rate=train.falling)
 
 

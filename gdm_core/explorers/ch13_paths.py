@@ -48,9 +48,8 @@ def paths_velocity(points=BUMPS, batch: int = 1, steps: int = STEPS, device="cpu
     """Recipe: the velocity of pairs that are optimal in batches."""
     means = torch.tensor(points, dtype=torch.float32, device=device)
     model = Joined(means, batch).to(device)
-    draw = lambda n: (means[torch.randint(len(means), (n,), device=device)] + STD * torch.randn(n, device=device))[
-        :, None
-    ]
+    bump = lambda n: means[torch.randint(len(means), (n,), device=device)]
+    draw = lambda n: (bump(n) + STD * torch.randn(n, device=device))[:, None]
     return model, train.steps(model, draw, steps=steps, batch_size=SIZE, lr=1e-2, rate=train.falling)
 
 
@@ -60,11 +59,8 @@ class Truth:
     def __init__(self, points: tuple, batch: int, device):
         self.pairs = Pairs(torch.tensor(points, dtype=torch.float32, device=device), STD, batch)
         middles = lambda n: (torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n
-        self.times, self.places, self.step = (
-            middles(TIMES).flip(0),
-            LIMIT * (2 * middles(PLACES) - 1),
-            2 * LIMIT / PLACES,
-        )
+        self.times, self.places = middles(TIMES).flip(0), LIMIT * (2 * middles(PLACES) - 1)
+        self.step = 2 * LIMIT / PLACES
         self.moments = self.pairs.moments(self.times, self.places)
         p = self.moments.density
         self.share = (p.cumsum(1) - 0.5 * p) / p.sum(1, keepdim=True)  # of x_t below a place, (TIMES, PLACES)
