@@ -307,8 +307,8 @@ claim("cost of B = 64, mean squared distance of a pair", exact_cost[3], near=1.1
 claim("least cost of all couplings, (s − 1)²", (s - 1) ** 2, near=1, within=1e-9)
 
 # %% [markdown]
-# The floor falls towards 0: with optimal pairs, $x_t$ tells which line it is on. The cost falls to its least, $(s-1)^2$. In
-# many dimensions a batch holds few near pairs, and the gain is smaller. **A coupling must keep both laws.** To give each $x$
+# The floor falls towards 0: with optimal pairs, $x_t$ tells which line it is on. The cost falls to its least, $(s-1)^2$.
+# **A coupling must keep both laws.** To give each $x$
 # its nearest noise would use some noise often and some never: a student's bug that no loss shows.
 #
 # ## 13.5 Rectified flow
@@ -436,6 +436,13 @@ explorers.paths(seed=SEED, device=DEVICE)
 # %% [markdown]
 # The second one counts steps: the same noise through a solver of the flow, through a reflowed network, and through a network that
 # learns the jump itself (MeanFlow: Geng et al., 2025). *Before you drag:* which of the four needs no second step?
+#
+# <details><summary>Answer</summary>
+#
+# The reflowed one: in one step it is as near the data as true draws may be. MeanFlow is close behind. The solvers of the bent flow
+# start far away, and need several calls of the network.
+#
+# </details>
 
 # %%
 explorers.few_steps(seed=SEED, device=DEVICE)
@@ -488,7 +495,7 @@ claim("g = 2: the same", walks[2.0][-1, :12].std(0).max(), above=0.5, digits=1)
 
 # %% [markdown]
 # The crowd is the same. One walker is told where to go by its start if $g = 0$, and by chance otherwise. Here the score is
-# exact. A learned one errs, and noise then mends some of the errors of the walk and adds some of the score's.
+# exact; a learned one would add its own error at every $g > 0$.
 #
 # ## 13.7 Schrödinger's bridge
 #
@@ -538,9 +545,8 @@ claim("σ = 3: covariance of a pair", formula(3.0), below=0.5, digits=2)
 # Colors show the rank of the noise. For $\sigma = 0$ ranks stay: optimal transport. The more noise is free, the less the start
 # says about the end. At every $\sigma$ both ends keep their law.
 #
-# **Limits.** Everything here is exact because the targets are small mixtures. In high dimension the optimal pairs of a batch are far from
-# those of the whole, reflow costs a whole sampling for each pair, and bridges beyond Gaussians must be learned. And no
-# coupling of a finite batch makes the flow straight enough for one step. For that, part b learns the *map*.
+# **Limits.** Everything here is exact because the targets are small mixtures. Reflow costs a whole sampling for each pair, and bridges beyond Gaussians must be learned. And no
+# coupling of a finite batch has a floor of 0. Who wants one step learns the *map*, as the last panel of the explorer does.
 #
 # ## References
 #
