@@ -25,19 +25,28 @@ def interval(
     Raises:
         ValueError: samples that `pool` refuses, a level outside (0, 1), too few examples for the groups.
     """
-    pool(x, y)
     if not 0 < level < 1:
         raise bad("a level between 0 and 1", level, "level=0.95")
+    value, error = jackknife(x, y, statistic, groups)
+    half = float(t.ppf(0.5 + level / 2, groups - 1)) * error
+    return value - half, value + half
+
+
+def jackknife(
+    x: Tensor, y: Tensor, statistic: Callable[[Tensor, Tensor], Tensor | float], groups: int = 20
+) -> tuple[float, float]:
+    """statistic(x, y) and its standard error.  ValueError: samples that `pool` refuses, too few for the groups."""
+    pool(x, y)
     if min(len(x), len(y)) < 2 * integer("groups", groups, 2):
         raise bad(f"at least {2 * groups} examples of either sample", f"{len(x)} and {len(y)}", "fewer groups")
     with torch.no_grad():
         x, y = x.double(), y.double()
         group = lambda s: torch.arange(len(s), device=s.device) % groups
-        value = statistic(x, y).item()
-        without = torch.stack([statistic(x[group(x) != g], y[group(y) != g]) for g in range(groups)])
+        value = float(statistic(x, y))
+        left_out = [float(statistic(x[group(x) != g], y[group(y) != g])) for g in range(groups)]
+    without = torch.tensor(left_out, dtype=torch.float64)
     error = ((groups - 1) * without.var(correction=0)).sqrt().item()
-    half = float(t.ppf(0.5 + level / 2, groups - 1)) * error
-    return value - half, value + half
+    return value, error
 
 
 @dataclass(frozen=True)

@@ -148,14 +148,14 @@ MUTANTS = [
     ),
     Mutant(
         "modes-of-the-near-alone",
-        "gdm_core/metrics.py",
+        "gdm_core/metrics/near.py",
         "* len(y) / len(means)).sum())",
         "* near.sum() / len(means)).sum())",
         "tests/test_metrics.py::test_modes_are_counted_where_a_loop_counts_them",
     ),
     Mutant(
         "modes-of-half-a-share",
-        "gdm_core/metrics.py",
+        "gdm_core/metrics/near.py",
         "std: float, least: float = 0.1) -> Modes",
         "std: float, least: float = 0.5) -> Modes",
         "tests/test_metrics.py::test_modes_are_counted_where_a_loop_counts_them",

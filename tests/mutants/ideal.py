@@ -11,7 +11,7 @@ def _plant(name: str, old: str, new: str, *tests: str) -> Mutant:
 
 def _copies(name: str, old: str, new: str) -> Mutant:
     test = "tests/test_metrics.py::test_copies_are_much_nearer_to_one_example_than_to_the_next"
-    return Mutant(f"copies-{name}", "gdm_core/metrics.py", old, new, test)
+    return Mutant(f"copies-{name}", "gdm_core/metrics/near.py", old, new, test)
 
 
 _GAUSS, _SINGULAR = "gaussian_is_tweedies_mean", "gaussian_of_pictures_with_a_singular_covariance"

@@ -3,11 +3,12 @@
 from mutants.plant import Mutant
 
 _STATISTICS, _EXCHANGES = "gdm_core/two_sample/statistics.py", "gdm_core/two_sample/permutation.py"
-_LEARNED, _SURE, _METRICS = "gdm_core/two_sample/learned.py", "gdm_core/two_sample/sure.py", "gdm_core/metrics.py"
+_LEARNED, _SURE, _METRICS = "gdm_core/two_sample/learned.py", "gdm_core/two_sample/sure.py", "gdm_core/metrics/near.py"
+_GAUSSIANS, _LINES = "gdm_core/metrics/gaussians.py", "gdm_core/metrics/lines.py"
 
 
 def _fault(name: str, file: str, old: str, new: str, tests: str) -> Mutant:
-    where = "tests/test_metrics.py" if file == _METRICS else "tests/test_two_sample.py"
+    where = "tests/test_metrics.py" if "metrics" in file else "tests/test_two_sample.py"
     return Mutant(name, file, old, new, " ".join(f"{where}::{t}" for t in tests.split()))
 
 
@@ -260,35 +261,35 @@ MUTANTS = [
     # Metrics
     _fault(
         "frechet-without-the-cross-term",
-        _METRICS,
+        _GAUSSIANS,
         "other_cov.trace() - 2 * cross",
         "other_cov.trace()",
         "test_frechet_is_its_formula_with_scipys_root",
     ),
     _fault(
         "root-of-one-covariance",
-        _METRICS,
+        _GAUSSIANS,
         "torch.linalg.eigvalsh(half @ other_cov @ half)",
         "torch.linalg.eigvalsh(cov @ other_cov @ cov)",
         "test_frechet_is_its_formula_with_scipys_root",
     ),
     _fault(
         "sliced-without-a-matching",
-        _METRICS,
+        _LINES,
         "ascending(lines[:, :n]) - ascending(lines[:, n:])",
         "lines[:, :n] - lines[:, n:]",
         "test_sliced_is_the_best_matching_along_each_line",
     ),
     _fault(
         "sliced-along-lines-that-are-no-unit",
-        _METRICS,
+        _LINES,
         "return draws / draws.norm(dim=1, keepdim=True)",
         "return draws",
         "test_sliced_of_a_shift_in_the_plane_and_in_space",
     ),
     _fault(
         "sliced-along-half-of-the-turn",
-        _METRICS,
+        _LINES,
         "turn = math.pi * torch",
         "turn = math.pi / 2 * torch",
         "test_sliced_of_a_shift_in_the_plane_and_in_space",

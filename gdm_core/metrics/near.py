@@ -1,55 +1,27 @@
-r"""Numbers that papers print beside pictures, and which can all be fooled (lecture 6 shows how).
+r"""Who lies near whom: are samples among the data, are the data among samples, are they copies?
 
-    frechet              |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))             Heusel et al. (2017, eq. 6)
     precision, recall    share of y inside a ball of x; of x inside one of y   Kynkaanniemi et al. (2019, eq. 1)
     density, coverage    balls of x around a y, over k; balls of x with a y    Naeem et al. (2020, eq. 3 and 4)
-    modes                how many known modes have samples near them
-    sliced               mean of W_2(a.x, a.y)^2 over directions a, rooted     Bonneel et al. (2015, eq. 10)
     copies               a y 3 times nearer to one x than to the next          Yoon et al. (2023)
+    modes                how many known modes have samples near them
 
 A ball of x reaches from one example to its k-th nearest of the same sample.  Where p = q, and of N and M examples,
 
     E coverage = 1 - prod_{i=1..k} (N - i)/(M + N - i),   E density = 1
 
-since the k nearest of all others are then any k of N - 1 + M.  Frechet distance sees two moments alone; of two samples
-of N from one N(0, I_d) it is about (2 d + d (d + 1)/2)/N.
+since the k nearest of all others are then any k of N - 1 + M.
 """
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gdm_core import yours
-from gdm_core.couplings import root
 from gdm_core.two_sample.statistics import distances, pool
 from gdm_core.validate import bad, integer, positive
-
-
-def frechet(x: Tensor, y: Tensor) -> Tensor:
-    """Frechet distance (squared) of the Gaussians with the moments of x (N, d) and y (M, d): (), float64.
-
-    Raises:
-        ValueError: samples that `two_sample.statistics.pool` refuses.
-    """
-    z = pool(x, y).double()
-    x, y = z[: len(x)], z[len(x) :]
-    covariance = lambda s: torch.atleast_2d(torch.cov(s.T))
-    return frechet_of_moments(x.mean(0), covariance(x), y.mean(0), covariance(y))
-
-
-def frechet_of_moments(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> Tensor:
-    """The same of means (d,) and covariances (d, d).
-
-    tr (S S')^(1/2) is the sum of the roots of the eigenvalues of S^(1/2) S' S^(1/2), which is symmetric.
-    """
-    half = root(cov)
-    cross = torch.linalg.eigvalsh(half @ other_cov @ half).clamp_min(0).sqrt().sum()
-    return (mean - other_mean).square().sum() + cov.trace() + other_cov.trace() - 2 * cross
 
 
 @dataclass(frozen=True)
@@ -82,6 +54,15 @@ def neighbors(x: Tensor, y: Tensor, k: int = 5) -> Neighbors:
         density=(inside.sum() / (k * len(y))).item(),
         coverage=inside.any(1).double().mean().item(),
     )
+
+
+def coverage_if_equal(n: int, m: int, k: int) -> float:
+    """E coverage where p = q, for n real and m generated examples.
+
+    >>> round(coverage_if_equal(100, 100, 5), 4), round(coverage_if_equal(200, 100, 3), 4)
+    (0.9711, 0.7067)
+    """
+    return 1 - math.prod((n - i) / (m + n - i) for i in range(1, integer("k", k) + 1))
 
 
 class Copies(NamedTuple):
@@ -143,51 +124,3 @@ def modes(y: Tensor, means: Tensor, std: float, least: float = 0.1) -> Modes:
     near = far <= 3 * positive("std", std, 0.3)
     counts = torch.bincount(which[near], minlength=len(means))
     return Modes(int((counts >= positive("least", least, 0.1) * len(y) / len(means)).sum()), near.float().mean().item())
-
-
-@torch.no_grad()
-def sliced(x: Tensor, y: Tensor, directions: int | Tensor = 64) -> Tensor:
-    """Sliced Wasserstein-2 distance of two samples of one size N, in the units of x: ().
-
-    Along a line the best transport joins the k-th smallest of x to the k-th smallest of y.
-
-    Args:
-        x, y: (N, d), or (N, *event).
-        directions: (P, d) unit vectors, or how many of `spread_directions`: the same ones at each call.
-
-    Raises:
-        ValueError: samples that `two_sample.statistics.pool` refuses, or not as many in both.
-    """
-    if len(x) != len(y):
-        raise bad("as many examples of x as of y", f"{len(x)} and {len(y)}", "x[:n], y[:n]")
-    z, n = pool(x, y), len(x)
-    if not isinstance(directions, Tensor):
-        directions = spread_directions(z.shape[1], directions)
-    lines = directions.to(z) @ z.T  # (P, 2 N)
-    return (ascending(lines[:, :n]) - ascending(lines[:, n:])).square().mean().sqrt()
-
-
-@functools.cache
-def spread_directions(d: int, count: int) -> Tensor:
-    """(count, d) unit vectors, float64: evenly over half a turn of the plane, else random ones, always the same."""
-    if integer("d", d) == 2:
-        turn = math.pi * torch.arange(integer("directions", count), dtype=torch.float64) / count
-        return torch.stack([turn.cos(), turn.sin()], 1)
-    draws = torch.randn(
-        integer("directions", count), d, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
-    return draws / draws.norm(dim=1, keepdim=True)
-
-
-def ascending(x: Tensor) -> Tensor:
-    """Sorted along the last axis; NumPy's sort of float32 is many times faster than torch's on a CPU."""
-    return x.sort(-1).values if x.is_cuda else torch.from_numpy(np.sort(x.detach().cpu().numpy(), -1)).to(x.device)
-
-
-def coverage_if_equal(n: int, m: int, k: int) -> float:
-    """E coverage where p = q, for n real and m generated examples.
-
-    >>> round(coverage_if_equal(100, 100, 5), 4), round(coverage_if_equal(200, 100, 3), 4)
-    (0.9711, 0.7067)
-    """
-    return 1 - math.prod((n - i) / (m + n - i) for i in range(1, integer("k", k) + 1))
