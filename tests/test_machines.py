@@ -42,7 +42,7 @@ def test_each_machine_computes_a_little_otherwise(tmp_path):
 
 
 def test_chapters_take_turns(tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "playable", lambda: ["a", "b", "c"])
+    monkeypatch.setattr(machines, "playable", lambda: ["a", "b", *machines.BY_HAND, "c"])
     sources = [tmp_path / name for name in "12345"]
     for path in sources:
         path.write_text("x = 1")
@@ -57,8 +57,8 @@ def test_chapters_take_turns(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "processor, best, names",
     [
-        ("x86_64", "AVX512", ["this one", "no AVX", "AVX2", "two threads"]),
-        ("AMD64", "AVX2", ["this one", "no AVX", "two threads"]),
+        ("x86_64", "AVX512", ["this one", "scalar", "AVX2", "two threads", "no AVX"]),
+        ("AMD64", "AVX2", ["this one", "scalar", "two threads", "no AVX"]),
         ("x86_64", "DEFAULT", ["this one", "two threads"]),
         ("arm64", "DEFAULT", ["this one", "two threads"]),
     ],
