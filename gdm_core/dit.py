@@ -25,7 +25,7 @@ class DiT(nn.Module):
         width: numbers a patch, divisible by 4 and by `heads`.
         depth: blocks.
         heads: of attention.
-        labels: number of classes y; 0 for none.
+        labels: number of classes y, 0 for none; or a network that reads y, as `TimeAndLabel` takes it.
 
     Raises:
         ValueError: a picture that patches do not tile, a width that heads or waves do not divide.
@@ -39,7 +39,7 @@ class DiT(nn.Module):
         width: int = 64,
         depth: int = 3,
         heads: int = 4,
-        labels: int = 0,
+        labels: int | nn.Module = 0,
     ):
         super().__init__()
         channels, *sides = event_shape

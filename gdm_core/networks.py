@@ -144,16 +144,18 @@ class TimeAndLabel(nn.Module):
 
     Args:
         width: numbers an example.
-        labels: number of classes; 0 for none.  One row more, `labels`, says "no label", and so does y = None.
+        labels: number of classes; 0 for none.  One row more, `labels`, says "no label", and so does y = None.  Or a
+            network that makes (B, width) of y, whatever y is: `words.Words` of captions.
     """
 
     OCTAVES = 6  # of waves: the slowest is a quarter of a turn over all times
 
-    def __init__(self, width: int, labels: int = 0):
+    def __init__(self, width: int, labels: int | nn.Module = 0):
         super().__init__()
-        self.labels = integer("labels", labels, 0)
+        read = isinstance(labels, nn.Module)
+        self.labels = None if read else integer("labels", labels, 0)
         self.of_time = mlp(2 * self.OCTAVES, (width,), width, nn.SiLU)
-        self.of_label = nn.Embedding(labels + 1, width) if labels else None
+        self.of_label = labels if read else nn.Embedding(labels + 1, width) if labels else None
 
     def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
         angles = t[:, None] * (math.pi / 2 * 2.0 ** torch.arange(self.OCTAVES, dtype=t.dtype, device=t.device))
@@ -162,6 +164,8 @@ class TimeAndLabel(nn.Module):
             if y is not None:
                 raise bad("no labels for an unconditional network", "y", f"labels={int(y.max()) + 1} when it is made")
             return told
+        if self.labels is None:
+            return told + self.of_label(y)
         y = torch.full((len(t),), self.labels, device=t.device) if y is None else y
         return told + self.of_label(validate.labels(y, len(t), self.labels + 1))
 

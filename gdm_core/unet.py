@@ -25,13 +25,13 @@ class UNet(nn.Module):
     Args:
         event_shape: (C, H, W), both sides divisible by 2 for each stair.
         widths: channels on each stair, from the whole picture down.
-        labels: number of classes y; 0 for none.
+        labels: number of classes y, 0 for none; or a network that reads y, as `TimeAndLabel` takes it.
 
     Raises:
         ValueError: a picture that cannot be halved so often.
     """
 
-    def __init__(self, event_shape: Sequence[int], *, widths: Sequence[int] = (32, 64), labels: int = 0):
+    def __init__(self, event_shape: Sequence[int], *, widths: Sequence[int] = (32, 64), labels: int | nn.Module = 0):
         super().__init__()
         channels, *sides = event_shape
         once = 2 ** (len(widths) - 1)

@@ -155,6 +155,23 @@ def labels(y, n: int, classes: int) -> Tensor:
     return y.long()
 
 
+def captions(y, n: int, words: int) -> Tensor:
+    """Return `y` as `(n, L)` integers if each of n rows is made of places from 0, no word, to `words - 1`.
+
+    >>> captions(torch.tensor([[1, 0]]), 1, 1)
+    Traceback (most recent call last):
+        ...
+    ValueError: needed captions y (1, L) from 0 to 0, got torch.int64 (1, 2) from 0 to 1; try captions.tokens(sentences)
+    """
+    whole = isinstance(y, Tensor) and not y.is_floating_point() and y.dtype != torch.bool
+    if not whole or y.ndim != 2 or len(y) != n or not y.numel() or y.min() < 0 or y.max() >= words:
+        found = type(y).__name__ if not isinstance(y, Tensor) else f"{y.dtype} {tuple(y.shape)}"
+        if whole and y.numel():
+            found += f" from {y.min().item()} to {y.max().item()}"
+        raise bad(f"captions y ({n}, L) from 0 to {words - 1}", found, "captions.tokens(sentences)")
+    return y.long()
+
+
 def known(name: str, value, shape: Iterable[int], like: Tensor) -> Tensor:
     """Return a given parameter of this shape as finite float64 numbers on the device of `like`.
 

@@ -44,6 +44,8 @@ def test_every_factor_of_rendered_scenes_is_read():
     found = scenes.read(x)
     assert torch.equal(found.factors, table)
     assert found.distance.max() < 0.01
+    for size in (16, 32, 128):
+        assert torch.equal(scenes.read(scenes.render(table[:50], size=size)).factors, table[:50])
     levels = scenes.load("test", 100)
     assert torch.equal(scenes.index(scenes.read(levels.x).factors), scenes.index(levels.factors))
 
@@ -99,7 +101,8 @@ def test_what_is_out_of_range_is_cut():
     ("x", "words"),
     [
         (torch.zeros(3, 64, 64), r"pictures of shape \(B, 3, 64, 64\)"),
-        (torch.zeros(1, 3, 32, 32), "pictures of shape"),
+        (torch.zeros(1, 3, 40, 40), "pictures of shape"),
+        (torch.zeros(1, 3, 32, 64), "pictures of shape"),
         (torch.zeros(1, 3, 64, 64).long(), "floating"),
         (torch.full((1, 3, 64, 64), torch.nan), "finite pictures"),
     ],

@@ -25,7 +25,7 @@ from torch import Size, Tensor, nn
 
 from gdm_core import denoising, ode, samplers, schedules
 from gdm_core.networks import TimedMLP
-from gdm_core.validate import bad, batch, choice, integer, positive
+from gdm_core.validate import bad, batch, captions, choice, integer, positive
 from gdm_core.validate import labels as checked
 
 PREDICTS = ("velocity", "noise", "data", "score", "edm")
@@ -40,12 +40,15 @@ class Diffusion(nn.Module):
         event_shape: shape of one example, or the number of features.
         schedule: t -> (alpha_t, sigma_t); see `schedules`.
         predicts: what the network tells, "velocity", "noise", "data", "score" or "edm".
-        network: network(x, t, y) -> like x, with x of about unit size, t (B,), y (B,) integers or None; perceptron with
-            `hidden` layers unless given.
+        network: network(x, t, y) -> like x, with x of about unit size, t (B,), y (B,) integers, captions (B, L) or
+            None; perceptron with `hidden` layers unless given.
         hidden: units of the hidden layers.
         labels: number of classes y; 0 for an unconditional model.
-        drop: share of labels that training replaces with `labels`, which says "no label" (Ho & Salimans, 2022); where
-            it is above 0, y may be None or `labels` too.
+        words: number of words that captions y (B, L) are made of, 0 among them, which is no word; needs a network, such
+            as `words.Told`.  In place of `labels`.
+        drop: share of labels that training replaces with `labels`, which says "no label", or of captions with rows of 0
+            (Ho & Salimans, 2022); where it is above 0, y may be None or that too.
+        repeat: noises that each example meets in one step of training: a caption is read once for all of them.
         spread: standard deviation of the data.
     """
 
@@ -58,15 +61,20 @@ class Diffusion(nn.Module):
         network: Callable | None = None,
         hidden: Sequence[int] = (128, 128, 128),
         labels: int = 0,
+        words: int = 0,
         drop: float = 0.0,
+        repeat: int = 1,
         spread: float = 1.0,
     ):
         super().__init__()
         self.event_shape = Size([integer("features", event_shape)] if isinstance(event_shape, int) else event_shape)
         self.schedule, self.predicts = schedules.check(schedule), choice("predicts", predicts, PREDICTS)
         self.labels, self.spread = integer("labels", labels, 0), positive("spread", spread)
-        if not 0 <= drop < 1 or drop and not labels:
+        self.words, self.repeat = integer("words", words, 0), integer("repeat", repeat)
+        if not 0 <= drop < 1 or drop and not (labels or words):
             raise bad("drop from 0 to below 1, and labels to drop", (drop, labels), "labels=10, drop=0.1")
+        if words and (labels or network is None):
+            raise bad("a network that reads captions, and no labels", (network, labels), "network=words.Told(...)")
         self.drop = drop
         ends = torch.tensor([0.0, 1.0], dtype=torch.float64, device="cpu")
         if predicts in ("noise", "score") and schedule(ends)[0][1] < 1e-6:
@@ -101,11 +109,15 @@ class Diffusion(nn.Module):
     def loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The regression above, summed over the event, at a random time for each example.  No likelihood."""
         batch(x, self.event_shape, like=self._zero)
+        if self.labels or self.words:
+            y = self._asked(y, len(x), free=False)
+        if self.repeat > 1:
+            x, y = (a if a is None else a.repeat(self.repeat, *[1] * (a.ndim - 1)) for a in (x, y))
         t = (torch.arange(len(x), device=x.device) + torch.rand(len(x), dtype=x.dtype, device=x.device)) / len(x)
         noise = torch.randn_like(x)
         if self.drop:
-            y = checked(y, len(x), self.labels)
-            y = torch.where(torch.rand(len(x), device=x.device) < self.drop, self.labels, y)
+            dropped = torch.rand(len(x), device=x.device) < self.drop
+            y = torch.where(dropped if self.labels else dropped[:, None], self.labels, y)
         return self.regression(x, noise, t, y)
 
     def regression(self, x: Tensor, noise: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
@@ -118,13 +130,14 @@ class Diffusion(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | int | None = None, *, steps: int = 50) -> Tensor:
-        """Down the flow from noise, by Heun's method: (n, *event).  y: one class for all, or (n,).
+        """Down the flow from noise, by Heun's method: (n, *event).  y: one class or caption for all, or n of them.
 
         Args:
             steps: of the solver; each calls the network twice, the last once.
         """
         like, n = self._zero, integer("n", n)
-        y = None if y is None else torch.as_tensor(y, device=like.device).expand(n)
+        y = None if y is None else torch.as_tensor(y, device=like.device)
+        y = y if y is None else y.expand(n, *y.shape[-1:]) if self.words else y.expand(n)
         x = self.schedule(torch.ones_like(like))[1] * torch.randn(
             n, *self.event_shape, dtype=like.dtype, device=like.device
         )
@@ -202,7 +215,7 @@ class Diffusion(nn.Module):
         for k in torch.arange(len(ratio), device="cpu").split(max(TILE // n, 1)):
             at, many = t[k].flatten(), x.repeat(len(k), *[1] * (x.ndim - 1))
             noise = torch.randn_like(many)
-            labels = None if y is None else y.repeat(len(k))
+            labels = None if y is None else y.repeat(len(k), *[1] * (y.ndim - 1))
             told = self.denoise(denoising.noisy(many, at, self.schedule, noise), at, labels)
             off, extra = ((a.square().flatten(1).sum(1)).reshape(len(k), n) for a in (many - told, noise))
             found.append(off - part[k] * (extra - self.event_shape.numel()))
@@ -229,16 +242,28 @@ class Diffusion(nn.Module):
         if not ((t >= 0) & (t <= 1)).all():
             raise bad("t from 0 (data) to 1 (noise)", f"{t.min().item():g} to {t.max().item():g}", "t.clamp(0, 1)")
         t = t.to(x_t).expand(len(x_t))
-        if self.labels:
-            none = self.drop > 0
-            y = torch.full((len(x_t),), self.labels, device=x_t.device) if y is None and none else y
-            y = checked(y, len(x_t), self.labels + none)
+        if self.labels or self.words:
+            y = self._asked(y, len(x_t), free=self.drop > 0)
         elif y is not None:
             raise bad("no labels for an unconditional model", "y", "Diffusion(..., labels=10)")
         F = self.network(x_t / self._levels(t, x_t)[2], t, y)
         if F.shape != x_t.shape:
             raise bad(f"a network whose output is {tuple(x_t.shape)}", tuple(F.shape), "an output as large as x")
         return t, F
+
+    def _asked(self, y: Tensor | None, n: int, *, free: bool) -> Tensor:
+        """Labels (n,) or captions (n, L), checked; `free`: None and what stands for it are taken too."""
+        if y is None and free:
+            y = torch.full((n,), self.labels, device=self._zero.device)
+            y = y[:, None] if self.words else y
+        if self.labels:
+            return checked(y, n, self.labels + free)
+        y = captions(y, n, self.words)
+        if not free and (y == 0).all(1).any():
+            raise bad(
+                "captions of one word or more", f"{int((y == 0).all(1).sum())} empty ones", "drop=0.1 for a model"
+            )
+        return y
 
 
 def demos() -> dict[str, Diffusion]:

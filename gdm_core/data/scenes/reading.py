@@ -47,7 +47,7 @@ def read(x: Tensor) -> Reading:
     """The scene of the grid that is nearest to each picture.
 
     Args:
-        x: (N, 3, 64, 64) in [0, 1], as `render` draws them.  What lies outside is cut off.
+        x: (N, 3, S, S) in [0, 1], as `render` draws them, S a multiple of 16.  What lies outside is cut off.
 
     Raises:
         ValueError: another shape, NaN.
@@ -56,7 +56,8 @@ def read(x: Tensor) -> Reading:
     >>> scenes.read(scenes.render([[7, 2, 0, 5, 3, 10]])).factors.tolist()
     [[7, 2, 0, 5, 3, 10]]
     """
-    batch(x, (3, 64, 64), name="pictures")
+    side = x.shape[-1] if isinstance(x, Tensor) and x.ndim and x.shape[-1] and x.shape[-1] % SIDE == 0 else 64
+    batch(x, (3, side, side), name="pictures")
     found = [_nearest(some.float().clamp(0, 1), _table(x.device)) for some in x.split(CHUNK)]
     scene, square = (torch.cat(column) for column in zip(*found))
     geometry, color = scene // 1000, scene % 1000
