@@ -163,7 +163,7 @@ def captions(y, n: int, words: int) -> Tensor:
         ...
     ValueError: needed captions y (1, L) from 0 to 0, got torch.int64 (1, 2) from 0 to 1; try captions.tokens(sentences)
     """
-    whole = isinstance(y, Tensor) and not y.is_floating_point() and y.dtype != torch.bool
+    whole = isinstance(y, Tensor) and not y.is_floating_point() and y.dtype is not torch.bool
     if not whole or y.ndim != 2 or len(y) != n or not y.numel() or y.min() < 0 or y.max() >= words:
         found = type(y).__name__ if not isinstance(y, Tensor) else f"{y.dtype} {tuple(y.shape)}"
         if whole and y.numel():

@@ -296,15 +296,15 @@ MUTANTS = [
     _plant(
         _MODEL,
         "labels-never-dropped",
-        "< self.drop, self.labels, y)",
-        "< 0 * self.drop, self.labels, y)",
+        "device=x.device) < self.drop",
+        "device=x.device) < 0 * self.drop",
         "a_share_of_the_labels_is_dropped",
     ),
     _plant(
         _MODEL,
         "labels-all-dropped",
-        "< self.drop, self.labels, y)",
-        "< 1 - self.drop, self.labels, y)",
+        "device=x.device) < self.drop",
+        "device=x.device) < 1 - self.drop",
         "a_share_of_the_labels_is_dropped",
     ),
     _plant(

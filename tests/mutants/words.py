@@ -1,0 +1,136 @@
+"""Faults of captions as conditions."""
+
+from mutants.plant import Mutant
+
+_WORDS, _MODEL, _NETWORKS = "gdm_core/words.py", "gdm_core/models/diffusion.py", "gdm_core/networks.py"
+_COMPONENTS, _PAINTER = "gdm_core/components.py", "gdm_core/explorers/room_painter.py"
+
+
+def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(f"words-{name}", file, old, new, " ".join(f"tests/test_words.py::test_{t}" for t in tests))
+
+
+_FORMULA, _ORDER, _GRADIENTS = (
+    "the_attention_is_its_formula",
+    "word_order_matters",
+    "gradients_reach_every_parameter_and_every_word",
+)
+_BLANKS, _DROPPED = (
+    "blanks_and_company_do_not_matter",
+    "captions_are_dropped_as_wholes_at_the_rate_that_is_asked",
+)
+_GUIDED, _NEVER, _SAID = (
+    "guidance_leans_away_from_nothing_said",
+    "what_training_never_sees",
+    "what_cannot_be_is_refused_in_words",
+)
+
+MUTANTS = [
+    _plant(
+        _WORDS,
+        "pooled-before-attention",
+        "h = self.of_word(y)\n",
+        "h = self.of_word(y).mean(1, keepdim=True).expand(-1, y.shape[1], -1)\n",
+        _ORDER,
+    ),
+    _plant(
+        _WORDS,
+        "order-lost",
+        "bias = self.near[:, place - place[:, None]",
+        "bias = 0 * self.near[:, place - place[:, None]",
+        _ORDER,
+    ),
+    _plant(_WORDS, "sides-alike", "place - place[:, None] +", "(place - place[:, None]).abs() +", _FORMULA),
+    _plant(
+        _WORDS, "embeddings-are-no-parameters", "h = self.of_word(y)\n", "h = self.of_word(y).detach()\n", _GRADIENTS
+    ),
+    _plant(
+        _WORDS, "questions-are-no-parameters", "(self.questions @ k.mT", "(self.questions.detach() @ k.mT", _GRADIENTS
+    ),
+    _plant(_WORDS, "blanks-are-heard", ".masked_fill(blank, -torch.inf)", ".masked_fill(blank, 0.0)", _FORMULA),
+    _plant(_WORDS, "answers-to-others", ".flatten(1))[same]", ".flatten(1))[same.flip(0)]", _FORMULA),
+    _plant(_WORDS, "scale-of-attention", "/ self.width**0.5 + hidden", "+ hidden", _FORMULA),
+    _plant(
+        _NETWORKS,
+        "caption-not-told",
+        "return told + self.of_label(y)\n        y = ",
+        "return told\n        y = ",
+        "a_unet_reads_captions_too",
+    ),
+    _plant(
+        _MODEL,
+        "captions-never-dropped",
+        "dropped = torch.rand(len(x), device=x.device) < self.drop",
+        "dropped = torch.rand(len(x), device=x.device) < 0",
+        _DROPPED,
+    ),
+    _plant(
+        _MODEL,
+        "captions-always-dropped",
+        "dropped = torch.rand(len(x), device=x.device) < self.drop",
+        "dropped = torch.rand(len(x), device=x.device) < 1",
+        _DROPPED,
+    ),
+    _plant(
+        _MODEL,
+        "words-dropped-one-by-one",
+        "dropped if self.labels else dropped[:, None], self.labels",
+        "dropped if self.labels else torch.rand(y.shape) < self.drop, self.labels",
+        _DROPPED,
+    ),
+    _plant(
+        _MODEL,
+        "captions-of-others-repeated",
+        "(a if a is None else a.repeat(self.repeat, *[1] * (a.ndim - 1)) for a in (x, y))",
+        "(x.repeat_interleave(self.repeat, 0), y.repeat(self.repeat, 1))",
+        "each_example_meets_several_noises_with_its_caption",
+    ),
+    _plant(_MODEL, "empty-captions-taken", "if not free and (y == 0)", "if False and (y == 0)", _SAID),
+    _plant(
+        _PAINTER,
+        "conditional-and-unconditional-swapped",
+        "guidance.guided(told, self.diffusion.denoise, weight)",
+        "guidance.guided(self.diffusion.denoise, told, weight)",
+        _GUIDED,
+    ),
+    _plant(_PAINTER, "guidance-lost", "if weight != 1:", "if False:", _GUIDED),
+    _plant(_PAINTER, "held-out-pairs-leak", "table = table[~never(table)][:count]", "table = table[:count]", _NEVER),
+    _plant(
+        _PAINTER,
+        "other-pairs-held-out",
+        "factors[:, 2] + 3 * factors[:, 4]",
+        "factors[:, 1] + 3 * factors[:, 4]",
+        _NEVER,
+    ),
+    _plant(
+        _PAINTER,
+        "sentences-of-others",
+        "return table, captions.said(table,",
+        "return table, captions.said(table.flip(0),",
+        _NEVER,
+    ),
+    _plant(
+        _PAINTER,
+        "one-seed-for-all",
+        "manual_seed(seed)).to(like)",
+        "manual_seed(0)).to(like)",
+        "pictures_follow_seed_and_sentence",
+    ),
+    _plant(
+        _COMPONENTS,
+        "mean-left-in",
+        "away = x.flatten(1) - self.mean",
+        "away = x.flatten(1)",
+        "components_are_those_of_the_covariance",
+    ),
+    _plant(
+        _COMPONENTS, "sizes-not-rooted", "(std * std.mean()).sqrt()", "std", "components_are_those_of_the_covariance"
+    ),
+    _plant(
+        _COMPONENTS,
+        "mean-not-put-back",
+        "@ self.basis + self.mean)",
+        "@ self.basis)",
+        "components_are_those_of_the_covariance",
+    ),
+]
