@@ -2,11 +2,12 @@ r"""Denoisers that need no network: E[x | x_t] in closed form, where x_t = alpha
 
     Gaussian       m + alpha S (alpha^2 S + sigma^2 I)^-1 (x_t - alpha m)                           x ~ N(m, S)
     mixture        sum_k p(k | x_t) (sigma^2 m_k + alpha s_k^2 x_t) / (alpha^2 s_k^2 + sigma^2)     x ~ N(m_k, s_k^2 I)
+    gaussians      sum_k p(k | x_t) times the first line of each k                                  x ~ N(m_k, S_k)
     training set   sum_n w_n x_n,  w = softmax of -|x_t - alpha x_n|^2 / (2 sigma^2)     Karras et al. (2022, eq. 57)
     its patches    the same at each pixel, with |.| over the pixels near it alone        Kamb & Ganguli (2024)
 
-The last two learn from N pictures what can be learned: the third is the minimum of the denoising loss, and copies; the
-fourth is the minimum among all denoisers of a pixel that see no further than a patch.  Each function here returns
+The last two learn from N pictures what can be learned: one is the minimum of the denoising loss, and copies; the other
+is the minimum among all denoisers of a pixel that see no further than a patch.  Each function here returns
 `denoise(x_t, t)`, (B, *event) and () or (B,) -> (B, *event), in the dtype and on the device of x_t, at every t from 0
 to 1.  Memory stays bounded, however large B is.
 """
@@ -72,6 +73,39 @@ def mixture(means: Tensor, std: Tensor, weights: Tensor, schedule: Schedule) -> 
             return sigma**2 * (share @ m) + alpha * (share * s**2).sum(1, keepdim=True) * x
 
         return _rows(some, batch(x_t, (d,), name="x_t"), t, schedule, k * d)
+
+    return denoise
+
+
+def gaussians(means: Tensor, covariances: Tensor, weights: Tensor, schedule: Schedule) -> Denoise:
+    """Of x ~ sum_k w_k N(m_k, S_k), such as what `observations.mixture` answers.
+
+    Args:
+        means: (K, *event).
+        covariances: (K, d, d), d the entries of an event; singular ones too.
+        weights: (K,), up to a factor.
+        schedule: t -> (alpha_t, sigma_t).
+    """
+    k, d = len(means), means[0].numel()
+    if covariances.shape != (k, d, d) or weights.shape != (k,):
+        got = (tuple(covariances.shape), tuple(weights.shape))
+        raise bad(
+            f"covariances ({k}, {d}, {d}) and weights ({k},)", got, "torch.stack([torch.cov(x.T) for x in heaps])"
+        )
+    variances, axes = torch.linalg.eigh(covariances.double())
+    variances = variances.clamp_min(0)  # rounding may have left them below
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        m, S, Q, log_w = (a.to(x_t) for a in (means.flatten(1), variances, axes, weights.log()))
+        m, S = m[:, None], S[:, None]  # (K, 1, d)
+
+        def some(x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+            var = _positive(alpha**2 * S + sigma**2)  # (K, 1, d) or (K, B, d), along the axes of each
+            away = (x - alpha * m) @ Q  # (K, B, d)
+            share = (log_w[:, None] - (var.log() + away.square() / var).sum(2) / 2).softmax(0)
+            return (share[..., None] * (m + (alpha * S / var * away) @ Q.mT)).sum(0)
+
+        return _rows(some, batch(x_t, means.shape[1:], name="x_t").flatten(1), t, schedule, k * d).reshape(x_t.shape)
 
     return denoise
 

@@ -66,6 +66,32 @@ def test_mixture_is_tweedies_mean(name, t):
     torch.testing.assert_close(found, tweedie(p_t.log_prob, x_t, t), rtol=1e-5, atol=1e-5)
 
 
+def three_gaussians():
+    """Means (3, 1, 2, 2), covariances and weights; the last one is a plane."""
+    roots = double(3, 4, 4, seed=2) * torch.tensor([1.0, 0.3, 2.0]).double()[:, None, None]
+    roots[2, :, 2:] = 0
+    return double(3, 1, 2, 2, seed=3), roots @ roots.mT, torch.tensor([0.2, 0.5, 0.3]).double()
+
+
+@pytest.mark.parametrize("t", TIMES[:3])
+def test_gaussians_are_tweedies_mean(t):
+    (m, S, w), (alpha, sigma) = three_gaussians(), COSINE(when(t))
+    each = MultivariateNormal(alpha * m.flatten(1), alpha**2 * S + sigma**2 * torch.eye(4).double())
+    x_t = 2 * double(9, 1, 2, 2)
+    found = ideal.gaussians(m, S, 5 * w, COSINE)(x_t, when(t)).flatten(1)
+    torch.testing.assert_close(
+        found, tweedie(MixtureSameFamily(Categorical(w), each).log_prob, x_t.flatten(1), t), rtol=1e-8, atol=1e-8
+    )
+
+
+def test_round_gaussians_are_the_mixture_and_clean_ones_stay():
+    m, std, w = double(3, 4), torch.tensor([0.3, 1.0, 0.6]).double(), torch.tensor([1.0, 2.0, 3.0])
+    x, round_ones = double(9, 4, seed=1), std[:, None, None] ** 2 * torch.eye(4).double()
+    found = ideal.gaussians(m, round_ones, w, COSINE)
+    torch.testing.assert_close(found(x, when(0.4)), ideal.mixture(m, std, w, COSINE)(x, when(0.4)))
+    torch.testing.assert_close(found(x, when(0.0)), x)
+
+
 @pytest.mark.parametrize("t", TIMES)
 def test_mixture_is_the_mean_of_what_may_have_been(t):
     """By quadrature of p(x) p(x_t | x) over x."""
@@ -131,6 +157,7 @@ def test_each_row_has_its_time_whatever_the_company(monkeypatch):
     cases = [
         (ideal.gaussian(flat.mean(0), torch.cov(flat.T), COSINE), x_t.flatten(1)),
         (ideal.mixture(flat, torch.full((7,), 0.3), torch.ones(7), COSINE), x_t.flatten(1)),
+        (ideal.gaussians(x, torch.stack(7 * [torch.cov(flat.T)]), torch.ones(7), COSINE), x_t),
         (ideal.training_set(x, COSINE), x_t),
         (ideal.patches(x, 3, COSINE), x_t),
     ]
@@ -203,6 +230,9 @@ def test_what_cannot_be_denoised_is_refused():
         lambda: ideal.training_set([1.0], COSINE),
         lambda: ideal.training_set(x, COSINE)(x[0], t),
         lambda: ideal.gaussian(x[0], torch.eye(3), COSINE),
+        lambda: ideal.gaussians(x, torch.ones(4, 3, 3), torch.ones(4), COSINE),
+        lambda: ideal.gaussians(x, torch.ones(4, 9, 9), torch.ones(3), COSINE),
+        lambda: ideal.gaussians(x, torch.ones(4, 9, 9), torch.ones(4), COSINE)(x.flatten(1), t),
         lambda: ideal.mixture(x.flatten(1), torch.ones(3), torch.ones(4), COSINE),
         lambda: ideal.mixture(x.flatten(1), torch.zeros(4), torch.ones(4), COSINE),
         lambda: ideal.mixture(x.flatten(1), torch.ones(4), torch.ones(4), COSINE)(x, t),

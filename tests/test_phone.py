@@ -40,6 +40,7 @@ KEPT = {
     "few_steps": ["samples"],
     "digit_board": ["board"],
     "pixels": ["sees"],
+    "hole_in_the_picture": ["completions"],
 }
 
 
@@ -125,6 +126,7 @@ FAR = {
     "traversal": {f"z{i}": 3.0 for i in range(1, 7)},
     "game_bench": {"lr": 1.2},
     "digit_board": {"z": (2.9, 2.9)},
+    "hole_in_the_picture": {"pull": 1.0, "std": 0.1},
 }
 
 
