@@ -40,7 +40,7 @@ KEPT = {
     "few_steps": ["samples"],
     "digit_board": ["board"],
     "pixels": ["sees"],
-    "hole_in_the_picture": ["completions"],
+    "hole_in_the_picture": ["completions", "posterior"],
 }
 
 

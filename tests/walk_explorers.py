@@ -70,7 +70,9 @@ def alike(first, second) -> bool:
         return len(first) == len(second) and all(map(alike, first, second))
     if isinstance(first, np.ndarray):
         step = 1 if first.dtype == np.uint8 else 1e-4
-        return first.shape == second.shape and np.allclose(first.astype(float), second, rtol=1e-4, atol=step)
+        return first.shape == second.shape and np.allclose(
+            first.astype(float), second, rtol=1e-4, atol=step, equal_nan=True
+        )
     return abs(first - second) < 1e-4 if isinstance(first, float) else first == second
 
 

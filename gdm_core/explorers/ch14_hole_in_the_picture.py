@@ -23,6 +23,7 @@ from gdm_core.widgets import Bars, Brush, Button, Choice, Frame, Lines, Noise, S
 SIDE, LATENTS = 8, 12  # of a digit; of each class's PPCA
 DRAWS, SHOWN = 64, 16  # completions; those one sees
 MOST, REPEATS = 24, 3  # steps of a sampler; how often RePaint does each
+SMALL = 0.85  # size of a view: three in a row
 FAR = 30.0  # no picture has an entry so large: a method has run away
 SCHEDULE = schedules.preserving()
 METHODS = (
@@ -60,6 +61,7 @@ class Law(NamedTuple):
         """p(x | y)."""
         if seen is None:
             return self
+        seen = ob.Observation(seen.sight, seen.y.cpu(), seen.std)
         return self._replace(**dict(zip(self._fields, ob.mixture(*self[:3], seen))))
 
     def denoiser(self):
@@ -162,22 +164,20 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         hole = torch.as_tensor(controls["hole"]).flatten() >= 0.5
         digit, std, method, steps = (controls[name] for name in ("digit", "std", "method", "steps"))
         shown = digits[digit] + std * fixed(0, SIDE**2).double() * ~hole
-        picture = View(law.ink(shown)[0], label=f"a {digit}: paint its hole", warning="", size=1.2)
+        picture = View(law.ink(shown)[0], label=f"a {digit}: paint its hole", size=SMALL)
         if not hole.any():
-            picture.warning = "Nothing is hidden: paint a hole"
-            same = lambda label: View(tile(law.ink(shown.expand(SHOWN, -1)), 4), label=label)
-            views = {"picture": picture, "completions": same("completions"), "posterior": same("exact posterior")}
-            return Frame(
-                views | {"moments": _moments(law, *(2 * [(shown, 0 * shown)])), "classes": _classes()},
-                "nothing is hidden",
-            )
+            same = lambda label: _tiles(law, shown.expand(SHOWN, -1), hole, label)
+            views = {"picture": picture, "completions": same("drawn"), "posterior": same("exact posterior")}
+            views["completions"].warning = "Nothing is hidden: paint a hole"
+            still = shown, torch.zeros_like(shown)
+            return Frame(views | {"moments": _moments(law, still, still), "classes": _classes()}, "nothing is hidden")
         key = digit, hole.numpy().tobytes(), std
         posterior, exact = answered(*key)
         states, lost = filled(*key, method, steps, controls["pull"], controls["new noise"])
         at = min(round(controls["step"] * steps / MOST), len(states) - 1)
         x, w = states[at]
         some = torch.searchsorted(w.cumsum(0), (torch.arange(SHOWN).double() + 0.5) / SHOWN).clamp(max=DRAWS - 1)
-        views = {"picture": picture, "completions": _tiles(law, x[some], hole, f"completions, step {at} of {steps}")}
+        views = {"picture": picture, "completions": _tiles(law, x[some], hole, f"drawn, step {at} of {steps}")}
         views["posterior"] = _tiles(law, exact, hole, "exact posterior")
         views["completions"].warning = f"It ran away at step {len(states) - 1}: pull less" if lost else ""
         x, w = states[-1]
@@ -236,7 +236,7 @@ def _tiles(law: Law, x: Tensor, hole: Tensor, label: str) -> View:
     """SHOWN pictures, the rim of the hole drawn in each."""
     rims = [_rim(hole) + [(SIDE + 1) * column, (SIDE + 1) * row] for row in range(4) for column in range(4)]
     rim = Lines(np.concatenate(rims), "accent", width=1.2, alpha=0.8)
-    return View(tile(law.ink(x), 4), [rim], label=label, warning="" if label != "exact posterior" else None)
+    return View(tile(law.ink(x), 4), [rim], label=label, size=SMALL)
 
 
 def _rim(hole: Tensor) -> np.ndarray:
@@ -251,10 +251,10 @@ def _rim(hole: Tensor) -> np.ndarray:
 
 
 def _moments(law: Law, found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> View:
-    """Means above; below the std of each pixel, the larger, the darker."""
+    """Means, and the std of each pixel, the larger, the darker."""
     means = law.ink(torch.stack([found[0], truth[0]]))
     stds = torch.stack([found[1], truth[1]]).sqrt().reshape(-1, SIDE, SIDE)
-    return View(tile(torch.cat([means, 1 - stds]), 2), label="mean, std: drawn · exact")
+    return View(tile(torch.cat([means, 1 - stds]), 4), label="means, stds: drawn · exact")
 
 
 def _classes(share: Tensor | None = None, exact: Tensor | None = None) -> View:
@@ -264,4 +264,4 @@ def _classes(share: Tensor | None = None, exact: Tensor | None = None) -> View:
         Bars(k - 0.2, none if exact is None else exact, width=0.4, color="exact", label="exact"),
         Bars(k + 0.2, none if share is None else share, width=0.4, color="model", label="completions"),
     ]
-    return View(None, marks, (-0.6, 9.6, 0, 1), "classes", axes=("digit", "share"), aspect=1.5)
+    return View(None, marks, (-0.6, 9.6, 0, 1), "classes", axes=("digit", "share"), aspect=2.0, size=SMALL)

@@ -20,8 +20,10 @@ _BAYES, _LOOP, _ENDS = "training_set_is_bayes_rule", "patches_by_a_loop_over_pix
 _ROWS, _DROWNS = "each_row_has_its_time_whatever_the_company", "little_noise_drowns_nothing_in_single_precision"
 
 MUTANTS = [
-    _plant("gain-without-the-noise", "_positive(alpha**2 * S + sigma**2)", "_positive(alpha**2 * S)", _GAUSS),
-    _plant("sigma-for-its-square", "_positive(alpha**2 * S + sigma**2)", "_positive(alpha**2 * S + sigma)", _GAUSS),
+    _plant("gain-without-the-noise", "S / _positive(alpha**2 * S + sigma**2)", "S / _positive(alpha**2 * S)", _GAUSS),
+    _plant(
+        "sigma-for-its-square", "S / _positive(alpha**2 * S + sigma**2)", "S / _positive(alpha**2 * S + sigma)", _GAUSS
+    ),
     _plant("mean-not-scaled-down", "((flat - alpha * m) @ Q)", "((flat - m) @ Q)", _GAUSS),
     _plant("axes-turned-the-wrong-way", "((flat - alpha * m) @ Q) @ Q.T", "((flat - alpha * m) @ Q.T) @ Q", _GAUSS),
     _plant(
