@@ -36,6 +36,8 @@ KEPT = {
     "gan_studio": ["map"],
     "flow_film": ["film"],
     "diffusion_film": ["film"],
+    "memorizer": ["drawn"],
+    "denoise_by_hand": ["answers", "score"],
     "paths": ["paths"],
     "few_steps": ["samples"],
     "digit_board": ["board"],

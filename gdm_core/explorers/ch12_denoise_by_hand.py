@@ -1,0 +1,119 @@
+"""Denoise by hand.
+
+What was the digit behind this noise, and who knows it: a network, the training pictures, or their patches?
+
+A digit to paint on, with noise; three answers, the network's score and next step, and every error at each level.
+"""
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdm_core import data, denoising, devices, ideal, kept, schedules
+from gdm_core.explorers import headers
+from gdm_core.explorers.digit_denoisers import CLASSES, digit_denoiser, some_digits
+from gdm_core.explorers.read_outs import said
+from gdm_core.widgets import Brush, Button, Choice, Frame, Lines, Noise, Points, Slider, Stage, View, tile
+
+SIDE, STEPS = 8, 600  # of a digit; of training
+LEVELS, STEP = np.linspace(0.04, 0.96, 24), 0.1  # of the chart; in t, of the next step
+OWN = "its own"
+
+
+def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
+    """Explorer of E[x | x_t]: a U-Net beside two machines in closed form, on digits that none of them knows.
+
+    Args:
+        seed: of the training and of the noise.
+        device: where they are computed; see `devices.pick`.
+    """
+    device = devices.pick(device)
+    network = kept.trained(digit_denoiser, seed=seed, device=device, steps=STEPS)
+    noise, (known, classes) = Noise(seed, device), some_digits(1000, device)
+    new = data.load("digits", "test", n=40, device=device)
+    levels = torch.as_tensor(LEVELS, dtype=torch.float32, device=device)
+
+    @functools.cache
+    def machines(k: int, reach: int) -> list:
+        """Those that know the pictures of class k: with the whole picture, and with patches, in sight."""
+        of = known[classes == k]
+        return [ideal.training_set(of, schedules.cosine), ideal.patches(of, 2 * reach + 1, schedules.cosine)]
+
+    @torch.no_grad()
+    def answers(x_t: Tensor, t: Tensor, k: int, reach: int) -> Tensor:
+        """E[x | x_t] of network, whole and patches: (3, B, 1, 8, 8)."""
+        told = network.denoise(x_t, t, torch.full((len(x_t),), k, device=device))
+        return torch.stack([told, *(machine(x_t, t) for machine in machines(k, reach))])
+
+    def draw(controls) -> Frame:
+        digit, reach, t = controls["digit"], controls["reach"], controls["t"]
+        paint = torch.as_tensor(controls["paint"], dtype=torch.float32, device=device)
+        x = torch.maximum(2 * new.x[digit] - 1, 2 * paint - 1)[None]  # (1, 1, 8, 8)
+        k = int(new.labels[digit]) if controls["told"] == OWN else int(controls["told"])
+        e = noise(controls["new noise"], 1, 1, SIDE, SIDE)
+        every = torch.cat([levels.new_tensor([t]), levels])
+        x_t = denoising.noisy(x.expand(len(every), -1, -1, -1), every, schedules.cosine, e)
+        told = answers(x_t, every, k, reach)
+        off = (told - x).square().mean((2, 3, 4)).sqrt()  # (3, 1 + levels)
+        apart = (told[1:, 0] - told[0, 0]).square().mean((1, 2, 3)).sqrt()
+        mean, here, now = told[0, :1], x_t[:1], every[0]
+        score = denoising.score(mean, here, now, schedules.cosine)
+        alpha, sigma = schedules.cosine(now)
+        later = (now - STEP).clamp(min=0)
+        foretold = denoising.noise(mean, here, now, schedules.cosine)
+        after = denoising.noisy(mean, later, schedules.cosine, foretold)
+        pull = (sigma * score)[0, 0]
+        views = {
+            "noisy": View(_ink(here)[0, 0], label=f"x_t, t = {t:.2f}: paint", size=1.2),
+            "answers": View(
+                tile(torch.cat([_ink(told[:, 0]), _ink(x), _ink(after)]), 3),
+                label="network, D, patches · digit, next step",
+                size=1.6,
+            ),
+            "score": View(pull, label="σ · score", colormap="PuOr", limits=(-3, 3), scale="", size=0.8),
+            "errors": _errors(off.cpu().numpy(), t),
+        }
+        side = 2 * reach + 1
+        text = (
+            f"from the digit: network {said(off[0, 0].item())}, D {said(off[1, 0].item())}, patches "
+            f"{said(off[2, 0].item())} · network from D {said(apart[0].item())}, patches {said(apart[1].item())} · "
+            f"α {said(alpha.item())}, σ {said(sigma.item())} · told class {k} · patches of {side} × {side} · "
+            "all root mean squares a pixel, paper −1, ink 1"
+        )
+        return Frame(views, text)
+
+    return Stage(
+        draw,
+        [
+            Slider("t", 0.02, 1.0, 0.5, label="noise t"),
+            Slider("digit", 0, len(new) - 1, 3, step=1, label="digit that nobody knows"),
+            Slider("reach", 0, SIDE - 1, 1, step=1, label="patches see each way"),
+            Choice("told", [OWN, *map(str, range(CLASSES))], label="class told"),
+            Brush("paint", SIDE, SIDE, on="noisy", radius=0.7),
+            Button("new noise"),
+        ],
+        title=headers.title(__doc__),
+        caption="Drag the noise; paint. Learned: the network. Exact: D and patches, of the class's training pictures.",
+        source=f"from gdm_core import explorers\n\nexplorers.denoise_by_hand(seed={seed})",
+        sampled={"t": 13, "digit": 5},
+        name="denoise_by_hand",
+    )
+
+
+def _ink(x: Tensor) -> Tensor:
+    """From -1, paper, and 1, ink, to dark on light; noise goes beyond both."""
+    return ((1 - x) / 2).clamp(0, 1)
+
+
+def _errors(off: np.ndarray, t: float) -> View:
+    """Error of each at every level, (3, 1 + levels), and at this one, which comes first."""
+    top = 1.1 * max(float(off.max()), 0.1)
+    looks = (("network", "model", False), ("D", "exact", False), ("patches", "exact", True))
+    marks = [
+        Lines(np.stack([LEVELS, row[1:]], 1), color, dash=dash, label=name)
+        for row, (name, color, dash) in zip(off, looks)
+    ]
+    marks.append(Points(np.stack([np.full(3, t), off[:, 0]], 1), "accent", size=9))
+    return View(None, marks, (0, 1, 0, top), "error of x̂₀", axes=("t", "per pixel"), aspect=1.2, size=1.2)
