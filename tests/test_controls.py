@@ -16,6 +16,8 @@ def test_slider_clamps_rounds_and_refuses():
     assert isinstance(whole.clean(4.6), int)
     assert real.clean("0.25") == 0.25 and real.value == 0.5
     assert w.Slider("c", 1e-4, 1.0, log=True).value == pytest.approx(1e-2)  # the middle of a ratio
+    counts = w.Slider("c", 2, 50, log=True)
+    assert counts.value == counts.clean(9.7) == 10 and isinstance(counts.clean(9.7), int) and counts.spec()["whole"]
     for wrong in (math.nan, math.inf, None, "x", [1]):
         with pytest.raises(ValueError, match="needed a finite number for b"):
             real.clean(wrong)

@@ -37,7 +37,7 @@ KEPT = {
     "flow_film": ["film"],
     "diffusion_film": ["film"],
     "memorizer": ["drawn"],
-    "denoise_by_hand": ["answers", "score"],
+    "denoise_by_hand": ["answers"],
     "paths": ["paths"],
     "few_steps": ["samples"],
     "digit_board": ["board"],

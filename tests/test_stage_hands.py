@@ -40,6 +40,7 @@ def test_every_control_can_be_worked_by_keys_alone(live):
     controls = [
         w.Slider("level", 0, 255, value=10, step=1),
         w.Slider("rate", 1e-3, 1.0, log=True, value=0.1),
+        w.Slider("many", 2, 500, log=True, step=0.05),
         w.Choice("digit", range(10)),
         w.Choice("data", ["moons", "eight gaussians", "checkerboard", "two spirals"]),
         w.Toggle("exact"),
@@ -61,6 +62,7 @@ def test_every_control_can_be_worked_by_keys_alone(live):
     assert press("level", "ArrowRight", "Shift+ArrowRight", "PageUp", "ArrowLeft") == 30
     assert press("level", "Home") == 0 and press("level", "End") == 255
     assert press("rate", "End") == 1.0 and press("rate", "Home") == 1e-3
+    assert press("many", "Home", "ArrowRight") == 3 and press("many", "End") == 500
     tab.focus('[data-control="digit"] input:checked')
     tab.keyboard.press("ArrowRight")
     settled(tab)

@@ -2,7 +2,7 @@
 
 What was the digit behind this noise, and who knows it: a network, the training pictures, or their patches?
 
-A digit to paint on, with noise; three answers, the network's score and next step, and every error at each level.
+A noisy digit to paint on; three answers, the network's score and next step, and the errors at every level of noise.
 """
 
 import functools
@@ -11,15 +11,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdm_core import data, denoising, devices, ideal, kept, schedules
+from gdm_core import colors, data, denoising, devices, ideal, kept, schedules
 from gdm_core.explorers import headers
-from gdm_core.explorers.digit_denoisers import CLASSES, digit_denoiser, some_digits
+from gdm_core.explorers.digit_denoisers import CLASSES, digit_denoiser, ink, some_digits
 from gdm_core.explorers.read_outs import said
-from gdm_core.widgets import Brush, Button, Choice, Frame, Lines, Noise, Points, Slider, Stage, View, tile
+from gdm_core.widgets import (
+    Brush,
+    Button,
+    Choice,
+    Frame,
+    Lines,
+    Noise,
+    Points,
+    Slider,
+    Stage,
+    Text,
+    View,
+    tile,
+)
+from gdm_core.widgets.view import palette
 
 SIDE, STEPS = 8, 600  # of a digit; of training
 LEVELS, STEP = np.linspace(0.04, 0.96, 24), 0.1  # of the chart; in t, of the next step
 OWN = "its own"
+NAMES = {"network": "model", "D": "exact", "patches": "exact", "digit": "data", "score": "model", "next": "model"}
+HEAD, PULL = 2, 3.0  # pixels above a picture for its name; the strongest color of the score
 
 
 def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
@@ -66,13 +82,8 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         after = denoising.noisy(mean, later, schedules.cosine, foretold)
         pull = (sigma * score)[0, 0]
         views = {
-            "noisy": View(_ink(here)[0, 0], label=f"x_t, t = {t:.2f}: paint", size=1.2),
-            "answers": View(
-                tile(torch.cat([_ink(told[:, 0]), _ink(x), _ink(after)]), 3),
-                label="network, D, patches · digit, next step",
-                size=1.6,
-            ),
-            "score": View(pull, label="σ · score", colormap="PuOr", limits=(-3, 3), scale="", size=0.8),
+            "answers": _answers(told[:, 0], x, pull, after),
+            "noisy": View(ink(here)[0, 0], label="noisy: paint on it"),
             "errors": _errors(off.cpu().numpy(), t),
         }
         side = 2 * reach + 1
@@ -80,7 +91,7 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
             f"from the digit: network {said(off[0, 0].item())}, D {said(off[1, 0].item())}, patches "
             f"{said(off[2, 0].item())} · network from D {said(apart[0].item())}, patches {said(apart[1].item())} · "
             f"α {said(alpha.item())}, σ {said(sigma.item())} · told class {k} · patches of {side} × {side} · "
-            "all root mean squares a pixel, paper −1, ink 1"
+            "score: purple toward ink, orange toward paper · errors: root mean squares a pixel, paper −1, ink 1"
         )
         return Frame(views, text)
 
@@ -88,7 +99,7 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         draw,
         [
             Slider("t", 0.02, 1.0, 0.5, label="noise t"),
-            Slider("digit", 0, len(new) - 1, 3, step=1, label="digit that nobody knows"),
+            Slider("digit", 0, len(new) - 1, 3, step=1, label="new digit"),
             Slider("reach", 0, SIDE - 1, 1, step=1, label="patches see each way"),
             Choice("told", [OWN, *map(str, range(CLASSES))], label="class told"),
             Brush("paint", SIDE, SIDE, on="noisy", radius=0.7),
@@ -102,9 +113,17 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
     )
 
 
-def _ink(x: Tensor) -> Tensor:
-    """From -1, paper, and 1, ink, to dark on light; noise goes beyond both."""
-    return ((1 - x) / 2).clamp(0, 1)
+def _answers(told: Tensor, x: Tensor, pull: Tensor, after: Tensor) -> View:
+    """Three answers (3, 1, 8, 8), the digit, the score (8, 8) in colors and the next step, each below its name."""
+    gray = ink(torch.cat([told, x, after]))[:, 0, ..., None].expand(-1, -1, -1, 3).cpu().numpy()
+    level = ((pull / PULL).clamp(-1, 1) + 1) / 2 * 255
+    score = palette(colors.DIVERGING)[level.round().long().cpu().numpy()] / 255
+    pictures = np.pad(np.insert(gray, len(gray) - 1, score, 0), ((0, 0), (HEAD, 0), (0, 0), (0, 0)), constant_values=1)
+    names = [
+        Text([[(SIDE + 1) * i + SIDE / 2, HEAD / 2]], [name], color, size=12.0)
+        for i, (name, color) in enumerate(NAMES.items())
+    ]
+    return View(tile(pictures, len(names)), names, label="what it was, and which way to go", size=4.0)
 
 
 def _errors(off: np.ndarray, t: float) -> View:
@@ -116,4 +135,4 @@ def _errors(off: np.ndarray, t: float) -> View:
         for row, (name, color, dash) in zip(off, looks)
     ]
     marks.append(Points(np.stack([np.full(3, t), off[:, 0]], 1), "accent", size=9))
-    return View(None, marks, (0, 1, 0, top), "error of x̂₀", axes=("t", "per pixel"), aspect=1.2, size=1.2)
+    return View(None, marks, (0, 1, 0, top), "how wrong each is", axes=("noise t", "error"), aspect=1.6, size=1.6)

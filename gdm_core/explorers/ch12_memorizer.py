@@ -13,14 +13,13 @@ from torch import Tensor
 
 from gdm_core import colors, devices, ideal, metrics, samplers, schedules
 from gdm_core.explorers import headers
-from gdm_core.explorers.digit_denoisers import some_digits
+from gdm_core.explorers.digit_denoisers import ink, some_digits
 from gdm_core.explorers.read_outs import said
 from gdm_core.validate import integer
-from gdm_core.widgets import Button, Frame, Lines, Noise, Points, Slider, Stage, Tiles, Timeline, View, tile
+from gdm_core.widgets import Bars, Button, Frame, Lines, Noise, Slider, Stage, Timeline, View, tile
 
 SIDE, MOST, STEPS = 8, 500, 8  # of a digit; training pictures; of the sampler
-ROWS, COLUMNS = 2, 6  # of the digits that are drawn
-FEW = 10  # sources of one digit that have a color of their own
+DRAWN, RATIO = 10, 1 / 3  # digits; how much nearer than the next picture a copy's original is
 
 
 def memorizer(seed: int = 0, device: str = "auto") -> Stage:
@@ -36,72 +35,60 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
 
     @functools.lru_cache(maxsize=128)
     def states(known: int, reach: int, press: int) -> list[Tensor]:
-        """(ROWS COLUMNS, 1, 8, 8) after each step, the noise first."""
-        start = noise(press, ROWS * COLUMNS, 1, SIDE, SIDE)
+        """(DRAWN, 1, 8, 8) after each step, the noise first."""
+        start = noise(press, DRAWN, 1, SIDE, SIDE)
         if reach == SIDE - 1:
             denoise = ideal.training_set(digits[:known], schedules.cosine)
         else:
             denoise = ideal.patches(digits[:known], 2 * reach + 1, schedules.cosine)
         return list(samplers.ddim(denoise, schedules.cosine, start, times))
 
-    def sources(x_t: Tensor, known: int, reach: int, step: int) -> Tensor:
-        """The training picture that weighs most for each pixel of one x_t (1, 8, 8): (8, 8)."""
-        alpha, sigma = schedules.cosine(times[step].to(x_t))
-        return torch.stack(
-            [
-                ideal.shares(x_t[where].reshape(1, -1), digits[:known][:, *where].flatten(1), alpha, sigma).argmax()
-                for where in _patches(reach)
-            ]
-        ).reshape(SIDE, SIDE)
+    @functools.lru_cache(maxsize=128)
+    def sources(known: int, reach: int, press: int, step: int) -> Tensor:
+        """The training picture that weighs most for each pixel after a step: (DRAWN, 8, 8)."""
+        x_t, (alpha, sigma) = states(known, reach, press)[step], schedules.cosine(times[step].to(digits))
+        whose = [
+            ideal.shares(x_t[:, *at].flatten(1), digits[:known][:, *at].flatten(1), alpha, sigma).argmax(1)
+            for at in _patches(reach)
+        ]
+        return torch.stack(whose, 1).reshape(DRAWN, SIDE, SIDE)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
-        known, reach = round(controls["pictures"]), controls["reach"]
-        step, chosen = controls["step"], controls["sample"]
-        x = states(known, reach, controls["new noise"])[step]
-        found = metrics.copies(x, digits[:known])
-        near, distance = found.nearest[chosen], found.distance
-        second = torch.cdist(x.flatten(1), digits[:known].flatten(1)).topk(2, largest=False).values[:, 1]
-        whose = sources(x[chosen], known, reach, min(step, STEPS - 1))
-        count = len(whose.unique())
-        copied = int(found.copied.sum())
+        known, reach, step = controls["pictures"], controls["reach"], controls["step"]
+        now = known, reach, controls["new noise"]
+        x = states(*now)[step]
+        two = torch.cdist(x.flatten(1), digits[:known].flatten(1)).topk(2, largest=False)
+        found = metrics.copies(x, digits[:known], RATIO)
+        whose = sources(*now, min(step, STEPS - 1))  # a finished digit is the answer to the last noisy one
+        followed = sum(len(one.unique()) for one in whose) / DRAWN
+        marks = [Lines(_frame(k), "data", width=2.5) for k in found.copied.nonzero()[:, 0].tolist()]
         views = {
-            "drawn": View(
-                tile(_ink(x), COLUMNS),
-                _frames(found.copied, chosen),
-                label=f"drawn after {step} of {STEPS} steps",
-                size=1.35,
-            ),
-            "nearest": View(
-                tile(_ink(digits[found.nearest]), COLUMNS),
-                _frames(None, chosen),
-                label="nearest training pictures",
-                size=1.35,
-            ),
-            "sources": View(_whose(whose), label="whom its pixels follow", size=0.7),
-            "distances": _distances(distance, second, chosen),
+            "drawn": View(tile(ink(x), DRAWN), marks, label=f"drawn, step {step} of {STEPS}; framed: copies", size=4.0),
+            "nearest": View(tile(ink(digits[found.nearest]), DRAWN), label="nearest training picture", size=4.0),
+            "sources": View(_colored(whose), label="whom each pixel follows, one color a picture", size=4.0),
+            "distances": _distances((two.values[:, 0] / two.values[:, 1]).cpu().numpy()),
         }
         side = 2 * reach + 1
         sees = "the whole picture" if reach == SIDE - 1 else f"{side} × {side} pixels"
         text = (
-            f"{copied} of {len(x)} are copies · a pixel sees {sees} and knows {known} digits · the marked one is "
-            f"{said(distance[chosen].item())} from its nearest, {said(second[chosen].item())} from the next · "
-            f"it follows {count} picture{'s' * (count != 1)} · the nearest is number {int(near)} · all of it is exact"
+            f"{int(found.copied.sum())} of {DRAWN} are copies · a digit follows {said(followed, 1)} pictures · a pixel "
+            f"sees {sees} and knows {known} digits · from the nearest {said(found.distance.mean().item())}, from the "
+            f"next {said(two.values[:, 1].mean().item())} on average · all of it is exact"
         )
         return Frame(views, text)
 
     return Stage(
         draw,
         [
-            Slider("pictures", 2.0, float(MOST), 100.0, log=True, label="training pictures"),
-            Slider("reach", 0, SIDE - 1, 2, step=1, label="pixels it sees each way"),
+            Slider("pictures", 2, MOST, 100, step=0.05, log=True, label="training pictures"),
+            Slider("reach", 0, SIDE - 1, 2, step=1, label="sees each way"),
             Timeline("step", STEPS + 1, value=STEPS, label="steps", fps=6),
             Button("new noise"),
-            Tiles("sample", on="nearest", rows=ROWS, columns=COLUMNS, value=0),
         ],
         title=headers.title(__doc__),
-        caption="Widen what a pixel sees until the copies come; then know more. Exact: everything. Framed: copies.",
-        exported="Widen what a pixel sees until the copies come. Everything is exact. Framed: copies.",
+        caption="Widen what a pixel sees until the copies come; then let it know more pictures. All of it is exact.",
+        exported="Widen what a pixel sees until the copies come. All of it is exact.",
         source=f"from gdm_core import explorers\n\nexplorers.memorizer(seed={seed})",
         sampled={"pictures": 4, "reach": SIDE},
         name="memorizer",
@@ -114,47 +101,25 @@ def _patches(reach: int) -> list[tuple[slice, slice, slice]]:
     return [(slice(None), span(i), span(j)) for i in range(SIDE) for j in range(SIDE)]
 
 
-def _ink(x: Tensor) -> Tensor:
-    """From -1, paper, and 1, ink, to dark on light."""
-    return ((1 - x) / 2).clamp(0, 1)
+def _frame(k: int) -> np.ndarray:
+    """Around the k-th digit."""
+    left, right, high = k * (SIDE + 1) + 0.15, (k + 1) * (SIDE + 1) - 0.15, SIDE + 1 - 0.15
+    return np.array([[left, 0.15], [right, 0.15], [right, high], [left, high], [left, 0.15]])
 
 
-def _frames(copied: Tensor | None, chosen: int) -> list:
-    """A frame around each copy, and a wider one around the chosen digit."""
-
-    def frame(k: int, rim: float) -> np.ndarray:
-        left, top = k % COLUMNS * (SIDE + 1), k // COLUMNS * (SIDE + 1)
-        a, b = rim, SIDE + 1 - rim
-        return np.array([[a, a], [b, a], [b, b], [a, b], [a, a]], float) + [left, top]
-
-    marks = (
-        []
-        if copied is None
-        else [
-            Lines(frame(k, 0.6), "model", width=2.5, label="a copy" * (n == 0))
-            for n, k in enumerate(copied.nonzero()[:, 0].tolist())
-        ]
-    )
-    return [*marks, Lines(frame(chosen, 0.15), "accent", width=3.5)]
+def _colored(whose: Tensor) -> np.ndarray:
+    """Numbers of pictures (DRAWN, 8, 8) -> colors: in each digit the most frequent first, all rare ones gray."""
+    out = np.full((*whose.shape, 3), 0.85)
+    for shade, one in zip(out, whose.cpu()):
+        names, counts = one.unique(return_counts=True)
+        for color, name in zip(colors.CLASSES, names[counts.argsort(descending=True, stable=True)]):
+            shade[(one == name).numpy()] = color
+    return tile(out, DRAWN)
 
 
-def _whose(whose: Tensor) -> np.ndarray:
-    """(8, 8) numbers of pictures -> colors: the most frequent first, all rare ones gray."""
-    names, counts = whose.unique(return_counts=True)
-    shades = np.full((len(names), 3), 0.85)
-    order = counts.argsort(descending=True, stable=True)[:FEW].cpu().numpy()
-    shades[order] = colors.CLASSES[: len(order)]
-    return shades[torch.searchsorted(names, whose.contiguous()).cpu().numpy()]
-
-
-def _distances(nearest: Tensor, second: Tensor, chosen: int) -> View:
-    """Distance from the nearest training picture over that from the next; below a third is a copy."""
-    xy = torch.stack([second, nearest], 1).cpu().numpy()
-    top = 1.1 * max(float(xy.max()), 1.0)
-    marks = [
-        Lines([[0, 0], [top, top / 3]], "accent", dash=True, label="below: copies"),
-        Points(xy, "exact", size=7),
-        Points(xy[chosen : chosen + 1], "accent", size=12),
-    ]
-    axes = ("from the next picture", "from the nearest")
-    return View(None, marks, (0, top, 0, top), "distances", axes=axes, aspect=1.0, size=0.8)
+def _distances(share: np.ndarray) -> View:
+    """Distance from the nearest training picture as a share of that from the next, below each digit."""
+    line = Lines([[0, RATIO], [DRAWN, RATIO]], "accent", width=3, dash=True)
+    bars = Bars(np.arange(DRAWN) + SIDE / (SIDE + 1) / 2, share, color="exact")
+    label = "distance from nearest over next; copies: below the line"
+    return View(None, [bars, line], (0, DRAWN, 0, 1.05), label, aspect=12.0, size=4.0)

@@ -24,6 +24,11 @@ def some_digits(pictures: int, device="cpu") -> tuple[Tensor, Tensor]:
     return 2 * digits.x[chosen] - 1, digits.labels[chosen]
 
 
+def ink(x: Tensor) -> Tensor:
+    """From -1, paper, and 1, ink, to dark on light; noise goes beyond both."""
+    return ((1 - x) / 2).clamp(0, 1)
+
+
 def digit_denoiser(pictures: int = 1000, steps: int = 600, device="cpu") -> tuple[Diffusion, Iterable]:
     """Recipe: a U-Net that is told time and class."""
     x, y = some_digits(pictures, device)

@@ -38,7 +38,7 @@ def extent4(name: str, extent) -> tuple[float, float, float, float]:
 
 @dataclass
 class Slider:
-    """A number.  Value: float, or int when `low` and `step` are ints.
+    """A number.  Value: float, or int when `low` and `step` are ints (`low` and `high` of a logarithmic one).
 
     Args:
         name: key in the callback's controls.
@@ -65,7 +65,7 @@ class Slider:
             raise bad(f"low < high for slider {self.name!r}", (self.low, self.high), "Slider(name, 0.0, 1.0)")
         if self.log and self.low <= 0:
             raise bad(f"low > 0 for the logarithmic slider {self.name!r}", self.low, "low=1e-3")
-        self.whole = isinstance(self.low, int) and isinstance(self.step, int) and not self.log
+        self.whole = isinstance(self.low, int) and isinstance(self.high if self.log else self.step, int)
         if self.value is None:
             self.value = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         if self.step is None:

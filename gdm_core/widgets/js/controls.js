@@ -67,10 +67,10 @@ const MAKE = {
       step: spec.step,
       words: (value) => (log ? number(value) : minus(+value.toFixed(decimals(spec.step)))) + (unit ? ` ${unit}` : ""),
       toValue: (position) =>
-        log
-          ? +(low * Math.exp(position * span)).toPrecision(4)
-          : whole
-            ? Math.round(position)
+        whole
+          ? Math.round(log ? low * Math.exp(position * span) : position)
+          : log
+            ? +(low * Math.exp(position * span)).toPrecision(4)
             : +position.toPrecision(10),
       toPosition: (value) => (log ? Math.log(value / low) / span : value),
       moved: (value) => stage.move(spec.name, value),
