@@ -31,7 +31,7 @@ from gdm_core.widgets import (
 )
 from gdm_core.widgets.view import palette
 
-SIDE, STEPS = 8, 600  # of a digit; of training
+SIDE, PICTURES, STEPS = 8, 1000, 600  # of a digit; known to all; of training
 LEVELS, STEP = np.linspace(0.04, 0.96, 24), 0.1  # of the chart; in t, of the next step
 OWN = "its own"
 NAMES = {"network": "model", "D": "exact", "patches": "exact", "digit": "data", "score": "model", "next": "model"}
@@ -46,8 +46,8 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         device: where they are computed; see `devices.pick`.
     """
     device = devices.pick(device)
-    network = kept.trained(digit_denoiser, seed=seed, device=device, steps=STEPS)
-    noise, (known, classes) = Noise(seed, device), some_digits(1000, device)
+    network = kept.trained(digit_denoiser, seed=seed, device=device, pictures=PICTURES, steps=STEPS)
+    noise, (known, classes) = Noise(seed, device), some_digits(PICTURES, device)
     new = data.load("digits", "test", n=40, device=device)
     levels = torch.as_tensor(LEVELS, dtype=torch.float32, device=device)
 

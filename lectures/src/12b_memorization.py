@@ -10,7 +10,7 @@
 # - tell memory from learning by two errors, on pictures seen and on new ones, over time and over the number of pictures;
 # - judge pictures drawn for a class by a classifier of real ones.
 #
-# You need: part a. Time: 30 minutes to read.
+# You need: part a. Time: 30 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -124,7 +124,7 @@ claim("error of the best straight-line denoiser on known digits", line_seen, nea
 claim("error of the best straight-line denoiser on new digits", line_new, near=0.045, within=0.01, digits=2)
 
 # %% [markdown]
-# On new digits the champion of the training loss loses to a *linear* map, the exact denoiser of one Gaussian with the
+# On new digits the champion of the training loss loses to a *straight line*, the exact denoiser of one Gaussian with the
 # digits' mean and covariance. So whatever a good network does, it is not the minimum of its own loss. What keeps it away?
 # Two suspects: what a network can **see**, and how far it is **trained**.
 #
@@ -211,6 +211,19 @@ claim("copies among 8 rooms made of patches 7 × 7", few, below=1)
 # %% [markdown]
 # Every piece of floor, wall or object is right for its place, and neighbors agree; what is far apart does not. Walls
 # change their color where no patch spans the change: **seeing little makes new pictures, and inconsistent ones.**
+#
+# **Play.** Set how many pictures the machine knows and how far each pixel sees; the noise stays the same, and colors say whom
+# each pixel follows. *Before you drag:* with two pictures and patches 3 × 3, can there be more than two different results?
+#
+# <details><summary>Answer</summary>
+#
+# Yes: each pixel may follow either picture. Only a patch that spans the whole picture must decide once and for all.
+# </details>
+
+# %%
+from gdm_core import explorers
+
+explorers.memorizer(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 12.13 A network, and time
@@ -265,16 +278,18 @@ by_heart()
 claim("copies after 50 steps", 100 * learned_by_heart[50], below=20, digits=2, unit="%")
 claim("copies after 300 steps", 100 * learned_by_heart[300], above=60, digits=2, unit="%")
 claim("error on the ten after 300 steps", past[300][1][0], below=0.02, digits=1)
+claim("error on new digits after 50 steps, less than after 25", past[25][1][1] - past[50][1][1], above=0, digits=1)
+claim("error of the D of these ten on new digits, over the network's", errors(ideal.training_set(ten, cosine), (unseen,))[0] / past[300][1][1], above=1.5, digits=2)
 claim("error on new digits after 300 steps, over its value after 50", past[300][1][1] / past[50][1][1], above=1.2, digits=2)
 
 # %% [markdown]
 # First the network learns what digits have in common, and both errors fall. Then the one on new digits turns and rises: what
-# it still learns is these ten pictures. A network of this kind *can* copy, then. It sees everything, and with enough steps
-# it comes close to $D$.
+# it still learns is these ten pictures. A network of this kind *can* copy, then: it sees everything, and with enough steps
+# it draws what the $D$ of these ten draws. It is not yet that $D$: on new digits it is still far better.
 #
 # ## 12.14 How many pictures?
 #
-# The same network, and 100 or 1,000 digits in place of ten.
+# The same network, and 100 or 1,000 digits in place of ten. (The thousand are trained twice as long, which helps to copy.)
 #
 # **Predict.** The network has more parameters than 1,000 digits have pixels. Will it copy them?
 
@@ -312,6 +327,7 @@ from_copies_to_new()
 for n, (_, (known, unknown)) in list(by_number.items())[1:]:
     claim(f"error on known digits, {n} pictures", known, near=0.03, within=0.012, digits=2)
     claim(f"error on new digits, {n} pictures", unknown, near=0.04, within=0.015, digits=2)
+claim("1,000 pictures: error on new digits over that of the best straight line", by_number[1000][1][1] / line_new, below=0.9, digits=2)
 claim("error on new over known digits, 100 pictures", by_number[100][1][1] / by_number[100][1][0], above=1.2, digits=2)
 claim("error on new over known digits, 1,000 pictures", by_number[1000][1][1] / by_number[1000][1][0], below=1.15, digits=2)
 claim("copies with 1,000 pictures", 100 * shares[1000], below=2, digits=2, unit="%")
@@ -365,10 +381,31 @@ claim("t = 0.2: the machine most like the network sees a side of at most", neare
 claim("t = 0.2: D is further from the network than that machine, times", away[levels[0], 15] / min(away[levels[0], k] for k in SEEN), above=3, digits=2)
 claim("t = 0.2: best machine's error on new digits over the network's", min(machine_errors[levels[0], k] for k in SEEN) / own[levels[0]], above=1.1, digits=2)
 
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Near each other, not just near the truth; and what more noise changes
+claim("t = 0.2: that machine's distance from the network, over that from the truth", min(away[levels[0], k] for k in SEEN) / machine_errors[levels[0], nearest[levels[0]]], below=0.6, digits=2)
+claim("t = 0.5: the machine most like the network sees a side of at least", nearest[levels[1]], above=2)
+apart = {t: max(machine_errors[t, k] for k in SEEN) / min(machine_errors[t, k] for k in SEEN) for t in levels}
+claim("worst over best machine, t = 0.2", apart[levels[0]], above=1.8, digits=2)
+claim("worst over best machine, t = 0.8", apart[levels[2]], below=1.3, digits=2)
+
 # %% [markdown]
-# Where there is little noise, the network answers like a machine that sees next to nothing, and least of all like $D$: what
-# a pixel was, its neighbors tell. With more noise the best patch widens, and all machines come closer together. Yet the
-# network beats *each* of them on new digits at $t = 0.2$: it is a patch machine in its habits, and knows more than patches.
+# Where there is little noise, the network answers like a machine that sees next to nothing, and least of all like $D$: a
+# noisy pixel then tells by itself what it was. The two are nearer to each other than either is to the truth. With more noise
+# the best patch widens, and all machines come closer together. Yet the network beats *each* of them on new digits at $t = 0.2$:
+# it has a patch machine's habits, and knows more than patches.
+#
+# **Play.** Move the noise on one new digit and compare three answers: the network's, $D$'s, and a patch machine's; all are told
+# its class. *Before you drag:* at which level does $D$ first take your digit for another one?
+#
+# <details><summary>Answer</summary>
+#
+# The digits are new to it, so at *every* level. With little noise it names the nearest training picture, whoever wrote that;
+# with much noise it mixes many, and is then hard to tell from the network.
+# </details>
+
+# %%
+explorers.denoise_by_hand(seed=SEED, device=DEVICE)
 
 # %% [markdown]
 # ## 12.16 Draw what was asked for
@@ -401,7 +438,7 @@ claim("drawn digits that it reads as the class asked for", 100 * score(pictures,
 claim("copies among them", 100 * found.copied.double().mean(), below=2, digits=2, unit="%")
 
 # %% [markdown]
-# The judge reads the drawn digits about as often as asked as it reads real ones right, and none is a copy.
+# The judge reads the drawn digits as asked at least as often as it reads real ones right, and copies are rare.
 #
 # **Limits.** One small network and one set of pictures, far fewer steps than people spend: trained on and on, it would learn
 # 1,000 by heart too, and large models do copy pictures that their data repeat (Carlini et al., 2023). Ours turned at ten
