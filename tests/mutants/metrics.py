@@ -60,4 +60,18 @@ MUTANTS = [
     _in("likelihood", "deviation-for-error", "each.std().item() / len(x) ** 0.5", "each.std().item()", _EXACT),
     _in("likelihood", "bits-by-ten", "dimensions) * math.log(2))", "dimensions) * math.log(10))", _EXACT),
     _in("likelihood", "draws-added", "double() / draws", "double()", _EXACT),
+    Mutant(
+        "flops-of-the-last-product",
+        "gdm_core/flops.py",
+        "self.total += ",
+        "self.total = ",
+        "tests/test_flops.py::test_products_forward_and_backward_are_counted_by_hand",
+    ),
+    Mutant(
+        "flops-of-nothing",
+        "gdm_core/flops.py",
+        "if function._overloadpacket in flop_registry:",
+        "if function in flop_registry:",
+        "tests/test_flops.py::test_convolutions_slopes_and_nothing_else_are_counted",
+    ),
 ]
