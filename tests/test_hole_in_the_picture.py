@@ -213,7 +213,7 @@ def test_steps_are_shown_as_they_go_and_the_numbers_are_of_the_end(explorer):
     assert titles == [f"drawn, step {k} of 12" for k in (0, 6, 12)]
     assert len({f["text"] for f in frames}) == 1
     first, middle, last = (ink(f, "completions", 4, 16) for f in frames)
-    start = hole.Noise(0)(0, 3 * hole.MOST * hole.REPEATS + 1, hole.DRAWS, 64)[-1].reshape(-1, 8, 8)
+    start = hole.Noise(0)(0, 3 * hole.MOST * hole.REPEATS + 1, hole.DRAWS, 64)[-1].reshape(-1, 8, 8).numpy()
     law = hole.Law.of(data.load("digits"))
     np.testing.assert_allclose(first[0], np.clip((start[1] * law.unit + law.middle) / 16, 0, 1), atol=0.004)
     assert last[:, :4].std(0).max() < 0.01 < middle[:, :4].std(0).max()
@@ -249,3 +249,11 @@ def test_the_rim_of_a_hole_lies_between_hidden_and_seen(explorer):
     rim = view(frame, "posterior")["marks"][0]["xy"].reshape(16, -1, 3, 2)
     assert np.allclose(rim[7] - rim[0], [[27, 9], [27, 9], [np.nan] * 2], equal_nan=True)
     assert rim[0][0, :2].tolist() == [[0, 4], [1, 4]]
+
+
+def test_soft_edges_of_the_brush_become_those_of_a_hole(explorer):
+    soft = np.zeros((8, 8))
+    soft[2, 2:6] = [0.2, 0.6, 1.0, 0.4]
+    frame = explorer("hole_in_the_picture").frame({"hole": soft})
+    assert np.array_equal(frame.controls["hole"], soft >= 0.5)
+    assert not explorer("hole_in_the_picture").frame({"hole": (soft >= 0.5).astype(float)}).controls

@@ -162,6 +162,8 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
 
     def draw(controls) -> Frame:
         hole = torch.as_tensor(controls["hole"]).flatten() >= 0.5
+        crisp = hole.double().reshape(SIDE, SIDE).numpy()  # a brush has soft edges, a hole has none
+        snapped = {} if np.array_equal(crisp, controls["hole"]) else {"hole": crisp}
         digit, std, method, steps = (controls[name] for name in ("digit", "std", "method", "steps"))
         shown = digits[digit] + std * fixed(0, SIDE**2).double() * ~hole
         picture = View(law.ink(shown)[0], label=f"a {digit}: paint its hole", size=SMALL)
@@ -170,7 +172,8 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
             views = {"picture": picture, "completions": same("drawn"), "posterior": same("exact posterior")}
             views["completions"].warning = "Nothing is hidden: paint a hole"
             still = shown, torch.zeros_like(shown)
-            return Frame(views | {"moments": _moments(law, still, still), "classes": _classes()}, "nothing is hidden")
+            views |= {"moments": _moments(law, still, still), "classes": _classes()}
+            return Frame(views, "nothing is hidden", snapped)
         key = digit, hole.numpy().tobytes(), std
         posterior, exact = answered(*key)
         states, lost = filled(*key, method, steps, controls["pull"], controls["new noise"])
@@ -186,7 +189,8 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         share = w @ law.classes(x)
         views["classes"] = _classes(share, posterior.weights)
         if lost:
-            return Frame(views, f"{lost} of {DRAWS} completions ran away at step {len(states) - 1} of {steps}")
+            text = f"{lost} of {DRAWS} completions ran away at step {len(states) - 1} of {steps}"
+            return Frame(views, text, snapped)
         off = law.unit * (found[0] - truth[0])[hole].square().mean().sqrt().item()
         chance = law.unit * (truth[1][hole].mean() / DRAWS).sqrt().item()
         spread = (found[1][hole].sum() / truth[1][hole].sum()).sqrt().item()
@@ -197,18 +201,18 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
             missed = (w @ (x - shown)[:, ~hole].square()).mean().sqrt().item() / std
             due = _expected(posterior, shown, hole) / std
             text += f" · seen pixels off by {missed:.2f} std of their noise, {due:.2f} expected"
-        return Frame(views, text)
+        return Frame(views, text, snapped)
 
     lower = np.zeros((SIDE, SIDE))
     lower[SIDE // 2 :] = 1
     return Stage(
         draw,
         [
-            Brush("hole", SIDE, SIDE, lower, on="picture", radius=0.8),
+            Brush("hole", SIDE, SIDE, lower, on="picture", radius=0.7),
             Choice("method", list(METHODS), METHODS[-1]),
             Slider("digit", 0, 9, 3, step=1),
             Slider("std", 0.1, 1.0, 0.3, log=True, label="noise of what is seen"),
-            Slider("pull", 0.03, 1.0, 0.3, log=True, label="pull of DPS"),
+            Slider("pull", 0.03, 1.0, 0.15, log=True, label="pull of DPS"),
             Choice("steps", [6, 12, MOST], MOST),
             Timeline("step", MOST + 1, value=MOST, label="noise to picture", fps=12),
             Button("new noise"),
@@ -235,7 +239,7 @@ def _expected(posterior: Law, seen: Tensor, hole: Tensor) -> float:
 def _tiles(law: Law, x: Tensor, hole: Tensor, label: str) -> View:
     """SHOWN pictures, the rim of the hole drawn in each."""
     rims = [_rim(hole) + [(SIDE + 1) * column, (SIDE + 1) * row] for row in range(4) for column in range(4)]
-    rim = Lines(np.concatenate(rims), "accent", width=1.2, alpha=0.8)
+    rim = Lines(np.concatenate(rims), "accent", width=1, alpha=0.7)
     return View(tile(law.ink(x), 4), [rim], label=label, size=SMALL)
 
 
