@@ -1,4 +1,4 @@
-"""Faults of the explorer of a hole in a picture, and of the exact denoiser behind it."""
+"""Faults of the explorer of a hole in a picture, of the exact denoiser behind it, and of the checks of lab 14."""
 
 from mutants.plant import Mutant
 
@@ -92,5 +92,26 @@ MUTANTS = [
         "shares-over-the-batch",
         ".sum(2) / 2).softmax(0)\n            return (share[..., None]",
         ".sum(2) / 2).softmax(1)\n            return (share[..., None]",
+    ),
+    *(
+        Mutant(
+            f"guidance-lab-{name}",
+            "gdm_core/checks/lab14.py",
+            old,
+            new,
+            f"tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab14-{test}]",
+        )
+        for name, old, new, test in (
+            ("asks-inside-alone", '("outside", (0.1, 0.9))', '("outside", ())', "guided-everywhere"),
+            ("asks-between-its-ends", "(0.5, 0.2, 0.7)", "(0.5,)", "guided-open_interval"),
+            ("asks-without-noise", "((0.8, 0.6), (1.0, 2.0))", "((1.0, 0.0),)", "paste-clean"),
+            ("asks-for-dps-alone", ", (0.6, 1.2, 0.3, 0.8)", "", "pull-always_dps"),
+            (
+                "takes-any-slope",
+                '"(B, d)", "the guess")\n        D = _net',
+                '"(B, d)", "the guess") * 0 + 1\n        D = _net',
+                "pull-detached",
+            ),
+        )
     ),
 ]
