@@ -9,8 +9,6 @@
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
 
 # %% jupyter={"source_hidden": true}
-import math
-
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
