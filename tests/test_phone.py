@@ -35,6 +35,7 @@ KEPT = {
     "game_bench": ["plane"],
     "gan_studio": ["map"],
     "flow_film": ["film"],
+    "planar": ["data"],
     "diffusion_film": ["film"],
     "memorizer": ["drawn"],
     "denoise_by_hand": ["answers"],

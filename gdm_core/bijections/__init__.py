@@ -6,7 +6,7 @@ from gdm_core.bijections.coupling import Coupling
 from gdm_core.bijections.elementwise import Affine, Spline
 from gdm_core.bijections.linear import ActNorm, Mix, Permutation
 from gdm_core.bijections.pictures import ChannelNet, Logit, MultiScale, Squeeze, shapes
-from gdm_core.bijections.planar import Planar, Radial, solve
+from gdm_core.bijections.planar import Planar, Radial, solve, unfolded
 from gdm_core.bijections.pushed import Pushed
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "Swapped",
     "shapes",
     "solve",
+    "unfolded",
 ]

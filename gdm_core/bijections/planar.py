@@ -37,10 +37,16 @@ def solve(rises: Callable[[Tensor], tuple[Tensor, Tensor]], target: Tensor, low:
     return s - (rises(s)[0] - target) / slope
 
 
+def unfolded(w: Tensor, u: Tensor) -> Tensor:
+    """u, (d,), with its part along w, (d,), replaced so that w'u = softplus(w'u) - 1 > -1 (their appendix A.1)."""
+    along = w @ u
+    return u + (softplus(along) - 1 - along) * w / w.square().sum().clamp_min(1e-12)
+
+
 class Planar(Bijection):
     """Stretches space along one direction u, more or less so along another, w.
 
-    Invertible if w'u >= -1, so u is moved along w until w'u > -1 (their appendix A.1).  The inverse is one equation in
+    Invertible if w'u >= -1, so u is moved along w (`unfolded`).  The inverse is one equation in
     s = w'x + b, solved by bisection.
     """
 
@@ -50,17 +56,12 @@ class Planar(Bijection):
         self.u = nn.Parameter(0.1 * torch.randn(features))
         self.b = nn.Parameter(torch.zeros(()))
 
-    def direction(self) -> Tensor:
-        """u with its part along w replaced so that w'u = softplus(w'u) - 1 > -1, (features,)."""
-        along = self.w @ self.u
-        return self.u + (softplus(along) - 1 - along) * self.w / self.w.square().sum().clamp_min(1e-12)
-
     def to_latent(self, x, c=None):
-        u, h = self.direction(), torch.tanh(x @ self.w + self.b)  # (B,)
+        u, h = unfolded(self.w, self.u), torch.tanh(x @ self.w + self.b)  # (B,)
         return x + h[:, None] * u, torch.log1p((1 - h.square()) * (self.w @ u))
 
     def to_data(self, z, c=None):
-        u = self.direction()
+        u = unfolded(self.w, self.u)
         along = self.w @ u
 
         def rises(s: Tensor) -> tuple[Tensor, Tensor]:

@@ -222,7 +222,23 @@ claim("w'u = -0.9: lowest stretch along w", steep(-0.9), above=0, digits=2)
 
 # %% [markdown]
 # Since $h' \le 1$, it folds as soon as $w'u < -1$. The library moves $u$ along $w$ until $w'u > -1$, and inverts by
-# bisection, because the inverse has no formula. One layer is one crease. So we need many.
+# bisection, because the inverse has no formula.
+#
+# **Play.** Turn $w$ and $u$ by hand until the density covers both bumps, then let a search start from where you are.
+# Switch the constraint off. *Before you do:* what does the integral become where $w'u = -2$?
+#
+# <details><summary>Answer</summary>
+#
+# More than 1: what lies within the fold has three points $x$ for one $z$, and all three count its density.
+# </details>
+
+# %%
+from gdm_core import explorers
+
+explorers.planar(seed=SEED, device=DEVICE)
+
+# %% [markdown]
+# One layer is one crease. So we need many.
 #
 # ## 9.4 Chains
 #
@@ -386,8 +402,6 @@ film()
 # </details>
 
 # %%
-from gdm_core import explorers
-
 explorers.flow_film(seed=SEED, device=DEVICE)
 
 # %% [markdown]

@@ -6,6 +6,14 @@ _FILM_PICTURE = "the_picture_is_the_density_at_the_place_of_the_pixel"
 _FILM_LOST = "what_is_lost_is_measured_against_the_bumps_of_the_hand"
 _FILM_MARKS = "cloud_way_and_bumps_are_those_of_the_layer_and_of_the_hand"
 
+_HAND_DENSITY = "the_density_in_the_hand_is_that_of_the_library"
+_HAND_FOLD = "what_is_turned_over_has_a_negative_determinant_by_autograd"
+_HAND_INTEGRAL = "the_integral_counts_how_many_points_share_a_z"
+_HAND_LOST = "what_is_lost_is_the_mean_over_draws"
+_HAND_SEARCH = "a_search_ends_where_scipy_ends"
+_HAND_MARKS = "vectors_crease_and_data_are_those_of_the_hand"
+_HAND_PICTURE = "the_picture_is_the_density_at_the_place_of_the_pixel"
+
 MUTANTS = [
     Mutant(
         "flows-film-of-the-first-layers",
@@ -74,5 +82,41 @@ MUTANTS = [
         '"(B,)", "log_det"), truth, {',
         '"(B,)", "log_det").abs(), truth.abs(), {',
         "tests/test_labs_checks.py::test_a_wrong_answer_is_refused_with_its_own_hint[lab09-planar-minus]",
+    ),
+    *(
+        Mutant(
+            f"flows-hand-{name}",
+            "gdm_core/explorers/ch09_planar.py",
+            old,
+            new,
+            f"tests/test_planar_explorer.py::test_{test}",
+        )
+        for name, old, new, test in (
+            ("constraint-always-off", "bi.unfolded(w, u) if safe else u", "u", _HAND_DENSITY),
+            ("determinant-of-h", "1 - torch.tanh(s).square()", "torch.tanh(s)", _HAND_FOLD),
+            ("density-without-its-stretch", "self.stretch(x @ self.w + self.b).abs()", "x.sum(1).abs()", _HAND_DENSITY),
+            ("one-point-for-each-z", "self.b).abs().clamp_min", "self.b).clamp_min", _HAND_INTEGRAL),
+            ("integral-of-what-is-shown", "p.sum() * (2 * FAR", "p.sum() * (2 * REACH", _HAND_INTEGRAL),
+            ("folds-in-silence", "if wu < -1 else", "if wu < -9 else", _HAND_INTEGRAL),
+            (
+                "divergence-the-other-way",
+                "p * (log_p - hand.log_prob(at))",
+                "p * (hand.log_prob(at) - log_p)",
+                _HAND_LOST,
+            ),
+            ("bumps-of-the-start", 'Mixture(controls["data"].tolist()', "Mixture(BUMPS", _HAND_LOST),
+            (
+                "search-uphill",
+                "lost(Hand(*found, safe=True), data, at).b",
+                "(-lost(Hand(*found, safe=True), data, at)).b",
+                _HAND_SEARCH,
+            ),
+            ("search-leaves-the-constraint-off", '"safe": True}', '"safe": False}', _HAND_SEARCH),
+            ("arrow-as-the-hand-holds-it", "torch.stack([w, hand.u])", "torch.stack([w, w])", _HAND_MARKS),
+            ("crease-mirrored", "foot, side = -hand.b", "foot, side = hand.b", _HAND_MARKS),
+            ("data-not-carried", "Points(hand.to_latent(dots)", "Points(dots", _HAND_MARKS),
+            ("right-side-turned-over", "@ hand.w + hand.b) < 0", "@ hand.w + hand.b) > 0", _HAND_MARKS),
+            ("picture-turned", ".reshape(100, 100), hand", ".reshape(100, 100).T, hand", _HAND_PICTURE),
+        )
     ),
 ]

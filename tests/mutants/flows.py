@@ -187,15 +187,15 @@ MUTANTS = [
     _plant(
         "planar",
         "planar-constraint-dropped",
-        "return self.u + (softplus(along) - 1 - along) * self.w / self.w.square().sum().clamp_min(1e-12)",
-        "return self.u",
+        "return u + (softplus(along) - 1 - along) * w / w.square().sum().clamp_min(1e-12)",
+        "return u",
         "test_planar_stays_invertible_whatever_its_numbers",
     ),
     _plant(
         "planar",
         "planar-constraint-without-the-norm",
-        "* self.w / self.w.square().sum().clamp_min(1e-12)",
-        "* self.w",
+        "* w / w.square().sum().clamp_min(1e-12)",
+        "* w",
         "test_planar_stays_invertible_whatever_its_numbers",
     ),
     _plant(
