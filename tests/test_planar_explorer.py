@@ -98,16 +98,16 @@ def test_vectors_crease_and_data_are_those_of_the_hand():
     used = bi.unfolded(torch.tensor(W), torch.tensor(U))
     np.testing.assert_allclose(arrows, [[0, 0, *W], [0, 0, *used]], atol=1e-5)
     np.testing.assert_allclose(named(frame, "data", "crease") @ W + B, 0, atol=1e-4)
-    dots, carried = named(frame, "data", "data"), named(frame, "noise", "data, carried")
+    dots, carried = named(frame, "data", "data"), named(frame, "noise", "data")
     z = library().double().bijection.to_latent(torch.as_tensor(dots, dtype=torch.float64))[0]
     np.testing.assert_allclose(carried, z, atol=1e-4)
     half = len(dots) // 2
     np.testing.assert_allclose(
         [dots[:half].mean(0), dots[half:].mean(0)], planar.BUMPS, atol=4 * planar.STD / half**0.5
     )
-    assert len(named(frame, "noise", "turned over")) == 0
-    over = named(stage.set(vectors=[W, [-1.5, 1.5]], safe=False).frame({}), "noise", "turned over")
-    assert len(over) > 20 and (named(stage.frame({}), "stretch", "folded")[:, 1] < 0).all()
+    assert len(named(frame, "noise", "folded")) == 0
+    over = named(stage.set(vectors=[W, [-1.5, 1.5]], safe=False).frame({}), "noise", "folded")
+    assert len(over) > 20 and (marks(stage.frame({}), "stretch")[-1]["xy"][:, 1] < 0).all()
 
 
 def test_the_picture_is_the_density_at_the_place_of_the_pixel():

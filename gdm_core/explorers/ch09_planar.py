@@ -156,7 +156,7 @@ def _data(image: Tensor, hand: Hand, dots: Tensor, data: Mixture) -> View:
     ]
     extent = (-REACH, REACH, -REACH, REACH)
     look = {"colormap": "Greys", "smooth": True, "limits": (0.0, 0.2)}
-    return View(image, marks, extent, "x: density of the layer", axes=True, aspect=1.0, size=1.5, **look)
+    return View(image, marks, extent, "x: density of the layer", axes=True, aspect=1.0, size=1.8, **look)
 
 
 def _noise(hand: Hand, lines: Tensor, dots: Tensor) -> View:
@@ -165,12 +165,12 @@ def _noise(hand: Hand, lines: Tensor, dots: Tensor) -> View:
     over = (hand.stretch(flat @ hand.w + hand.b) < 0).reshape(26, 61)
     moved = hand.to_latent(flat).reshape(26, 61, 2)
     marks = [Lines(line, "data", width=1, alpha=0.4) for line in moved]
-    marks.append(Points(moved[over], "accent", size=3, label="turned over"))
-    marks.append(Points(hand.to_latent(dots), "data", size=3, alpha=0.6, label="data, carried"))
+    marks.append(Points(moved[over], "accent", size=3, label="folded"))
+    marks.append(Points(hand.to_latent(dots), "data", size=3, alpha=0.6, label="data"))
     round_ = torch.eye(2)[None]
     marks.append(Ellipses(torch.zeros(1, 2), round_, radii=(1.0, 2.0), color="noise", label="N(0, I)"))
     extent = (-REACH, REACH, -REACH, REACH)
-    return View(None, marks, extent, "z = f(x)", axes=True, aspect=1.0, size=1.5)
+    return View(None, marks, extent, "z = f(x)", axes=True, aspect=1.0, size=0.9)
 
 
 def _stretch(hand: Hand, wu: float) -> View:
@@ -180,8 +180,8 @@ def _stretch(hand: Hand, wu: float) -> View:
     marks = [
         Lines([[-4, 0], [4, 0]], "noise", width=1.5),
         Lines([[-4, 1], [4, 1]], "noise", width=1, alpha=0.5),
-        Lines(det, "model", label="1 + u'ψ"),
-        Lines(det[det[:, 1] < 0], "accent", width=4, label="folded"),
+        Lines(det, "model"),
+        Lines(det[det[:, 1] < 0], "accent", width=4),
     ]
     extent = (-4, 4, min(-1.2, wu + 0.8), max(2.5, wu + 1.2))
-    return View(None, marks, extent, "stretch", axes=("w'x + b", "det"), aspect=1.5, size=1.1)
+    return View(None, marks, extent, "det = 1 + u'ψ(x)", axes=("w'x + b", "det"), aspect=1.9, size=0.9)
