@@ -10,7 +10,7 @@
 # - report bits per dimension that are true, and spot a report that is not;
 # - say what an invertible map cannot do, and what that costs.
 #
-# You need: Gaussians, determinants, and chapter 04's encoder for one section. Time: 45 minutes to read, 10 more to play.
+# You need: Gaussians, determinants, and chapter 04's encoder for one section. Time: 45 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
