@@ -108,7 +108,7 @@ def test_of_which_class_a_whole_picture_is(law):
 # What is drawn
 
 
-def run(law, seen, method, steps=24, pull=0.3, seed=0):
+def run(law, seen, method, steps=24, pull=0.1, seed=0):
     torch.manual_seed(seed)
     noise = torch.randn(3 * hole.MOST * hole.REPEATS + 1, hole.DRAWS, 64)
     seen = seen and ob.Observation(seen.sight, seen.y.float(), seen.std)
@@ -124,7 +124,7 @@ def test_every_method_begins_at_the_noise_and_ends_at_what_was_seen(law, given, 
     x, w = states[-1]
     assert x.shape == (64, 64) and w.sum().item() == pytest.approx(1, abs=1e-5)
     off = (seen.missed(x.double()).square().mean(1) @ w.double()).sqrt().item()
-    assert off < 1e-6 if method in (REPLACEMENT, REPAINT) else 0.2 < off < 0.5
+    assert off < 1e-6 if method in (REPLACEMENT, REPAINT) else 0.2 < off < 0.7
     assert x[:, RIGHT.flatten()].std(0).mean() > 1.15 * x[:, ~RIGHT.flatten()].std(0).mean()
 
 
@@ -136,7 +136,7 @@ def test_the_methods_are_those_of_the_library(law, given):
     hand = samplers.ddim(pasting, hole.SCHEDULE, noise[-1], times, eta=1.0, noise=lambda i: noise[3 * i + 1])
     torch.testing.assert_close(pasted[-1][0], samplers.last(hand))
     assert not torch.equal(run(law, seen, REPAINT, 6)[2][-1][0], pasted[-1][0])
-    for pull in (0.1, 0.3):
+    for pull in (0.05, 0.1):
         weak = inverse.dps(denoise, seen, hole.SCHEDULE, pull)
         hand = samplers.last(samplers.ddim(weak, hole.SCHEDULE, noise[-1], times, eta=1.0, noise=own))
         torch.testing.assert_close(run(law, seen, DPS, 6, pull)[2][-1][0], hand)
