@@ -31,7 +31,7 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
         return w.Frame({"picture": view}, f"z is {x:.1f}, {y:.1f}")
 
     controls = [w.Toggle("exact"), w.Slider("unsampled", 0, 1), w.Button("halve", press=lambda c: {"h": c["h"] / 2})]
-    controls.append(w.Handles("h", [(2.0, 2.0)], on="picture"))
+    controls += [w.Handles("h", [(2.0, 2.0)], on="picture"), w.Brush("mask", 2, 2, np.eye(2), on="picture")]
     stage = padded(draw=draw, controls=controls, sampled={"z": (7, 4), "exact": True, "halve": 3})
     opened(tab, tmp_path / "page.html", [stage.to_html(), stage.to_html(script=False)])
     assert tab.locator(".card").count() == 2
@@ -44,6 +44,7 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
         "document.querySelector('[data-control=\"h 1\"]').getAttribute('aria-valuetext') === 'x 1.00, y 1.00'"
     )
     assert tab.locator('[data-control="unsampled"]').count() == 0
+    assert tab.locator('[data-control="mask"]').count() == 2 and tab.get_by_role("button", name="Clear").count() == 0
     assert "(168 sampled pictures)" in tab.locator(".tools").first.inner_text()
 
 

@@ -166,7 +166,7 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         snapped = {} if np.array_equal(crisp, controls["hole"]) else {"hole": crisp}
         digit, std, method, steps = (controls[name] for name in ("digit", "std", "method", "steps"))
         shown = digits[digit] + std * fixed(0, SIDE**2).double() * ~hole
-        picture = View(law.ink(shown)[0], label=f"a {digit}: paint its hole", size=SMALL)
+        picture = View(law.ink(shown)[0], label=f"{'an' if digit == 8 else 'a'} {digit} and its hole", size=SMALL)
         if not hole.any():
             same = lambda label: _tiles(law, shown.expand(SHOWN, -1), hole, label)
             views = {"picture": picture, "completions": same("drawn"), "posterior": same("exact posterior")}

@@ -328,6 +328,13 @@ MUTANTS = [
         "",
         js("home::a_link_that_no_control_understands_is_left_out"),
     ),
+    Mutant(
+        "a-brush-that-nothing-follows",
+        f"{HERE}/js/brush.js",
+        "if (!spec.frozen) view.figure.append(tools);",
+        "view.figure.append(tools);",
+        js("pages::sampled_page_moves_from_disk_with_the_network_off"),
+    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",

@@ -34,7 +34,7 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
     at = [width >> 1, height >> 1],
     last = null;
   layer.append(sheet, cursor);
-  view.figure.append(tools);
+  if (!spec.frozen) view.figure.append(tools); // in a page of samples nothing would follow
 
   const commit = (fresh) => {
     bytes = fresh;
