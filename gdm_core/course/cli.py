@@ -125,6 +125,20 @@ def run(arguments: list[str]) -> int:
     return int(any(row.status != "ok" for row in rows))
 
 
+def leaderboard(arguments: list[str]) -> int:
+    """Score a folder of submitted samples (chapter 15's project): NAME.npz with `samples`, (N, 1, 8, 8) from 0 to 1."""
+    from gdm_core.course import leaderboard as board
+
+    def options(parser):
+        parser.add_argument(
+            "folder", type=Path, metavar="FOLDER", help="of the submissions; the table is written there"
+        )
+        parser.add_argument("--seed", type=int, help="of the hidden choices; drawn anew, and written down, by default")
+
+    chosen = _parse(leaderboard, arguments, options)
+    return board.main(chosen.folder, chosen.seed)
+
+
 def test(arguments: list[str]) -> int:
     """Run the whole test suite; what follows is passed on to pytest (--quick, --all-faults, -k claims ...)."""
     from gdm_core.course import chapters, doctor
@@ -177,7 +191,9 @@ def environment(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {f.__name__: f for f in (lab, app, labs, build, lint, run, export, test, mutants, doctor, environment)}
+COMMANDS = {
+    f.__name__: f for f in (lab, app, labs, build, lint, run, export, leaderboard, test, mutants, doctor, environment)
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
