@@ -41,6 +41,7 @@ KEPT = {
     "denoise_by_hand": ["answers"],
     "paths": ["paths"],
     "few_steps": ["samples"],
+    "guidance_bench": ["plane"],
     "digit_board": ["board"],
     "pixels": ["sees"],
     "hole_in_the_picture": ["completions", "posterior"],
