@@ -137,6 +137,21 @@ def test_a_teacher_is_no_part_of_its_pupil():
     assert len(list(model.parameters())) == len(list(teacher.parameters())) == len(model.state_dict())
 
 
+def test_a_lagrangian_pupil_asks_its_teacher_where_it_lands():
+    """The exact map has no loss under the exact velocity, wherever and whenever it is asked."""
+    model = made(learns="lagrangian", share=1e-9, teacher=velocity)
+    model.network.forward = lambda z, t, r, y=None: exact(z, t, r)
+    assert model.loss(torch.randn(40, 2, dtype=torch.float64)).item() < 1e-12
+
+
+@pytest.mark.parametrize("learns", ["meanflow", "lagrangian"])
+def test_no_gradient_goes_to_the_teacher(learns):
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+    model = made(learns=learns, share=0.5, teacher=lambda z, t: scale * velocity(z, t))
+    model.loss(torch.randn(9, 2, dtype=torch.float64)).backward()
+    assert scale.grad is None and all(p.grad is not None for p in model.parameters())
+
+
 def test_samples_are_jumps_from_noise_to_data():
     model = made()
     one, zero, half = (torch.full((6,), a, dtype=torch.float64) for a in (1.0, 0.0, 0.5))

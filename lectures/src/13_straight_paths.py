@@ -10,7 +10,7 @@
 # - choose which noise goes with which example: independent, optimal transport, reflow, Schrödinger's bridge;
 # - say what stays the same when a sampler is made noisy.
 #
-# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 20 more to play.
+# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -434,20 +434,6 @@ straight_is_not_shortest()
 explorers.paths(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# The second one counts steps: the same noise through a solver of the flow, through a reflowed network, and through a network that
-# learns the jump itself (MeanFlow: Geng et al., 2025). *Before you drag:* which of the four needs no second step?
-#
-# <details><summary>Answer</summary>
-#
-# The reflowed one: in one step it is as near the data as true draws may be. MeanFlow is close behind. The solvers of the bent flow
-# start far away, and need several calls of the network.
-#
-# </details>
-
-# %%
-explorers.few_steps(seed=SEED, device=DEVICE)
-
-# %% [markdown]
 # ## 13.6 Any noise level, the same marginals
 #
 # The flow fixes the law of each $x_t$, not how one walks. With the score $\nabla \log p_t$, any $g \ge 0$ gives a walk
@@ -546,12 +532,11 @@ claim("σ = 3: covariance of a pair", formula(3.0), below=0.5, digits=2)
 # says about the end. At every $\sigma$ both ends keep their law.
 #
 # **Limits.** Everything here is exact because the targets are small mixtures. Reflow costs a whole sampling for each pair, and bridges beyond Gaussians must be learned. And no
-# coupling of a finite batch has a floor of 0. Who wants one step learns the *map*, as the last panel of the explorer does.
+# coupling of a finite batch has a floor of 0. Who wants one step learns the *map*: part b.
 #
 # ## References
 #
 # - Albergo, M., Boffi, N., & Vanden-Eijnden, E. (2023). Stochastic interpolants: a unifying framework for flows and diffusions.
-# - Geng, Z., et al. (2025). Mean flows for one-step generative modeling. NeurIPS.
 # - Janati, H., et al. (2020). Entropic optimal transport between unbalanced Gaussian measures has a closed form. NeurIPS.
 # - Lipman, Y., et al. (2023). Flow matching for generative modeling. ICLR, eq. 8.
 # - Liu, X., Gong, C., & Liu, Q. (2023). Flow straight and fast: learning to generate and transfer data with rectified flow. ICLR.

@@ -81,6 +81,12 @@ MUTANTS = [
            "tests/test_labs_checks.py::test_a_check_comes_to_all_of_its_parts[lab01]"),
     Mutant("detach-not-looked-for", f"{CHECKS}/lab08.py", "require(not game.leaked,", "require(True or",
            answer("wrong", "lab08-turn-no_detach")),
+    Mutant("moving-goal-passes", f"{CHECKS}/lab13.py", "require(not result.requires_grad,", "require(True or",
+           answer("wrong", "lab13-goal-not_held")),
+    Mutant("any-order-of-noise", f"{CHECKS}/lab13.py", "int(cost.argmin())", "int(cost.argmax())",
+           answer("right", "lab13-optimal_pairs-by_ranks")),
+    Mutant("one-jump-is-enough", f"{CHECKS}/lab13.py", "for K in (3, 1):", "for K in (1,):",
+           answer("wrong", "lab13-jumps-one_jump")),
     Mutant("second-turn-never-played", f"{CHECKS}/lab08.py", "by_hand(turns=2)[0], known", "_numbers(game.D), known",
            answer("wrong", "lab08-turn-cleared_afterwards")),
     # Data of one's own, and nbgrader
