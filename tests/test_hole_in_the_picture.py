@@ -249,11 +249,3 @@ def test_the_rim_of_a_hole_lies_between_hidden_and_seen(explorer):
     rim = view(frame, "posterior")["marks"][0]["xy"].reshape(16, -1, 3, 2)
     assert np.allclose(rim[7] - rim[0], [[27, 9], [27, 9], [np.nan] * 2], equal_nan=True)
     assert rim[0][0, :2].tolist() == [[0, 4], [1, 4]]
-
-
-def test_soft_edges_of_the_brush_become_those_of_a_hole(explorer):
-    soft = np.zeros((8, 8))
-    soft[2, 2:6] = [0.2, 0.6, 1.0, 0.4]
-    frame = explorer("hole_in_the_picture").frame({"hole": soft})
-    assert np.array_equal(frame.controls["hole"], soft >= 0.5)
-    assert not explorer("hole_in_the_picture").frame({"hole": (soft >= 0.5).astype(float)}).controls

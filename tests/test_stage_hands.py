@@ -193,6 +193,15 @@ def test_brush_paints_where_the_hand_goes(live):
     assert pixels(tab)[8, 8] == 0 and pixels(tab)[8, 3] == 255
 
 
+def test_a_hard_brush_paints_whole_pixels_and_always_the_one_under_the_hand(live):
+    tab = live(w.Stage(lambda c: c["mask"], [w.Brush("mask", 8, 8, on="picture", radius=0.75, hard=True)]))
+    at = lambda x, y: place(tab, '[data-view="picture"] .box', x / 8, y / 8)
+    drag(tab, [at(1.1, 3.9), at(6.1, 3.9)], steps=3)
+    settled(tab)
+    assert set(np.unique(pixels(tab))) == {0, 255}
+    assert (pixels(tab)[3, 1:7] == 255).all() and pixels(tab)[:3].max() == 0 and pixels(tab)[5:].max() == 0
+
+
 def test_a_tile_that_acts_moves_what_it_should_at_each_press(live):
     """Also when it is chosen already: whoever dragged away comes back."""
     press = lambda controls: {"z": (controls["tile"], -1.0)}

@@ -162,8 +162,6 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
 
     def draw(controls) -> Frame:
         hole = torch.as_tensor(controls["hole"]).flatten() >= 0.5
-        crisp = hole.double().reshape(SIDE, SIDE).numpy()  # a brush has soft edges, a hole has none
-        snapped = {} if np.array_equal(crisp, controls["hole"]) else {"hole": crisp}
         digit, std, method, steps = (controls[name] for name in ("digit", "std", "method", "steps"))
         shown = digits[digit] + std * fixed(0, SIDE**2).double() * ~hole
         picture = View(law.ink(shown)[0], label=f"{'an' if digit == 8 else 'a'} {digit} and its hole", size=SMALL)
@@ -173,7 +171,7 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
             views["completions"].warning = "Nothing is hidden: paint a hole"
             still = shown, torch.zeros_like(shown)
             views |= {"moments": _moments(law, still, still), "classes": _classes()}
-            return Frame(views, "nothing is hidden", snapped)
+            return Frame(views, "nothing is hidden")
         key = digit, hole.numpy().tobytes(), std
         posterior, exact = answered(*key)
         states, lost = filled(*key, method, steps, controls["pull"], controls["new noise"])
@@ -190,7 +188,7 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         views["classes"] = _classes(share, posterior.weights)
         if lost:
             text = f"{lost} of {DRAWS} completions ran away at step {len(states) - 1} of {steps}"
-            return Frame(views, text, snapped)
+            return Frame(views, text)
         off = law.unit * (found[0] - truth[0])[hole].square().mean().sqrt().item()
         chance = law.unit * (truth[1][hole].mean() / DRAWS).sqrt().item()
         spread = (found[1][hole].sum() / truth[1][hole].sum()).sqrt().item()
@@ -201,14 +199,14 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
             missed = (w @ (x - shown)[:, ~hole].square()).mean().sqrt().item() / std
             due = _expected(posterior, shown, hole) / std
             text += f" · seen pixels off by {missed:.2f} std of their noise, {due:.2f} expected"
-        return Frame(views, text, snapped)
+        return Frame(views, text)
 
     lower = np.zeros((SIDE, SIDE))
     lower[SIDE // 2 :] = 1
     return Stage(
         draw,
         [
-            Brush("hole", SIDE, SIDE, lower, on="picture", radius=0.7),
+            Brush("hole", SIDE, SIDE, lower, on="picture", radius=0.75, hard=True),
             Choice("method", list(METHODS), METHODS[-1]),
             Slider("digit", 0, 9, 3, step=1),
             Slider("std", 0.1, 1.0, 0.3, log=True, label="noise of what is seen"),

@@ -182,6 +182,7 @@ class Brush:
         value: start, (height, width) in [0, 1]; nothing painted unless given.
         on: the view to paint on; a canvas of its own unless given.
         radius: of the brush, in pixels of the grid.
+        hard: paint whole pixels, those whose middle the brush reaches; soft edges unless given.
         label: in the page; the name unless given.
     """
 
@@ -191,6 +192,7 @@ class Brush:
     value: object = None
     on: str | None = None
     radius: float = 1.2
+    hard: bool = False
     label: str = ""
     kind = "brush"
 
@@ -221,7 +223,7 @@ class Brush:
         return f"{self.label} {100 * self.value_of(state).mean():.0f} % painted"
 
     def spec(self) -> dict:
-        return {k: getattr(self, k) for k in ("kind", "name", "label", "on", "height", "width", "radius")}
+        return {k: getattr(self, k) for k in ("kind", "name", "label", "on", "height", "width", "radius", "hard")}
 
 
 def _labels(labels, count: int) -> list[str]:

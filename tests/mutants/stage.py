@@ -335,6 +335,13 @@ MUTANTS = [
         "view.figure.append(tools);",
         js("pages::sampled_page_moves_from_disk_with_the_network_off"),
     ),
+    Mutant(
+        "hard-brush-with-soft-edges",
+        f"{HERE}/js/brush.js",
+        "spec.hard ? 255 * (reach >= 0)",
+        "spec.soft ? 255 * (reach >= 0)",
+        js("hands::a_hard_brush_paints_whole_pixels_and_always_the_one_under_the_hand"),
+    ),
     # The kernel.
     Mutant(
         "controls-not-clamped",

@@ -40,12 +40,13 @@ ON_VIEW.brush = function brush(spec, stage, view, layer) {
     bytes = fresh;
     stage.move(spec.name, toBase64(bytes));
   };
-  /** A soft round dab at (x, y), pixels of the grid. */
+  /** A round dab at (x, y), pixels of the grid, soft unless the brush is hard. */
   const dab = (x, y, remove) => {
     const r = spec.radius;
     for (let j = Math.max(0, Math.floor(y - r)); j < Math.min(height, y + r + 1); j++) {
       for (let i = Math.max(0, Math.floor(x - r)); i < Math.min(width, x + r + 1); i++) {
-        const cover = clamp(r + 0.5 - Math.hypot(i + 0.5 - x, j + 0.5 - y), 0, 1) * 255;
+        const reach = r - Math.hypot(i + 0.5 - x, j + 0.5 - y),
+          cover = spec.hard ? 255 * (reach >= 0) : clamp(reach + 0.5, 0, 1) * 255;
         const k = j * width + i;
         bytes[k] = remove ? Math.min(bytes[k], 255 - cover) : Math.max(bytes[k], cover);
       }
