@@ -1,5 +1,7 @@
 """What all tests share: one thread, seeds, no user settings; the order and the grouping of a parallel run."""
 
+import functools
+import json
 import locale
 import os
 import re
@@ -24,7 +26,7 @@ import torch  # noqa: E402
 
 from gdm_core.course.chapters import chapters  # noqa: E402
 from gdm_core.course.doctor import GET_CHROMIUM, chromium  # noqa: E402
-from gdm_core.files import stand_in_home  # noqa: E402
+from gdm_core.files import atomic_write, stand_in_home  # noqa: E402
 
 collect_ignore_glob = ["benchmarks/*", "mutants/*", "to_come_explorers/*"]
 
@@ -85,6 +87,28 @@ def pytest_collection_modifyitems(config, items) -> None:
         elif item.get_closest_marker("browser") and config.pluginmanager.hasplugin("rerunfailures"):
             # Browser, server and kernel share the machine with the rest: once more, and the summary says which.
             item.add_marker(pytest.mark.flaky(reruns=1))
+    if hasattr(config, "workerinput"):
+        groups = {item.nodeid: item.get_closest_marker("xdist_group").args[0] for item in items}
+        atomic_write(config.stash[OUTCOMES].with_name("groups"), json.dumps(groups).encode())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests of a group share a worker, and what it has set up for them.
+
+    xdist 3.8 writes the groups where pytest 9.2 does not look, and each test would be a group of its own.
+    """
+    from xdist.scheduler import LoadGroupScheduling
+
+    class Grouped(LoadGroupScheduling):
+        @functools.cached_property
+        def groups(self) -> dict[str, str]:  # of all tests, as the workers have told by the time that this is asked
+            return json.loads(config.stash[OUTCOMES].with_name("groups").read_bytes())
+
+        def _split_scope(self, nodeid: str) -> str:
+            return self.groups.get(nodeid) or super()._split_scope(nodeid)
+
+    return Grouped(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 def _quick(item) -> bool:

@@ -1,6 +1,8 @@
 """The time that each part of the suite takes, and may take."""
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import budget
 import pytest
@@ -45,3 +47,11 @@ def test_computing_is_counted_once():
     budget.computed()
     sum(range(4_000_000))
     assert budget.computed() > 0.01 > budget.computed()
+
+
+@pytest.mark.parametrize("i", range(8))
+def test_tests_of_a_group_share_a_worker(i):
+    seen = Path(os.environ["GDM_TEST_MODELS"], "workers-of-a-group")
+    with seen.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    assert len(set(seen.read_text().split())) == 1
