@@ -37,8 +37,7 @@ def test_text_is_legible_in_both_themes_and_nothing_is_cut_off(live, tab, theme)
     assert ground < 0.05 if theme == "dark" else ground > 0.9
     for width in (360, 1600):
         tab.set_viewport_size({"width": width, "height": 900})
-        tab.wait_for_timeout(60)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
     tab.set_viewport_size({"width": 360, "height": 700})
     pad, picture = (tab.locator(f'[data-view="{v}"] .box').bounding_box() for v in ("z", "picture"))
     assert pad["y"] > picture["y"] + picture["height"] and pad["width"] > 280 and picture["width"] > 130  # on a phone

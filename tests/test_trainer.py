@@ -230,7 +230,7 @@ def test_training_lets_the_hand_go_first():
 
     trainer = w.Trainer(counting(10**6, 0.001), every=60.0)
     trainer.start()
-    time.sleep(0.1)
+    time.sleep(0.4)
     free = trainer.steps
     with drawing():
         time.sleep(0.02)
