@@ -24,6 +24,8 @@ def ends(control) -> list:
             return [(left, bottom), (right, top)]
         case "choice":
             return list(control.options)
+        case "words":
+            return [control.value, control.value[: len(control.value) // 2]]  # not all words make sense
         case "toggle":
             return [False, True]
         case "button":

@@ -13,7 +13,7 @@ from gdm_core.models.diffusion import Diffusion
 from gdm_core.words import Told
 
 SIZE, LATENTS = 32, 72  # pixels on a side, components
-ROOMS, STEPS = 8000, 1400  # of the training
+ROOMS, STEPS = 8000, 1200  # of the training
 WORDS = len(captions.VOCABULARY)
 
 
@@ -74,9 +74,9 @@ def room_painter(steps: int = STEPS, pictures: int = ROOMS, size: int = SIZE, de
 
     def learn() -> Iterator:
         table, sentences = rooms(pictures)
-        x, y = scenes.render(table, size=size, device=device), captions.tokens(sentences).to(device)
+        x, y = scenes.render(table, size=size).to(device), captions.tokens(sentences).to(device)
         model.components.fit(x[:3000])
-        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=x.device.type in ("cpu", "cuda"))
         options = {"batch_size": 64, "clip": 1.0, "optimizer": optimizer, "rate": warm, "average": 0.99}
         yield from train.steps(model, (x, y), steps=steps, **options)
 

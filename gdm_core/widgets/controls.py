@@ -1,4 +1,4 @@
-"""What a hand can move: sliders, choices, toggles, buttons, timelines, and the two-dimensional pad.
+"""What a hand can move: sliders, choices, words, toggles, buttons, timelines, and the two-dimensional pad.
 
 Every control has two faces.  Its *state* is plain JSON: what travels between page and kernel, into links and into code
 cells.  Its *value* is what the drawing callback receives.  `clean` turns whatever came (from a page, a link, a hand
@@ -180,6 +180,43 @@ class Choice:
 
     def spec(self) -> dict:
         return {"kind": self.kind, "name": self.name, "label": self.label, "options": self.options}
+
+
+@dataclass
+class Words:
+    """A line of words that one types.  Value: the string; what it means is the callback's affair, who may raise.
+
+    Args:
+        name: key in the callback's controls.
+        value: start.
+        label: in the page; the name unless given.
+        most: characters.
+    """
+
+    name: str
+    value: str = ""
+    label: str = ""
+    most: int = 200
+    kind = "words"
+
+    def __post_init__(self):
+        integer(f"characters of {self.name!r}", self.most)
+        self.label = self.label or self.name
+        self.value = self.clean(self.value)
+
+    def clean(self, data):
+        if not isinstance(data, str) or len(data) > self.most or not all(map(str.isprintable, data)):
+            raise bad(f"a line of at most {self.most} characters for {self.name}", repr(data)[:60], f"{self.name}='a'")
+        return str(data)
+
+    def value_of(self, state):
+        return state
+
+    def words(self, state) -> str:
+        return f"{self.label} {state}" if state else ""
+
+    def spec(self) -> dict:
+        return {"kind": self.kind, "name": self.name, "label": self.label, "most": self.most}
 
 
 @dataclass

@@ -19,7 +19,7 @@ from gdm_core.widgets.marks import beside, draw_axes, draw_legend, draw_marks
 from gdm_core.widgets.overlay import NAMED, Ellipses, Lines, Text
 from gdm_core.widgets.view import folded
 
-SPOKEN = ("slider", "choice", "toggle", "timeline", "pad")
+SPOKEN = ("slider", "choice", "words", "toggle", "timeline", "pad")
 WIDTH, EDGE = 800, 22  # screen pixels
 INK, SOFT, LINE, RAISED = "#1b2430", "#566273", "#c9d0d9", "#f4f6f8"
 

@@ -25,6 +25,18 @@ _GUIDED, _NEVER, _SAID = (
     "what_cannot_be_is_refused_in_words",
 )
 
+
+def _explorer(name: str, old: str, new: str, test: str) -> Mutant:
+    file = "gdm_core/explorers/ch14_text_to_image.py"
+    return Mutant(f"words-{name}", file, old, new, f"tests/test_text_to_image.py::test_{test}")
+
+
+_OWN, _BESIDE, _FILM = (
+    "own_words_count_when_they_are_chosen",
+    "what_was_said_stands_beside_what_is_read",
+    "the_film_begins_with_noise_and_guidance_moves_its_end",
+)
+
 MUTANTS = [
     _plant(
         _WORDS,
@@ -132,5 +144,40 @@ MUTANTS = [
         "@ self.basis + self.mean)",
         "@ self.basis)",
         "components_are_those_of_the_covariance",
+    ),
+    # The explorer
+    _explorer(
+        "own-words-never-count", 'controls["own"] if controls["sentence"] == OWN', 'controls["own"] if False', _OWN
+    ),
+    _explorer(
+        "judge-reads-the-caption",
+        "_judge(allowed[0], read[0], right[0])",
+        "_judge(allowed[0], allowed[0].int().argmax(1), right[0] | True)",
+        "the_judge_sees_the_picture_alone",
+    ),
+    _explorer(
+        "green-whatever-is-read",
+        '"exact" if right[i] else "accent"\n        marks.append(Lines([[-0.1',
+        '"exact"\n        marks.append(Lines([[-0.1',
+        _BESIDE,
+    ),
+    _explorer("open-factors-are-green", 'color = "noise"  # nothing', 'color = "exact"  # nothing', _BESIDE),
+    _explorer(
+        "frames-all-green",
+        '"exact" if ok else "accent"',
+        '"exact"',
+        "frames_around_the_others_say_whether_all_is_right",
+    ),
+    _explorer(
+        "guidance-is-not-told", 'controls["guidance"], controls["new noise"]', '2.0, controls["new noise"]', _FILM
+    ),
+    _explorer("noise-never-new", "noise(pressed, 1 + OTHERS", "noise(0, 1 + OTHERS", _FILM),
+    _explorer("film-stands-still", 'states[controls["step"]]', "states[-1]", _FILM),
+    Mutant(
+        "words-lines-of-any-length",
+        "gdm_core/widgets/controls.py",
+        "or len(data) > self.most",
+        "",
+        "tests/test_controls.py::test_words_are_one_line_of_limited_length",
     ),
 ]

@@ -117,6 +117,22 @@ const MAKE = {
     return { el, show: (value) => inputs.forEach((input, i) => (input.checked = spec.options[i] === value)) };
   },
 
+  words(spec, stage) {
+    const input = h("input", {
+      type: "text",
+      maxlength: spec.most,
+      spellcheck: false,
+      autocomplete: "off",
+      autocapitalize: "off",
+      "aria-label": spec.label,
+      "data-control": spec.name,
+      onchange: () => stage.move(spec.name, input.value), // Enter, or when one leaves it
+      onkeydown: (event) => event.stopPropagation(), // a notebook's shortcuts are letters too
+    });
+    const el = h("label", { class: "control" }, h("span", { class: "name" }, spec.label), input);
+    return { el, show: (value) => document.activeElement !== input && (input.value = value) };
+  },
+
   toggle(spec, stage) {
     const input = h("input", {
       type: "checkbox",
