@@ -76,7 +76,9 @@ def room_painter(steps: int = STEPS, pictures: int = ROOMS, size: int = SIZE, de
         table, sentences = rooms(pictures)
         x, y = scenes.render(table, size=size).to(device), captions.tokens(sentences).to(device)
         model.components.fit(x[:3000])
-        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=x.device.type in ("cpu", "cuda"))
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=x.device.type in ("cpu", "cuda")
+        )
         options = {"batch_size": 64, "clip": 1.0, "optimizer": optimizer, "rate": warm, "average": 0.99}
         yield from train.steps(model, (x, y), steps=steps, **options)
 
