@@ -1,5 +1,8 @@
 """U-Net and DiT: identities at the start, what reaches what, symmetries, torch's own attention."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from oracles import off_init
@@ -7,7 +10,7 @@ from torch import nn
 
 from gdm_core import dit, unet
 from gdm_core.dit import DiT
-from gdm_core.networks import TimeAndLabel
+from gdm_core.networks import TimeAndLabel, TimedMLP
 from gdm_core.unet import UNet
 
 MADE = {
@@ -216,3 +219,62 @@ def test_the_answer_of_a_dit_is_scaled_by_time():
     for block in network.blocks:
         block.forward = lambda h, c: h
     assert (network(x, t, y) - network(x, t.flip(0), y)).abs().amax((1, 2, 3)).min() > 1e-4
+
+
+def test_a_block_of_a_dit_by_hand():
+    torch.manual_seed(0)
+    block, h, c = off_init(dit.Block(16, 4).double()), torch.randn(3, 5, 16).double(), torch.randn(3, 16).double()
+    told = (c * c.sigmoid()) @ block.modulation.weight.T + block.modulation.bias
+    a, b, gate, a_alone, b_alone, gate_alone = (part[:, None] for part in told.split(16, 1))
+    level = lambda h: (h - h.mean(2, keepdim=True)) / (h.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    wanted = h + gate * block.attention(level(h) * (1 + a) + b)
+    wanted = wanted + gate_alone * block.alone(level(wanted) * (1 + a_alone) + b_alone)
+    torch.testing.assert_close(block(h, c), wanted)
+
+
+def test_the_answer_of_a_dit_by_hand():
+    network, (x, t, y), seen = net("dit"), inputs(), {}
+    network.blocks[-1].register_forward_hook(lambda _, into, out: seen.update(h=out, c=into[1]))
+    answer = network(x, t, y)
+    h, c = seen["h"], seen["c"]
+    told = (c * c.sigmoid()) @ network.modulation.weight.T + network.modulation.bias
+    level = (h - h.mean(2, keepdim=True)) / (h.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    moved = level * (1 + told[:, None, :16]) + told[:, None, 16:]
+    wanted = moved @ network.last.weight.T + network.last.bias
+    torch.testing.assert_close(dit.patches(answer, 2), wanted)
+
+
+def test_waves_of_time_and_of_places_by_numpy():
+    told = TimeAndLabel(8).double()
+    t, seen = torch.tensor([0.1, 0.7]).double(), []
+    told.of_time.register_forward_hook(lambda _, into, out: seen.append(into[0].numpy()))
+    told(t)
+    angles = np.pi / 2 * np.outer(t.numpy(), [1, 2, 4, 8, 16, 32])
+    np.testing.assert_allclose(seen[0], np.concatenate([np.cos(angles), np.sin(angles)], 1), atol=1e-12)
+    rates = 100.0 ** (-np.arange(4) / 4)
+    at = np.concatenate([f(k * rates) for k in (2, 1) for f in (np.cos, np.sin)])  # row 2, column 1
+    np.testing.assert_allclose(dit.places(3, 2, 16)[5], at, atol=1e-6)
+
+
+def test_the_perceptron_that_is_told_time_by_hand():
+    torch.manual_seed(0)
+    network = off_init(TimedMLP((2, 1), (8, 8, 6), classes=3).double())
+    x, t, y = torch.randn(5, 2, 1).double(), torch.rand(5).double(), torch.tensor([0, 1, 2, 1, 0])
+    silu, linear = lambda a: a * a.sigmoid(), lambda layer, a: a @ layer.weight.T + layer.bias
+    waves = [f(math.pi / 2 * k * t) for k in (1, 2, 4, 8) for f in (torch.cos, torch.sin)]
+    said = torch.cat([torch.stack([t, *waves], 1), torch.eye(3).double()[y]], 1)
+    h = linear(network.enter, x.flatten(1))
+    for layer, told in zip(network.layers, network.told):
+        scale, shift = linear(told, said).chunk(2, 1)
+        moved = linear(layer, silu(h * (1 + scale) + shift))
+        h = h + moved if h.shape == moved.shape else moved
+    torch.testing.assert_close(network(x, t, y), linear(network.leave, silu(h)).reshape(5, 2, 1))
+
+
+def test_a_stair_down_sees_the_mean_of_four_pixels():
+    network, seen = net("unet"), {}
+    network.down[0].register_forward_hook(lambda _, into, out: seen.update(high=out))
+    network.down[1].register_forward_hook(lambda _, into, out: seen.update(low=into[0]))
+    network(*inputs())
+    b, c, h, w = seen["high"].shape
+    torch.testing.assert_close(seen["low"], seen["high"].reshape(b, c, h // 2, 2, w // 2, 2).mean((3, 5)))

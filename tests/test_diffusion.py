@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from oracles import errors_off, off_init
@@ -572,3 +573,28 @@ def test_training_learns_a_mixture():
     x = target.sample(1000)
     gaps = target.log_prob(x) - model.log_prob(x, steps=16)
     assert -0.05 < gaps.mean() < 0.2
+
+
+@pytest.mark.parametrize("solver", [samplers.ddim, samplers.heun, samplers.multistep], ids=lambda f: f.__name__)
+def test_the_last_step_ends_at_what_the_denoiser_says(solver):
+    x, mean = torch.randn(5, 2).double(), torch.randn(5, 2).double()
+    for times in ([0.6, 0.0], [0.9, 0.6, 0.0]):
+        *_, end = solver(lambda x, t: mean, schedules.preserving(), x, torch.tensor(times).double())
+        torch.testing.assert_close(end, mean)
+
+
+def test_a_table_between_its_steps_has_a_straight_log_signal():
+    table = schedules.linear(5, 0.1, 0.3)
+    log_alpha2 = np.concatenate([[0], np.log1p(-np.linspace(0.1, 0.3, 5)).cumsum()])
+    t = torch.tensor([0.05, 0.19, 0.25, 0.77, 0.99]).double()
+    alpha, sigma = table(t)
+    wanted = np.exp(np.interp(t.numpy(), np.linspace(0, 1, 6), log_alpha2))
+    np.testing.assert_allclose(alpha**2, wanted, rtol=1e-12)
+    np.testing.assert_allclose(sigma**2, 1 - wanted, rtol=1e-12)
+
+
+def test_training_without_a_drop_knows_no_label_for_none():
+    model, x = Diffusion(2, labels=3, hidden=(4,)), torch.randn(4, 2)
+    assert torch.isfinite(model.loss(x, torch.tensor([0, 1, 2, 0])))
+    with pytest.raises(ValueError, match="needed .* got .* try"):
+        model.loss(x, torch.tensor([0, 1, 2, 3]))

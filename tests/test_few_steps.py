@@ -114,3 +114,12 @@ def test_the_loss_of_given_pairs():
 
     model._told = velocity
     assert model.loss(one).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_reflowed_learns_from_many_pairs(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(few, "PAIRS", 512)
+    monkeypatch.setattr(few.train, "steps", lambda _, draw, **__: drawn.append(draw(400)))
+    torch.manual_seed(0)
+    few.few_reflowed()
+    assert drawn[0].shape == (400, 2, 2) and len(drawn[0].unique(dim=0)) > 230  # of 512, by chance 278

@@ -1,5 +1,7 @@
 """The four identities on the exact map of a Gaussian; each loss against differences by hand; one jump learned."""
 
+import math
+
 import pytest
 import torch
 
@@ -198,3 +200,24 @@ class _Narrow(torch.nn.Module):
 
     def forward(self, z, t, r, y=None):
         return self.layer(z)
+
+
+def test_a_teacher_says_where_the_jump_goes_on_from():
+    """Lagrangian: the end of the jump moves at the teacher's velocity there."""
+    teacher = lambda z, t: torch.sin(3 * z) + t[:, None]
+    model, x = made(learns="lagrangian", teacher=teacher, share=0.3), torch.randn(30, 2, dtype=torch.float64)
+    torch.manual_seed(5)
+    noise, t, r = drawn(x, "lagrangian", 0.3)
+    z = denoising.noisy(x, t, model.schedule, noise)
+    said, _ = goal(model, z, t, r, noise)
+    wanted = torch.where((t > r)[:, None], teacher(model.jump(z, t, r), r), teacher(z, t))
+    torch.manual_seed(5)
+    torch.testing.assert_close(model.loss(x), (said - wanted).square().sum(1).mean(), rtol=1e-6, atol=1e-8)
+
+
+def test_the_layers_are_told_waves_of_t_and_of_the_length():
+    model, (z, t, r), seen = made(), points(4), []
+    model.network.net.register_forward_hook(lambda _, into, out: seen.append(into[0]))
+    model.average(z, t, r)
+    waves = [w(math.pi * s) for s in (t, t - r) for w in (torch.cos, torch.sin)]
+    torch.testing.assert_close(seen[0], torch.cat([z, torch.stack([t, t - r, *waves], 1)], 1))

@@ -120,7 +120,7 @@ def _answers(told: Tensor, x: Tensor, pull: Tensor, after: Tensor) -> View:
     score = palette(colors.DIVERGING)[level.round().long().cpu().numpy()] / 255
     pictures = np.pad(np.insert(gray, len(gray) - 1, score, 0), ((0, 0), (HEAD, 0), (0, 0), (0, 0)), constant_values=1)
     names = [
-        Text([[(SIDE + 1) * i + SIDE / 2, HEAD / 2]], [name], color, size=12.0)
+        Text([[(SIDE + 1) * (i + 0.5), HEAD / 2]], [name], color, size=12.0)
         for i, (name, color) in enumerate(NAMES.items())
     ]
     return View(tile(pictures, len(names)), names, label="what it was, and which way to go", size=4.0)

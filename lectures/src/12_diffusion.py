@@ -189,7 +189,8 @@ claim("KL of a wrong guess by both formulas: difference", by_kl - by_snr, near=0
 # ## 12.4 Learn the noise
 #
 # To know the mean of $x$ is to know that of $\epsilon$: $x_t = \alpha_t x + \sigma_t \epsilon$. The network tells $\epsilon$, which
-# has unit size at every level. The training step, as the notes have it ($a$ is the signal rate):
+# has unit size at every level. (The factor of the KL is dropped, as in Ho et al., 2020: at each level the best answer is the mean,
+# whatever the level counts.) The training step, as the notes have it ($a$ is the signal rate):
 
 # %%
 target = toy.target(DATASET)
@@ -260,11 +261,14 @@ with torch.no_grad():
 two_denoisers()
 share = [e / s for e, s in zip(errors, spreads)]
 claim("network's error as a share of what is left to guess, median over t", np.median(share), below=0.1, digits=1)
+a, s = table(grid_t[-1])
+claim("its mean square error at t = 0.98", errors[-1], above=0.3, digits=1)
+claim("the same in the noise that it told", errors[-1] * (a / s) ** 2, below=0.01, digits=1)
 
 # %% [markdown]
 # Green arrows end where the data behind a noisy point are on average; at much noise that is the middle, where there may be no data.
-# Vermilion ones are the network's. It errs most where $\alpha_t$ is small and divides. And chapter 11's **score** is there for free, for it is the noise that
-# is expected, turned around:
+# Vermilion ones are the network's. It errs most where $\alpha_t$ is small and divides: the noise that it tells there is nearly
+# right, the mean that follows is not. And chapter 11's **score** is there for free, for it is the noise that is expected, turned around:
 #
 # $$ \nabla \log p_t(x_t) = -\frac{\mathbb E[\epsilon \mid x_t]}{\sigma_t} . $$
 
@@ -315,8 +319,7 @@ mean, std = posterior(best, x_t, t, s)
 claim("DDIM with η = 1 draws from the posterior of 12.3: largest difference", (back - mean - std * e).abs().max(), below=EQUAL)
 
 # %% [markdown]
-# Whoever keeps $\sigma_s$ whole in front of the direction puts in too much noise at each step: a frequent bug. The same 12
-# starts, the exact denoiser, 200 steps, and both ends of the dial:
+# The same 12 starts, the exact denoiser, 200 steps, and both ends of the dial:
 
 # %% jupyter={"source_hidden": true}
 # The figure: from noise to the mixture, with and without dice; which modes are reached
@@ -354,7 +357,21 @@ claim("η = 1: the same", metrics.sliced(ways[1.0][-1], fresh), below=0.25, digi
 claim("two heaps of fresh data", metrics.sliced(target.sample(2000).double(), fresh), below=0.25, digits=1)
 
 # %% [markdown]
-# Different roads, the same heap. On pictures the road looks like this. The denoiser is the exact one of 2,000 digits.
+# Different roads, the same heap. A frequent bug keeps $\sigma_s$ whole in front of the direction and draws new noise as well: too
+# much noise at each step.
+
+# %%
+torch.manual_seed(SEED)
+x, times = torch.randn(1000, 2).double(), schedules.times(table, 200)
+for t, s in zip(times, times[1:]):
+    (alpha, sigma), (alpha_s, sigma_s), best = table(t), table(s), exact(x, t)
+    w = sigma_s**2 * (1 - (alpha * sigma_s / (alpha_s * sigma)) ** 2)
+    x = alpha_s * best + sigma_s * (x - alpha * best) / sigma + w.sqrt() * torch.randn_like(x)
+away = lambda x: torch.cdist(x, target.means.double()).amin(1).square().mean().sqrt()
+claim("distance of the ends from the nearest mode, with the bug over without it", away(x) / away(ways[1.0][-1]), above=2, digits=1)
+
+# %% [markdown]
+# On pictures the road looks like this. The denoiser is the exact one of 2,000 digits.
 
 # %% jupyter={"source_hidden": true}
 # The figure: digits out of noise, and what the denoiser sees in it
@@ -477,12 +494,13 @@ contest()
 claim("DDPM, 16 calls: width of the modes beside the true one", widths["DDPM"][2], below=0.97, digits=2)
 claim("SDE, 16 calls", widths["SDE"][2], above=1.03, digits=2)
 claim("Heun, 16 calls", widths["Heun"][2], near=1, within=0.05, digits=2)
+claim("4 calls: least distance from the exact end", min(error[0] for error in off.values()), above=0.15, digits=1)
 claim("DDIM: error with 32 calls over that with 128", off["DDIM"][3] / off["DDIM"][5], near=4, within=0.8, digits=1)
 claim("Heun: the same", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
 
 # %% [markdown]
 # Four times the calls leave a quarter of DDIM's error, and less than an eighth of Heun's. With dice the modes' width is wrong longest: DDPM's
-# are too narrow, Euler's steps of the SDE too wide. With 4 calls no solver is good. (Where the steps lie counts as much:
+# are too narrow, Euler's steps of the SDE too wide. With 4 calls no solver comes near. (Where the steps lie counts as much:
 # here they are equal in the root of the *angle* $\arctan \sigma_t/\alpha_t$, short near the data.)
 #
 # **Play.** The field that drives the points is exact, learned, or both with the error between them. *Before you drag:* pull one of the
@@ -561,7 +579,7 @@ x = target.sample(1500).to(DEVICE)
 truth = target.log_prob(x)
 kls, gaps = {}, {}
 for name, m in {"noise": model, "velocity": rival}.items():
-    kls[name], gaps[name] = truth - m.log_prob(x, steps=24), truth - m.elbo(x)
+    kls[name], gaps[name] = truth - m.log_prob(x, steps=16), truth - m.elbo(x)
     claim(f"{name}: KL from the data to the network's flow", kls[name].mean(), below=0.3, digits=1, unit="nats")
     claim(f"{name}: gap of the bound", gaps[name].mean(), below=0.5, digits=1, unit="nats")
     claim("its standard error", gaps[name].std() / len(x) ** 0.5, below=0.05, digits=1, unit="nats")
@@ -606,10 +624,10 @@ def bill():
         axes[0].plot(centers / math.log(10), costs[name], color=shade, label=f"{name}: {sum(costs[name]):.2g} nats in all")
     axes[0].legend()
     axes[0].set(xlabel="log₁₀ of noise over signal", ylabel="nats", title="What the errors cost, by level", ylim=(0, None))
-    learned = lambda x: rival.log_prob(x, steps=20)
+    learned = lambda x: rival.log_prob(x, steps=12)
     top = truth.max().exp().item()
     for ax, log_p, name in ((axes[1], target.log_prob, "exact"), (axes[2], learned, "learned")):
-        plotting.field(lambda x, f=log_p: f(x).exp(), ax, (-4, 4, -4, 4), side=80, vmin=0, vmax=top)
+        plotting.field(lambda x, f=log_p: f(x).exp(), ax, (-4, 4, -4, 4), side=64, vmin=0, vmax=top)
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"density: {name}", loc="center")
 
@@ -624,8 +642,8 @@ clean = {name: sum(cost[:20]) for name, cost in costs.items()}
 claim("noise: cost of the cleanest third of the levels, over that of velocity", clean["noise"] / clean["velocity"], above=1.2, digits=1)
 
 # %% [markdown]
-# Two roads to one number again. The network that tells the noise pays more at the cleanest levels, where noise is smallest and
-# hardest to see.
+# Two roads to one number again. The network that tells the noise pays more at the cleanest levels. (Its schedule differs too, so
+# this says nothing of the target alone.)
 #
 # ## 12.10 When is it decided?
 #
@@ -684,11 +702,13 @@ def decided():
 decided()
 at = (times - moment).abs().argmin()
 claim("how sure the end is when the density splits, mean over walks", sure[at], near=0.85, within=0.1, digits=2)
+claim("how sure it is of the noise", sure[0], below=0.6, digits=2)
+claim("how sure it is at twice that signal rate", sure[(smooth(times)[0] ** 2 - 2 * splits).abs().argmin()], above=0.95, digits=2)
 claim("how sure it is at half of that signal rate", sure[(smooth(times)[0] ** 2 - splits / 2).abs().argmin()], below=sure[at] - 0.05, digits=2)
 
 # %% [markdown]
-# The choice falls in a short stretch around the split (Biroli et al., 2024, call it **speciation**). What comes before can be
-# done in large steps, and so can what comes after; guidance (chapter 14) acts where it is decided.
+# The choice falls around the split (Biroli et al., 2024, call it **speciation**): noise does not yet know where it will end, and
+# the last part of the way changes no more than where in its mode a sample lies.
 #
 # **Limits.** In the plane a formula judges the network; for pictures no exact mean of the true distribution exists. One training run
 # a figure: seeds move its KL by hundredths of a nat. The contest of 12.7 ranks solvers with an exact denoiser on one target.

@@ -334,4 +334,25 @@ MUTANTS = [
         "scale, shift = told(said).chunk(2, 1)\n            further = layer(nn.functional.silu(h))",
         "time_reaches_the_network_and_labels_too",
     ),
+    _plant(
+        _SAMPLERS,
+        "heun-ends-at-the-noisy-state",
+        "math.cos(phi[k]) * u - math.sin(phi[k]) * here",
+        "math.cos(phi[k]) * u",
+        "the_last_step_ends_at_what_the_denoiser_says",
+    ),
+    _plant(
+        _SCHEDULES,
+        "table-rounded-to-its-steps",
+        "place.detach().floor()",
+        "place.detach().round()",
+        "a_table_between_its_steps_has_a_straight_log_signal",
+    ),
+    _plant(
+        _MODEL,
+        "none-is-a-label-to-train-on",
+        "checked(y, n, self.labels + free)",
+        "checked(y, n, self.labels + 1)",
+        "training_without_a_drop_knows_no_label_for_none",
+    ),
 ]

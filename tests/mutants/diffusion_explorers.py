@@ -179,4 +179,5 @@ MUTANTS = [
     _few(
         "pairs-the-other-way-round", "noise, data = x.unbind(1)", "data, noise = x.unbind(1)", "the_loss_of_given_pairs"
     ),
+    _few("few-pairs", "torch.randint(PAIRS, (n,)", "torch.randint(64, (n,)", "the_reflowed_learns_from_many_pairs"),
 ]

@@ -105,4 +105,8 @@ MUTANTS = [
     _map("everything-is-flow-matching", "same = toss < self.share", "same = toss < 1", f"{_LOSS}[meanflow]"),
     _map("teacher-becomes-a-part", "self.__dict__[\"teacher\"] = teacher", "self.teacher = teacher",
          "a_teacher_is_no_part_of_its_pupil"),
+    _map("teacher-asked-where-the-jump-began", "else self.teacher(there, r)", "else self.teacher(z, r)",
+         "a_teacher_says_where_the_jump_goes_on_from"),
+    _map("length-not-told-in-waves", "for s in (t, t - r)", "for s in (t, t)",
+         "the_layers_are_told_waves_of_t_and_of_the_length"),
 ]  # fmt: skip
