@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 14b · Text to image
 #
-# **"A small red cube on a blue floor." How does a sentence become a picture, and who says that it is the right one?**
+# **A small red cube on a blue floor: how does a sentence become a picture, and who says that it is the right one?**
 #
 # After this lecture you can
 #
@@ -411,7 +411,7 @@ def three_supports():
         bars(ax, np.arange(3) + 0.2 * k - 0.1, [ok[k].all(1) for ok in supported.values()], color, label)
     ax.set_xticks(range(3), supports)
     ax.set(ylim=(-3, 103), xlim=(-0.5, 2.5), ylabel="color and shape right, %", title="What was seen decides")
-    ax.legend(loc="center right")
+    ax.legend(loc="center left")
 
 
 # %%
