@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 14 · Guidance and holes by hand
 #
-# **How do we get from a denoiser the picture that we ask for?** You write the pieces of lecture 14: labels
+# **How do we get from a denoiser the picture that we ask for?** You write the pieces of [lecture 14](../lectures/14_guidance.ipynb): labels
 # that are dropped, guidance, what is pasted into a hole, the exact posterior of a Gaussian, the pull toward what was seen, and an honest
 # interval for a judge. Time: 78 minutes.
 #
