@@ -28,7 +28,8 @@ READY = (
     "a yellow drum",
 )
 MOVES = 16  # of the solver, of which the timeline shows each
-OTHERS = 8  # rooms beside the followed one
+OTHERS = 6  # rooms beside the followed one
+COLUMNS = 2  # of these
 NAMES = ("floor", "wall", "object", "size", "shape", "view")
 FACTORS = tuple(scenes.FACTORS.values())
 
@@ -60,7 +61,7 @@ def text_to_image(seed: int = 0, device: str = "auto") -> Stage:
         read, right = found.factors.cpu(), captions.fits(found.factors.cpu(), allowed.expand(len(x), -1, -1))
         pictures = x.permute(0, 2, 3, 1).cpu().numpy()
         views = {
-            "room": View(pictures[0], label="", smooth=True, size=1.5),
+            "room": View(pictures[0], label="the room", smooth=True),
             "judge": _judge(allowed[0], read[0], right[0]),
             "others": _others(pictures[1:], right[1:].all(1)),
         }
@@ -125,16 +126,16 @@ def _judge(allowed: Tensor, read: Tensor, right: Tensor) -> View:
         if len(places) == FACTORS[i]:
             color = "noise"  # nothing was said of it
         marks.append(Text([[2.5, y]], [found], color, anchor="left", size=16))
-    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="the judge", aspect=1.25, size=1.5)
+    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="the judge", aspect=1.25, size=1.25)
 
 
 def _others(pictures: np.ndarray, right: Tensor) -> View:
     """Rooms of the same sentence from other noises, framed by whether all is as said."""
-    image = tile(pictures, 4)
-    height, width = image.shape[0] / 2, image.shape[1] / 4
+    image = tile(pictures, COLUMNS)
+    height, width = image.shape[0] / -(-len(pictures) // COLUMNS), image.shape[1] / COLUMNS
     marks = []
     for i, ok in enumerate(right.tolist()):
-        left, top = i % 4 * width, i // 4 * height
+        left, top = i % COLUMNS * width, i // COLUMNS * height
         corners = np.array([[1, 1], [width - 1, 1], [width - 1, height - 1], [1, height - 1], [1, 1]])
         marks.append(Lines(corners + [left, top], "exact" if ok else "accent", width=3))
-    return View(image, marks, label="other noises", smooth=True, size=2.0)
+    return View(image, marks, label="other noises", smooth=True, size=0.66)
