@@ -43,7 +43,7 @@ KEPT = {
     "few_steps": ["samples"],
     "guidance_bench": ["plane"],
     "digit_board": ["board"],
-    "text_to_image": ["room", "judge"],
+    "text_to_image": ["room", "others"],
     "pixels": ["sees"],
     "hole_in_the_picture": ["completions", "posterior"],
 }

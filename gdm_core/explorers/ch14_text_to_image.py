@@ -62,8 +62,8 @@ def text_to_image(seed: int = 0, device: str = "auto") -> Stage:
         pictures = x.permute(0, 2, 3, 1).cpu().numpy()
         views = {
             "room": View(pictures[0], label="the room", smooth=True),
-            "judge": _judge(allowed[0], read[0], right[0]),
             "others": _others(pictures[1:], right[1:].all(1)),
+            "judge": _judge(allowed[0], read[0], right[0]),
         }
         told = allowed[0].sum(1) < torch.tensor(FACTORS)
         text = f"read as said: {int(right[0][told].sum())} of {int(told.sum())} factors that the sentence names · "
@@ -126,7 +126,7 @@ def _judge(allowed: Tensor, read: Tensor, right: Tensor) -> View:
         if len(places) == FACTORS[i]:
             color = "noise"  # nothing was said of it
         marks.append(Text([[2.5, y]], [found], color, anchor="left", size=16))
-    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="the judge", aspect=1.25, size=1.25)
+    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="the judge", aspect=1.5, size=1.5)
 
 
 def _others(pictures: np.ndarray, right: Tensor) -> View:
