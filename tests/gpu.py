@@ -1,6 +1,6 @@
 """The prepared check of a graphics card: `make gpu`, on a machine with a CUDA build of torch, within eight minutes.
 
-    python tests/gpu.py [--device cuda] [--minutes 8] [--chapters 03 05] [--out lectures/results/gpu.json]
+    python tests/gpu.py [--device cuda] [--minutes 8] [--chapters 03 05 14b] [--out lectures/results/gpu.json]
 
 Says what is missing, runs what can be run: the CUDA tests, each explorer's frame time and training speed on the CPU and
 on the card side by side, the full profile of chapters.  Every part is a process with a time limit, and the file is
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cuda", help="cpu is a dry run on a machine without a card")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--chapters", nargs="*", default=["03", "05"], metavar="NN")
+    parser.add_argument("--chapters", nargs="*", default=["03", "05", "14b"], metavar="NN")
     parser.add_argument("--explorers", nargs="*", metavar="NAME", help="all unless named")
     parser.add_argument("--profile", default="full")
     parser.add_argument("--out", type=Path, default=ROOT / "lectures" / "results" / "gpu.json")
