@@ -657,6 +657,8 @@ claim("distance a pixel from the sketch, latest time", far[1], above=far[12] + 0
 # **Limits.** All posteriors here are exact because data are listed or Gaussian. A learned denoiser adds its error to each
 # method, and then nobody knows the posterior: chapter 6's tests need two samples, and of $p(x \mid y)$ for one $y$ there is none.
 #
+# Here the wish was a class, a color, a half. Part b says it in words.
+#
 # ## References
 #
 # - Boys, B., et al. (2023). Tweedie moment projected diffusions for inverse problems.
