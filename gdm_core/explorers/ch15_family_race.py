@@ -1,0 +1,329 @@
+"""Family race.
+
+How much work does each family of models need for a point, and is what it delivers as good as true draws?
+
+Eight families draw side by side on one clock of operations; each is scored beside what data say of data.
+"""
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gdm_core import colors, devices, kept, likelihoods, mcmc, samplers, schedules, train
+from gdm_core.data.targets import Mixture
+from gdm_core.explorers import headers
+from gdm_core.explorers.read_outs import said
+from gdm_core.explorers.rulers import Ruler
+from gdm_core.flops import Flops
+from gdm_core.models.autoregressive import Autoregressive
+from gdm_core.models.diffusion import Diffusion
+from gdm_core.models.ebm import EBM
+from gdm_core.models.flow import realnvp
+from gdm_core.models.flow_map import FlowMap
+from gdm_core.models.gan import GAN
+from gdm_core.models.gmm import GMM
+from gdm_core.models.vae import VAE
+from gdm_core.widgets import Button, Choice, Frame, Lines, Noise, Points, Stage, Text, Timeline, View
+
+LIMIT, MODES, CLOUDS = 4.4, 8, 19  # half of a panel's side; commas of the target; clouds of true draws
+GROUPS, DOTS, SHOWN = 4, 400, 250  # clouds of each family, points of one, those shown
+TICKS, FIRST, DECADE = 49, 2, 10  # of the clock: 100 operations a point at tick 0, ten ticks for ten times as many
+WALK, JUDGED, GUESSES = 200, 1000, 100  # steps of Langevin; points that judge the densities; draws of z for each
+SEEN = 4000  # points from which EM learns; all others see new ones in each step
+WIDE = (64, 64)
+STRAIGHT = {"loss": "relativistic", "r1": 1.0, "r2": 1.0}
+# Rounds of EM, or as many steps of Adam as 8 billion operations pay for, of 256 points each
+MAKE = {
+    "mixture": (lambda: GMM(MODES, 2), 40, {}),
+    "VAE": (lambda: VAE(2, 2, hidden=WIDE), 590, {"lr": 6e-3}),
+    "GAN": (lambda: GAN(2, 2, hidden=WIDE, **STRAIGHT), 190, {"lr": 5e-3, "average": 0.95}),
+    "flow": (lambda: realnvp(2, 6, hidden=WIDE), 200, {"lr": 8e-3, "clip": 10.0}),
+    "autoregressive": (
+        lambda: Autoregressive(2, likelihood=likelihoods.Gaussians(8), network="chain", hidden=WIDE),
+        720,
+        {"lr": 6e-3},
+    ),
+    "energy": (lambda: EBM(2, hidden=WIDE, width=3.0, size=0.03), 80, {"lr": 8e-3}),
+    "diffusion": (
+        lambda: Diffusion(2, schedule=schedules.line, predicts="edm", hidden=WIDE, spread=2.0),
+        520,
+        {"lr": 8e-3},
+    ),
+    "flow map": (lambda: FlowMap(2, learns="meanflow", hidden=WIDE), 670, {"lr": 5e-3}),
+}
+FAMILIES = dict(zip(MAKE, (*colors.COMPONENTS, colors.MODEL, colors.FAMILY)))
+CENTERS = LIMIT * np.array([[x, y] for y in (1, -1) for x in (-3, -1, 1, 3)])  # of the panels, one a family
+SCORES = ("distance", "modes", "nats lost")
+DENSITIES = ("mixture", "VAE", "flow", "autoregressive", "energy", "diffusion")
+
+
+def target() -> Mixture:
+    """Eight bent and tapered commas on a circle, four round Gaussians each: no family has just this form."""
+    turn = torch.arange(MODES)[:, None] * (2 * math.pi / MODES)
+    along = torch.linspace(-1, 1, 4)
+    r, angle = 2.7 + 0.55 * along, turn + 0.22 * along**2 + 0.1 * along
+    means = torch.stack([r * angle.cos(), r * angle.sin()], -1).reshape(-1, 2)
+    std = torch.tensor([0.12, 0.16, 0.2, 0.24]).repeat(MODES)
+    return Mixture(means, std, modes=torch.arange(MODES).repeat_interleave(4))
+
+
+def race_model(family: str, steps: int, device="cpu") -> tuple[nn.Module, Iterable]:
+    """Recipe: one small model of a family; `steps` of EM for the mixture, of Adam for all others."""
+    make, _, options = MAKE[family]
+    model, truth = make().to(device), target().to(device)
+    if family != "mixture":
+        return model, train.steps(model, truth.sample, steps=steps, batch_size=256, rate=train.falling, **options)
+    x = truth.sample(SEEN)
+    return model.start(x), model.em(x, steps)
+
+
+def drawn(family: str, model: nn.Module, normal: Tensor, uniform: Tensor, more: Tensor) -> Iterator[Tensor]:
+    """What a model makes of noise, state by state, (N, 2) each: the noise itself first, the samples last.
+
+    Args:
+        normal, uniform: (N, 2) each.
+        more: (WALK, N, 2) normal numbers, for those that shake.
+    """
+    if family in ("energy", "diffusion"):  # both yield the noise themselves
+        start = model.width * normal if family == "energy" else normal
+        if family == "energy":
+            yield from mcmc.langevin(model.score, start, model.size, WALK, noise=lambda i: more[i])
+        else:
+            yield from samplers.heun(model.denoise, schedules.line, start, schedules.times(schedules.line, 16))
+        return
+    yield normal
+    if family == "mixture":
+        k = torch.searchsorted(model.weights.cumsum(0), uniform[:, 0].contiguous()).clamp(max=MODES - 1)
+        yield model.means[k] + (model.scale_tril[k] @ normal[..., None])[..., 0]
+    elif family == "VAE":
+        told = model.decode(normal)
+        yield told.mean + told.stddev * more[0]
+    elif family == "GAN":
+        yield model.generate(normal)
+    elif family == "flow":
+        yield from model.film(normal)
+    elif family == "autoregressive":  # one coordinate, then the other
+        known = torch.tensor([False, True], device=normal.device)
+        yield model.complete(normal, known, noise=uniform)
+        yield model.sample(len(normal), noise=uniform)
+    else:
+        one = torch.ones((), device=normal.device)
+        yield model.jump(normal, one, 0 * one)
+
+
+def counted(states: Iterator[Tensor]) -> Iterator[tuple[float, Tensor]]:
+    """Each state with the operations a point that it took from the noise on."""
+    states, total = iter(states), 0
+    while True:
+        with Flops() as count:
+            state = next(states, None)
+        if state is None:
+            return
+        total += count.total
+        yield total / len(state), state
+
+
+def clock(tick: float) -> float:
+    """Operations a point at a tick."""
+    return 10 ** (FIRST + tick / DECADE)
+
+
+def filmed(family: str, model: nn.Module, *noise: Tensor) -> tuple[Tensor, np.ndarray, float]:
+    """States that some tick shows, (T, N, 2), which of them each tick shows, (TICKS,), and the whole work a point."""
+    shown, which, at, before = [], [], 0, None
+    for work, state in counted(drawn(family, model, *noise)):
+        first = at
+        while at < TICKS and clock(at) < work:  # these ticks still see the state before
+            at += 1
+        if at > first:
+            shown.append(before)
+            which += [len(shown) - 1] * (at - first)
+        before = state
+    shown.append(before)
+    which += [len(shown) - 1] * (TICKS - at)
+    return torch.stack(shown), np.array(which), work
+
+
+def modes(x: Tensor, truth: Mixture) -> Tensor:
+    """Of x (T, N, 2): how many commas have a tenth of their even part near them, and the share near any, (2, T).
+
+    Near is within 3 standard deviations of a Gaussian of the comma.
+    """
+    away = (torch.cdist(x, truth.means) / truth.std).min(-1)
+    of = truth.modes[away.indices].masked_fill(away.values > 3, MODES)
+    count = nn.functional.one_hot(of, MODES + 1).sum(-2)[..., :MODES]
+    return torch.stack([(count >= 0.1 * x.shape[-2] / MODES).sum(-1), (away.values <= 3).double().mean(-1)])
+
+
+def log_density(family: str, model: nn.Module, x: Tensor, normal: Tensor) -> Tensor:
+    """log p(x) of a model, (N,) nats: exact up to a solver or a grid, for the VAE a bound by `normal` (S, N, 2)."""
+    if family == "diffusion":
+        return model.log_prob(x, steps=16)
+    if family == "energy":  # in the plane a grid adds up what nobody knows elsewhere
+        side = torch.linspace(-12, 12, 241, device=x.device)
+        whole = torch.logsumexp(-model.energy(torch.cartesian_prod(side, side)), 0) + 2 * math.log(0.1)
+        return -model.energy(x) - whole
+    if family == "VAE":  # importance weights (Burda et al., 2016)
+        q = model.encode(x)
+        z = q.mean + q.stddev * normal
+        log_w = model.prior().log_prob(z) + model.decode(z).log_prob(x) - q.log_prob(z)
+        return torch.logsumexp(log_w, 0) - math.log(len(normal))
+    return model.log_prob(x)
+
+
+def family_race(seed: int = 0, device: str = "auto") -> Stage:
+    """Explorer of eight families that draw from one target in the plane, on one clock of operations.
+
+    Args:
+        seed: of the trainings and of all noise.
+        device: where they are trained and drawn from; see `devices.pick`.
+    """
+    device = devices.pick(device)
+    noise, truth = Noise(seed, device), target().to(device)
+    models = {
+        name: kept.trained(race_model, seed=seed, device=device, family=name, steps=steps)
+        for name, (_, steps, _) in MAKE.items()
+    }
+    ruler = Ruler(truth.means[None], truth.std[None], truth.weights, DOTS)
+    chance = ruler.chance(noise(0, CLOUDS, DOTS, uniform=True), noise(0, CLOUDS, DOTS, 2))[0].cpu().numpy()
+
+    @functools.lru_cache(maxsize=4)  # a film each time that new noise is asked for
+    @torch.no_grad()
+    def films(press: int) -> dict[str, tuple]:
+        """Of each family: states, which one a tick shows, the whole work, distances (T, GROUPS) and `modes`."""
+        n, out = GROUPS * DOTS, {}
+        for name, model in models.items():
+            given = noise(press, n, 2), noise(press, n, 2, uniform=True), noise(press, WALK, n, 2)
+            states, which, work = filmed(name, model, *given)
+            groups = states.reshape(1, len(states), GROUPS, DOTS, 2)
+            far, found = ruler.distance(groups)[0].cpu().numpy(), modes(states, truth).cpu().numpy()
+            out[name] = states[:, :SHOWN].cpu().numpy(), which, work, far, found
+        return out
+
+    @functools.cache
+    @torch.no_grad()
+    def lost() -> dict[str, tuple[float, float]]:
+        """Mean of log p / q over true draws and its standard error, nats, of the families that know their q."""
+        k = (noise(1, JUDGED, uniform=True) * len(truth.means)).long()
+        x = truth.means[k] + truth.std[k, None] * noise(1, JUDGED, 2)
+        away = lambda name: truth.log_prob(x) - log_density(name, models[name], x, noise(1, GUESSES, JUDGED, 2))
+        each = {name: away(name).double() for name in DENSITIES}
+        return {name: (a.mean().item(), (a.std() / JUDGED**0.5).item()) for name, a in each.items()}
+
+    def draw(controls) -> Frame:
+        score, tick = controls["score"], controls["work"]
+        race = films(controls["new noise"])
+        done = [name for name, run in race.items() if clock(tick) >= run[2]]
+        now = {name: (far[which[tick]], found[:, which[tick]]) for name, (_, which, _, far, found) in race.items()}
+        nats = lost() if score == "nats lost" else {}
+        marks = [Lines([[[x, -2 * LIMIT], [x, 2 * LIMIT]] for x in (-2 * LIMIT, 0, 2 * LIMIT)], "noise", width=1)]
+        marks.append(Lines([[-4 * LIMIT, 0], [4 * LIMIT, 0]], "noise", width=1))
+        for center, (name, color) in zip(CENTERS, FAMILIES.items()):
+            dots, which = race[name][:2]
+            words = _words(score, *now[name], nats.get(name), name == "VAE")
+            marks += _panel(center, dots[which[tick]], truth, color, name in done, (name, words))
+        views = {
+            "race": View(
+                None, marks, (-4 * LIMIT, 4 * LIMIT, -2 * LIMIT, 2 * LIMIT), _work(tick), aspect=2.0, size=2.4
+            ),
+            "score": _losses(race, nats, tick) if nats else _course(race, score, tick, chance),
+        }
+        return Frame(views, f"{len(done)} of {len(race)} done · " + _best(score, now, done, nats, chance))
+
+    return Stage(
+        draw,
+        [
+            Timeline("work", TICKS, value=24, fps=8, label="operations"),
+            Choice("score", list(SCORES)),
+            Button("new noise"),
+        ],
+        title=headers.title(__doc__),
+        caption="Let the clock run: gray is not done. All models are learned; distances to the target are exact.",
+        source=f"from gdm_core import explorers\n\nexplorers.family_race(seed={seed})",
+        sampled={"work": 13, "score": 3},
+        name="family_race",
+    )
+
+
+def _work(tick: int) -> str:
+    """The clock in words, to two digits."""
+    work = clock(tick)
+    digits = 10 ** (math.floor(math.log10(work)) - 1)
+    return f"after {round(work / digits) * digits:,} operations a point"
+
+
+def _words(score: str, far: np.ndarray, found: np.ndarray, lost: tuple | None, bound: bool) -> str:
+    if score == "distance":
+        return said(float(far.mean()))
+    if score == "modes":
+        return f"{found[0]:.0f} of {MODES}, {100 * found[1]:.0f} %"
+    return f"{'≤ ' * bound}{said(lost[0])} nats" if lost else "no density"
+
+
+def _panel(center: np.ndarray, x: np.ndarray, truth: Mixture, color: str, done: bool, words: tuple) -> list:
+    """Samples around a center, the commas that they should fill, the name above and the score below."""
+    inside = (np.abs(x) < LIMIT).all(1)
+    curves = truth.means.reshape(MODES, -1, 2).cpu().numpy() + center
+    return [
+        Lines(curves, "exact", width=7, alpha=0.25),
+        Points(x[inside] + center, color if done else "noise", size=3, alpha=0.7),
+        Text([center + [0, LIMIT - 0.5], center - [0, LIMIT - 0.5]], words, color),
+    ]
+
+
+def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray) -> str:
+    """Who leads of those that are done, with its error, and what true draws would score."""
+    if score == "nats lost":
+        name = min(nats, key=lambda name: nats[name][0])
+        value, error = nats[name]
+        return f"least lost: {name} {said(value, 3)} ± {said(error, 3)} nats · the VAE's is a bound"
+    if not done:
+        return "nobody yet"
+    if score == "modes":
+        every = [name for name in done if now[name][1][0] == MODES]
+        name = max(done, key=lambda name: now[name][1][1])
+        share = now[name][1][1]
+        error = (share * (1 - share) / (GROUPS * DOTS)) ** 0.5
+        best = f"most points on a comma: {name} {said(100 * share, 1)} ± {said(100 * error, 1)} %"
+        return f"{best} · all {MODES} commas: {', '.join(every) or 'nobody'}"
+    spread = f"true draws {said(float(chance.min()))} to {said(float(chance.max()))}"
+    far = {name: now[name][0] for name in done}
+    name = min(far, key=lambda name: far[name].mean())
+    value, error = far[name].mean(), far[name].std(ddof=1) / GROUPS**0.5
+    return f"nearest: {name} {said(float(value), 3)} ± {said(float(error), 3)} · {spread}"
+
+
+def _course(race: dict, score: str, tick: int, chance: np.ndarray) -> View:
+    """Distance, or share near a comma, of each family as its work goes on; true draws lie between the gray lines."""
+    x, marks, top = FIRST + np.arange(TICKS) / DECADE, [], 1.0
+    ends = [x[0], x[-1]]
+    if score == "distance":
+        band = np.log10([chance.min(), chance.max()])
+        marks.append(Lines([[[e, y] for e in ends] for y in band], "noise", dash=True, label="true draws"))
+        top = max(1.0, *(math.ceil(np.log10(far.mean(1).max())) for *_, far, _ in race.values()))
+    for name, color in FAMILIES.items():
+        _, which, _, far, found = race[name]
+        y = np.log10(far.mean(1)[which]) if score == "distance" else 100 * found[1, which]
+        marks += [Lines(np.stack([x, y], 1), color, label=name), Points([[x[tick], y[tick]]], color, size=9)]
+    low, high = (-1.5, top) if score == "distance" else (0, 105)
+    marks.append(Lines([[x[tick], low], [x[tick], high]], "accent", width=1.5))
+    axes = ("log₁₀ operations", "log₁₀ W₂, sliced" if score == "distance" else "% near a comma")
+    return View(None, marks, (*ends, low, high), f"{score}, by work", axes=axes, aspect=1.1)
+
+
+def _losses(race: dict, nats: dict, tick: int) -> View:
+    """Nats lost over the whole work of a family, with two standard errors to each side."""
+    marks, high = [], 1.1 * max(0.5, *(value + 2 * error for value, error in nats.values()))
+    for name, (value, error) in nats.items():
+        x, color = math.log10(race[name][2]), FAMILIES[name]
+        marks.append(Lines([[x, value - 2 * error], [x, value + 2 * error]], color, width=3))
+        marks.append(Points([[x, value]], color, size=10, label=f"{name}, a bound" if name == "VAE" else name))
+    at = FIRST + tick / DECADE
+    ends = (min(0.5, *(math.log10(race[name][2]) for name in nats)), FIRST + (TICKS - 1) / DECADE)
+    marks.append(Lines([[at, 0], [at, high]], "accent", width=1.5))
+    look = {"axes": ("log₁₀ operations", "nats"), "aspect": 1.1}
+    return View(None, marks, (*ends, -0.05 * high, high), "nats lost, by whole work", **look)
