@@ -7,124 +7,39 @@ Eight families draw side by side on one clock of operations; each is scored besi
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdm_core import colors, devices, kept, likelihoods, mcmc, samplers, schedules, train
+from gdm_core import colors, devices, kept
 from gdm_core.data.targets import Mixture
 from gdm_core.explorers import headers
+from gdm_core.explorers.racers import (
+    DENSITIES,
+    MAKE,
+    MODES,
+    WALK,
+    counted,
+    drawn,
+    log_density,
+    modes,
+    race_model,
+    target,
+)
 from gdm_core.explorers.read_outs import said
 from gdm_core.explorers.rulers import Ruler
-from gdm_core.flops import Flops
-from gdm_core.models.autoregressive import Autoregressive
-from gdm_core.models.diffusion import Diffusion
-from gdm_core.models.ebm import EBM
-from gdm_core.models.flow import realnvp
-from gdm_core.models.flow_map import FlowMap
-from gdm_core.models.gan import GAN
-from gdm_core.models.gmm import GMM
-from gdm_core.models.vae import VAE
 from gdm_core.widgets import Button, Choice, Frame, Lines, Noise, Points, Stage, Text, Timeline, View
 
-LIMIT, MODES, CLOUDS = 4.4, 8, 19  # half of a panel's side; commas of the target; clouds of true draws
+LIMIT, CLOUDS = 4.4, 19  # half of a panel's side; clouds of true draws
 GROUPS, DOTS, SHOWN = 4, 400, 250  # clouds of each family, points of one, those shown
 TICKS, FIRST, DECADE = 49, 2, 10  # of the clock: 100 operations a point at tick 0, ten ticks for ten times as many
-WALK, JUDGED, GUESSES = 200, 1000, 100  # steps of Langevin; points that judge the densities; draws of z for each
-SEEN = 4000  # points from which EM learns; all others see new ones in each step
-WIDE = (64, 64)
-STRAIGHT = {"loss": "relativistic", "r1": 1.0, "r2": 1.0}
-# Rounds of EM, or as many steps of Adam as 8 billion operations pay for, of 256 points each
-MAKE = {
-    "mixture": (lambda: GMM(MODES, 2), 40, {}),
-    "VAE": (lambda: VAE(2, 2, hidden=WIDE), 590, {"lr": 6e-3}),
-    "GAN": (lambda: GAN(2, 2, hidden=WIDE, **STRAIGHT), 190, {"lr": 5e-3, "average": 0.95}),
-    "flow": (lambda: realnvp(2, 6, hidden=WIDE), 200, {"lr": 8e-3, "clip": 10.0}),
-    "autoregressive": (
-        lambda: Autoregressive(2, likelihood=likelihoods.Gaussians(8), network="chain", hidden=WIDE),
-        720,
-        {"lr": 6e-3},
-    ),
-    "energy": (lambda: EBM(2, hidden=WIDE, width=3.0, size=0.03), 80, {"lr": 8e-3}),
-    "diffusion": (
-        lambda: Diffusion(2, schedule=schedules.line, predicts="edm", hidden=WIDE, spread=2.0),
-        520,
-        {"lr": 8e-3},
-    ),
-    "flow map": (lambda: FlowMap(2, learns="meanflow", hidden=WIDE), 670, {"lr": 5e-3}),
-}
-FAMILIES = dict(zip(MAKE, (*colors.COMPONENTS, colors.MODEL, colors.FAMILY)))
+JUDGED, GUESSES = 1000, 100  # points that judge the densities; draws of z for each
+# The pale one of the components could not be read; all eight are models, so one color for "learned" will not do
+COLORS = (*colors.COMPONENTS[:4], "#3B5BDB", colors.COMPONENTS[5], colors.MODEL, colors.FAMILY)
+FAMILIES = dict(zip(MAKE, COLORS))
 CENTERS = LIMIT * np.array([[x, y] for y in (1, -1) for x in (-3, -1, 1, 3)])  # of the panels, one a family
 SCORES = ("distance", "modes", "nats lost")
-DENSITIES = ("mixture", "VAE", "flow", "autoregressive", "energy", "diffusion")
-
-
-def target() -> Mixture:
-    """Eight bent and tapered commas on a circle, four round Gaussians each: no family has just this form."""
-    turn = torch.arange(MODES)[:, None] * (2 * math.pi / MODES)
-    along = torch.linspace(-1, 1, 4)
-    r, angle = 2.7 + 0.55 * along, turn + 0.22 * along**2 + 0.1 * along
-    means = torch.stack([r * angle.cos(), r * angle.sin()], -1).reshape(-1, 2)
-    std = torch.tensor([0.12, 0.16, 0.2, 0.24]).repeat(MODES)
-    return Mixture(means, std, modes=torch.arange(MODES).repeat_interleave(4))
-
-
-def race_model(family: str, steps: int, device="cpu") -> tuple[nn.Module, Iterable]:
-    """Recipe: one small model of a family; `steps` of EM for the mixture, of Adam for all others."""
-    make, _, options = MAKE[family]
-    model, truth = make().to(device), target().to(device)
-    if family != "mixture":
-        return model, train.steps(model, truth.sample, steps=steps, batch_size=256, rate=train.falling, **options)
-    x = truth.sample(SEEN)
-    return model.start(x), model.em(x, steps)
-
-
-def drawn(family: str, model: nn.Module, normal: Tensor, uniform: Tensor, more: Tensor) -> Iterator[Tensor]:
-    """What a model makes of noise, state by state, (N, 2) each: the noise itself first, the samples last.
-
-    Args:
-        normal, uniform: (N, 2) each.
-        more: (WALK, N, 2) normal numbers, for those that shake.
-    """
-    if family in ("energy", "diffusion"):  # both yield the noise themselves
-        start = model.width * normal if family == "energy" else normal
-        if family == "energy":
-            yield from mcmc.langevin(model.score, start, model.size, WALK, noise=lambda i: more[i])
-        else:
-            yield from samplers.heun(model.denoise, schedules.line, start, schedules.times(schedules.line, 16))
-        return
-    yield normal
-    if family == "mixture":
-        k = torch.searchsorted(model.weights.cumsum(0), uniform[:, 0].contiguous()).clamp(max=MODES - 1)
-        yield model.means[k] + (model.scale_tril[k] @ normal[..., None])[..., 0]
-    elif family == "VAE":
-        told = model.decode(normal)
-        yield told.mean + told.stddev * more[0]
-    elif family == "GAN":
-        yield model.generate(normal)
-    elif family == "flow":
-        yield from model.film(normal)
-    elif family == "autoregressive":  # one coordinate, then the other
-        known = torch.tensor([False, True], device=normal.device)
-        yield model.complete(normal, known, noise=uniform)
-        yield model.sample(len(normal), noise=uniform)
-    else:
-        one = torch.ones((), device=normal.device)
-        yield model.jump(normal, one, 0 * one)
-
-
-def counted(states: Iterator[Tensor]) -> Iterator[tuple[float, Tensor]]:
-    """Each state with the operations a point that it took from the noise on."""
-    states, total = iter(states), 0
-    while True:
-        with Flops() as count:
-            state = next(states, None)
-        if state is None:
-            return
-        total += count.total
-        yield total / len(state), state
 
 
 def clock(tick: float) -> float:
@@ -146,33 +61,6 @@ def filmed(family: str, model: nn.Module, *noise: Tensor) -> tuple[Tensor, np.nd
     shown.append(before)
     which += [len(shown) - 1] * (TICKS - at)
     return torch.stack(shown), np.array(which), work
-
-
-def modes(x: Tensor, truth: Mixture) -> Tensor:
-    """Of x (T, N, 2): how many commas have a tenth of their even part near them, and the share near any, (2, T).
-
-    Near is within 3 standard deviations of a Gaussian of the comma.
-    """
-    away = (torch.cdist(x, truth.means) / truth.std).min(-1)
-    of = truth.modes[away.indices].masked_fill(away.values > 3, MODES)
-    count = nn.functional.one_hot(of, MODES + 1).sum(-2)[..., :MODES]
-    return torch.stack([(count >= 0.1 * x.shape[-2] / MODES).sum(-1), (away.values <= 3).double().mean(-1)])
-
-
-def log_density(family: str, model: nn.Module, x: Tensor, normal: Tensor) -> Tensor:
-    """log p(x) of a model, (N,) nats: exact up to a solver or a grid, for the VAE a bound by `normal` (S, N, 2)."""
-    if family == "diffusion":
-        return model.log_prob(x, steps=16)
-    if family == "energy":  # in the plane a grid adds up what nobody knows elsewhere
-        side = torch.linspace(-12, 12, 241, device=x.device)
-        whole = torch.logsumexp(-model.energy(torch.cartesian_prod(side, side)), 0) + 2 * math.log(0.1)
-        return -model.energy(x) - whole
-    if family == "VAE":  # importance weights (Burda et al., 2016)
-        q = model.encode(x)
-        z = q.mean + q.stddev * normal
-        log_w = model.prior().log_prob(z) + model.decode(z).log_prob(x) - q.log_prob(z)
-        return torch.logsumexp(log_w, 0) - math.log(len(normal))
-    return model.log_prob(x)
 
 
 def family_race(seed: int = 0, device: str = "auto") -> Stage:
@@ -232,7 +120,7 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
             ),
             "score": _losses(race, nats, tick) if nats else _course(race, score, tick, chance),
         }
-        return Frame(views, f"{len(done)} of {len(race)} done · " + _best(score, now, done, nats, chance))
+        return Frame(views, f"{_best(score, now, done, nats, chance)} · {len(done)} of {len(race)} done")
 
     return Stage(
         draw,
