@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gdm_core import metrics
 from gdm_core.explorers import ch15_family_race as race
 from gdm_core.explorers import racers
 from gdm_core.flops import Flops
+from gdm_core.widgets import Noise
 
 torch.set_num_threads(1)
 stand_in, explorer = stand_ins.stand_in, stand_ins.explorer
@@ -222,21 +224,41 @@ def test_distances_are_those_of_the_samples(explorer):
         assert float(score) == pytest.approx(direct, rel=0.3, abs=0.1), name
 
 
-def test_the_read_out_names_the_nearest_with_its_error(explorer):
+def test_the_read_out_names_the_nearest_with_its_error(explorer, stand_in):
     stage = explorer("family_race")
     for tick in (0, 24, race.TICKS - 1):
         frame = stage.frame({"work": tick}).encode()
         shown = panels(frame)
         done = {name: float(score) for name, (score, color, _) in shown.items() if color != "noise"}
         assert numbers(told(frame), " draws ")[2:4] == [len(done), 8]
-        name = told(frame).split("nearest: ")[1].split(" 0")[0].split(" 1")[0]
+        name = re.match(r"nearest: ([a-zA-Z ]+) \d", told(frame))[1]
         value, error = numbers(told(frame), "nearest: ")[:2]
         assert done[name] == min(done.values()) == pytest.approx(value, abs=0.006) and 0 <= error < 0.2 * value + 0.05
     assert list(done) == list(racers.MAKE)
+    n, given = race.GROUPS * race.DOTS, Noise(0)
+    with torch.no_grad():
+        known = given(0, n, 2), given(0, n, 2, uniform=True), given(0, racers.WALK, n, 2)
+        *_, x = racers.drawn(name, stand_in(racers.race_model, seed=0, family=name, steps=100), *known)
+    torch.manual_seed(0)
+    true = TRUTH.sample(400 * race.DOTS)
+    far = torch.stack([metrics.sliced(cloud.repeat_interleave(400, 0), true, 16) for cloud in x.split(race.DOTS)])
+    assert value == pytest.approx(far.mean().item(), rel=0.05) and error == pytest.approx(far.std().item() / 2, rel=0.3)
     low, high = numbers(told(frame), "draws ")[:2]
     torch.manual_seed(0)
     true = [metrics.sliced(TRUTH.sample(400), TRUTH.sample(40_000)[::100], 16).item() / 2**0.5 for _ in range(9)]
     assert 0 < low < np.median(true) < high < 0.4
+
+
+def test_the_read_out_of_the_commas(explorer):
+    frame = explorer("family_race").frame({"score": "modes"}).encode()
+    shown = {name: numbers("x" + score, "x") for name, (score, color, _) in panels(frame).items() if color != "noise"}
+    name = re.match(r"most points on a comma: ([a-zA-Z ]+) \d", told(frame))[1]
+    share, error, true = *numbers(told(frame), "a comma: ")[:2], numbers(told(frame), "true draws ")[0]
+    assert shown[name][2] == max(v[2] for v in shown.values()) == pytest.approx(share, abs=0.6)
+    assert error == pytest.approx(100 * (share / 100 * (1 - share / 100) / 1600) ** 0.5, abs=0.06)
+    assert numbers(told(frame), "reached by ")[0] == sum(v[0] == 8 for v in shown.values())
+    torch.manual_seed(0)
+    assert true == pytest.approx(100 * racers.modes(TRUTH.sample(20_000)[None], TRUTH)[1].item(), abs=1)
 
 
 def test_a_press_draws_other_points_and_time_keeps_them(explorer):

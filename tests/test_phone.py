@@ -46,6 +46,7 @@ KEPT = {
     "text_to_image": ["room", "others"],
     "pixels": ["sees"],
     "hole_in_the_picture": ["completions", "posterior"],
+    "family_race": ["race"],
 }
 
 

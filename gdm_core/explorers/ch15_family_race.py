@@ -79,6 +79,10 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
     ruler = Ruler(truth.means[None], truth.std[None], truth.weights, DOTS)
     chance = ruler.chance(noise(0, CLOUDS, DOTS, uniform=True), noise(0, CLOUDS, DOTS, 2))[0].cpu().numpy()
 
+    k = (noise(1, JUDGED, uniform=True) * len(truth.means)).long()
+    x = truth.means[k] + truth.std[k, None] * noise(1, JUDGED, 2)
+    near = modes(x[None], truth)[1].item()  # of true draws: few lie far from all commas
+
     @functools.lru_cache(maxsize=4)  # a film each time that new noise is asked for
     @torch.no_grad()
     def films(press: int) -> dict[str, tuple]:
@@ -96,8 +100,6 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
     @torch.no_grad()
     def lost() -> dict[str, tuple[float, float]]:
         """Mean of log p / q over true draws and its standard error, nats, of the families that know their q."""
-        k = (noise(1, JUDGED, uniform=True) * len(truth.means)).long()
-        x = truth.means[k] + truth.std[k, None] * noise(1, JUDGED, 2)
         away = lambda name: truth.log_prob(x) - log_density(name, models[name], x, noise(1, GUESSES, JUDGED, 2))
         each = {name: away(name).double() for name in DENSITIES}
         return {name: (a.mean().item(), (a.std() / JUDGED**0.5).item()) for name, a in each.items()}
@@ -118,9 +120,9 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
             "race": View(
                 None, marks, (-4 * LIMIT, 4 * LIMIT, -2 * LIMIT, 2 * LIMIT), _work(tick), aspect=2.0, size=2.4
             ),
-            "score": _losses(race, nats, tick) if nats else _course(race, score, tick, chance),
+            "score": _losses(race, nats, tick) if nats else _course(race, score, tick, chance, near),
         }
-        return Frame(views, f"{_best(score, now, done, nats, chance)} · {len(done)} of {len(race)} done")
+        return Frame(views, f"{_best(score, now, done, nats, chance, near)} · {len(done)} of {len(race)} done")
 
     return Stage(
         draw,
@@ -163,7 +165,7 @@ def _panel(center: np.ndarray, x: np.ndarray, truth: Mixture, color: str, done: 
     ]
 
 
-def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray) -> str:
+def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray, near: float) -> str:
     """Who leads of those that are done, with its error, and what true draws would score."""
     if score == "nats lost":
         name = min(nats, key=lambda name: nats[name][0])
@@ -172,12 +174,12 @@ def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray
     if not done:
         return "nobody yet"
     if score == "modes":
-        every = [name for name in done if now[name][1][0] == MODES]
+        every = sum(now[name][1][0] == MODES for name in done)
         name = max(done, key=lambda name: now[name][1][1])
         share = now[name][1][1]
         error = (share * (1 - share) / (GROUPS * DOTS)) ** 0.5
         best = f"most points on a comma: {name} {said(100 * share, 1)} ± {said(100 * error, 1)} %"
-        return f"{best} · all {MODES} commas: {', '.join(every) or 'nobody'}"
+        return f"{best} · true draws {said(100 * near, 1)} % · all {MODES} commas reached by {every}"
     spread = f"true draws {said(float(chance.min()))} to {said(float(chance.max()))}"
     far = {name: now[name][0] for name in done}
     name = min(far, key=lambda name: far[name].mean())
@@ -185,19 +187,18 @@ def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray
     return f"nearest: {name} {said(float(value), 3)} ± {said(float(error), 3)} · {spread}"
 
 
-def _course(race: dict, score: str, tick: int, chance: np.ndarray) -> View:
+def _course(race: dict, score: str, tick: int, chance: np.ndarray, near: float) -> View:
     """Distance, or share near a comma, of each family as its work goes on; true draws lie between the gray lines."""
-    x, marks, top = FIRST + np.arange(TICKS) / DECADE, [], 1.0
-    ends = [x[0], x[-1]]
+    x = FIRST + np.arange(TICKS) / DECADE
+    ends, (low, high), band = [x[0], x[-1]], (0, 105), [100 * near]
     if score == "distance":
+        low, high = -1.2, max(0.2, 0.1 + math.log10(max(far.mean(1).max() for *_, far, _ in race.values())))
         band = np.log10([chance.min(), chance.max()])
-        marks.append(Lines([[[e, y] for e in ends] for y in band], "noise", dash=True, label="true draws"))
-        top = max(1.0, *(math.ceil(np.log10(far.mean(1).max())) for *_, far, _ in race.values()))
+    marks = [Lines([[[e, y] for e in ends] for y in band], "noise", dash=True, label="true draws")]
     for name, color in FAMILIES.items():
         _, which, _, far, found = race[name]
         y = np.log10(far.mean(1)[which]) if score == "distance" else 100 * found[1, which]
         marks += [Lines(np.stack([x, y], 1), color, label=name), Points([[x[tick], y[tick]]], color, size=9)]
-    low, high = (-1.5, top) if score == "distance" else (0, 105)
     marks.append(Lines([[x[tick], low], [x[tick], high]], "accent", width=1.5))
     axes = ("log₁₀ operations", "log₁₀ W₂, sliced" if score == "distance" else "% near a comma")
     return View(None, marks, (*ends, low, high), f"{score}, by work", axes=axes, aspect=1.1)

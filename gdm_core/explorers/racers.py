@@ -72,12 +72,11 @@ def drawn(family: str, model: nn.Module, normal: Tensor, uniform: Tensor, more: 
         normal, uniform: (N, 2) each.
         more: (WALK, N, 2) normal numbers, for those that shake.
     """
-    if family in ("energy", "diffusion"):  # both yield the noise themselves
-        start = model.width * normal if family == "energy" else normal
-        if family == "energy":
-            yield from mcmc.langevin(model.score, start, model.size, WALK, noise=lambda i: more[i])
-        else:
-            yield from samplers.heun(model.denoise, schedules.line, start, schedules.times(schedules.line, 16))
+    if family == "energy":  # these two yield the noise themselves
+        yield from mcmc.langevin(model.score, model.width * normal, model.size, WALK, noise=lambda i: more[i])
+        return
+    if family == "diffusion":
+        yield from samplers.heun(model.denoise, schedules.line, normal, schedules.times(schedules.line, 16))
         return
     yield normal
     if family == "mixture":
