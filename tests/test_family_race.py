@@ -22,6 +22,10 @@ TRUTH = racers.target()
 NET = 2 * (2 * 64 + 64 * 64)  # operations of all layers but the last
 
 
+def id_of(family):
+    return family.replace(" ", "-")
+
+
 @functools.cache
 def model(family):
     """Fifteen steps: off its start, and no more."""
@@ -96,7 +100,7 @@ def by_hand(family, net, e, u, more):
     return e - net.average(e, t(1), t(0))
 
 
-@pytest.mark.parametrize("family", ["mixture", "VAE", "GAN", "energy", "diffusion", "flow map"])
+@pytest.mark.parametrize("family", ["mixture", "VAE", "GAN", "energy", "diffusion", "flow map"], ids=id_of)
 def test_samples_follow_from_the_noise_by_hand(family):
     e, u, more = noise()
     assert torch.allclose(run(family)[-1][1], by_hand(family, model(family), e, u, more), atol=2e-3)
@@ -126,7 +130,7 @@ WORK = {
 }
 
 
-@pytest.mark.parametrize("family", WORK)
+@pytest.mark.parametrize("family", WORK, ids=id_of)
 def test_work_is_counted_from_the_layers(family):
     works = [work for work, _ in run(family)]
     assert works[0] == 0 and works == sorted(works)
@@ -164,14 +168,15 @@ def test_one_budget_for_all():
 
 def test_commas_are_counted_as_numpy_counts_them():
     torch.manual_seed(0)
-    x = torch.stack([TRUTH.sample(800), 3 * torch.randn(800, 2), TRUTH.means[:2].repeat(400, 1)])
+    lone = torch.cat([TRUTH.means[:1].repeat(700, 1), 2 * TRUTH.means[12:13].repeat(95, 1), TRUTH.means[20:25]])
+    x = torch.stack([TRUTH.sample(800), 3 * torch.randn(800, 2), lone])  # 95 far from the fourth comma, few on two
     found, near = racers.modes(x, TRUTH)
     for i, cloud in enumerate(x.numpy()):
         away = np.linalg.norm(cloud[:, None] - TRUTH.means.numpy(), axis=2) / TRUTH.std.numpy()
         close = away.min(1) <= 3
         commas = np.bincount(away.argmin(1)[close] // 4, minlength=8)
         assert found[i] == (commas >= 10).sum() and near[i] == pytest.approx(close.mean())
-    assert found.tolist()[0] == 8 and found.tolist()[2] == 1 and near[2] == 1
+    assert found.tolist()[0] == 8 and found.tolist()[2] == 1 and near[2] == 705 / 800
 
 
 @pytest.mark.parametrize("family", ["mixture", "flow", "autoregressive", "energy"])
@@ -202,11 +207,12 @@ def test_nats_lost_are_the_divergence(explorer, stand_in):
     other = stand_in(racers.race_model, seed=0, family="mixture", steps=100)
     points, weights = TRUTH.quadrature()
     log_p = TRUTH.log_prob(points)
-    divergence = (weights * log_p.exp() * (log_p - other.double().log_prob(points))).sum().item()
-    marks = [m for m in view(frame, "score")["marks"] if m["color"] == race.FAMILIES["mixture"]]
-    bar, (_, value) = marks[0]["xy"], marks[1]["xy"][0]
-    assert value == pytest.approx(divergence, abs=2 * (bar[1, 1] - bar[0, 1]) / 4 * 2)
-    assert 0 < bar[1, 1] - value < 0.5 * value + 0.2
+    less = log_p - other.double().log_prob(points)
+    divergence, square = ((weights * log_p.exp() * less**k).sum().item() for k in (1, 2))
+    error = ((square - divergence**2) / race.JUDGED) ** 0.5
+    bar, dot = (m["xy"] for m in view(frame, "score")["marks"] if m["color"] == race.FAMILIES["mixture"])
+    assert dot[0, 1] == pytest.approx(divergence, abs=4 * error)
+    assert bar[1, 1] - dot[0, 1] == pytest.approx(2 * error, rel=0.3)
     names = panels(frame)
     assert names["GAN"][0] == names["flow map"][0] == "no density" and names["VAE"][0].startswith("≤")
 
@@ -230,7 +236,8 @@ def test_the_read_out_names_the_nearest_with_its_error(explorer, stand_in):
         frame = stage.frame({"work": tick}).encode()
         shown = panels(frame)
         done = {name: float(score) for name, (score, color, _) in shown.items() if color != "noise"}
-        assert numbers(told(frame), " draws ")[2:4] == [len(done), 8]
+        paid = {name for name in racers.MAKE if WORK.get(name, 31 * 2 * NET) <= 100 * 10 ** (tick / 10)}
+        assert set(done) == paid and numbers(told(frame), " draws ")[2:4] == [len(done), 8]
         name = re.match(r"nearest: ([a-zA-Z ]+) \d", told(frame))[1]
         value, error = numbers(told(frame), "nearest: ")[:2]
         assert done[name] == min(done.values()) == pytest.approx(value, abs=0.006) and 0 <= error < 0.2 * value + 0.05

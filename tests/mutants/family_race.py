@@ -33,7 +33,7 @@ MUTANTS = [
     _plant("diffusion-fewer-steps", "schedules.times(schedules.line, 16)", "schedules.times(schedules.line, 8)",
            "sixteen_steps_of_heun_are_31_calls"),
     _plant("map-jumps-back", "model.jump(normal, one, 0 * one)", "model.jump(normal, 0 * one, one)",
-           f"{_HAND}[flow map]"),
+           f"{_HAND}[flow-map]"),
     _plant("chain-one-noise", "uniform[:, i])", "uniform[:, 0])", _BACK),
     _plant("chain-one-state", "            yield x.clone()", "            yield x", _BACK),
     _plant("work-of-a-step", "total += count.total", "total = count.total", f"{_WORK}[flow]"),
