@@ -188,7 +188,7 @@ def _best(score: str, now: dict, done: list[str], nats: dict, chance: np.ndarray
 
 
 def _course(race: dict, score: str, tick: int, chance: np.ndarray, near: float) -> View:
-    """Distance, or share near a comma, of each family as its work goes on; true draws lie between the gray lines."""
+    """Distance, or share near a comma, of each family as its work goes on, in the color of its panel."""
     x = FIRST + np.arange(TICKS) / DECADE
     ends, (low, high), band = [x[0], x[-1]], (0, 105), [100 * near]
     if score == "distance":
@@ -198,7 +198,7 @@ def _course(race: dict, score: str, tick: int, chance: np.ndarray, near: float) 
     for name, color in FAMILIES.items():
         _, which, _, far, found = race[name]
         y = np.log10(far.mean(1)[which]) if score == "distance" else 100 * found[1, which]
-        marks += [Lines(np.stack([x, y], 1), color, label=name), Points([[x[tick], y[tick]]], color, size=9)]
+        marks += [Lines(np.stack([x, y], 1), color), Points([[x[tick], y[tick]]], color, size=9)]
     marks.append(Lines([[x[tick], low], [x[tick], high]], "accent", width=1.5))
     axes = ("log₁₀ operations", "log₁₀ W₂, sliced" if score == "distance" else "% near a comma")
     return View(None, marks, (*ends, low, high), f"{score}, by work", axes=axes, aspect=1.1)
@@ -210,7 +210,7 @@ def _losses(race: dict, nats: dict, tick: int) -> View:
     for name, (value, error) in nats.items():
         x, color = math.log10(race[name][2]), FAMILIES[name]
         marks.append(Lines([[x, value - 2 * error], [x, value + 2 * error]], color, width=3))
-        marks.append(Points([[x, value]], color, size=10, label=f"{name}, a bound" if name == "VAE" else name))
+        marks.append(Points([[x, value]], color, size=10))
     at = FIRST + tick / DECADE
     ends = (min(0.5, *(math.log10(race[name][2]) for name in nats)), FIRST + (TICKS - 1) / DECADE)
     marks.append(Lines([[at, 0], [at, high]], "accent", width=1.5))
