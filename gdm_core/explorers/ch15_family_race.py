@@ -150,7 +150,7 @@ def _words(score: str, far: np.ndarray, found: np.ndarray, lost: tuple | None, b
     if score == "distance":
         return said(float(far.mean()))
     if score == "modes":
-        return f"{found[0]:.0f} of {MODES}, {100 * found[1]:.0f} %"
+        return f"{found[0]:.0f}/{MODES}, {100 * found[1]:.0f} %"
     return f"{'≤ ' * bound}{said(lost[0])} nats" if lost else "no density"
 
 
@@ -161,7 +161,7 @@ def _panel(center: np.ndarray, x: np.ndarray, truth: Mixture, color: str, done: 
     return [
         Lines(curves, "exact", width=7, alpha=0.25),
         Points(x[inside] + center, color if done else "noise", size=3, alpha=0.7),
-        Text([center + [0, LIMIT - 0.5], center - [0, LIMIT - 0.5]], words, color),
+        Text([center + [0, LIMIT - 0.5], center - [0, LIMIT - 0.5]], words, color, size=12),
     ]
 
 
