@@ -59,11 +59,11 @@ def told(frame):
 def panels(frame):
     """Name, score, color and dots of each panel, the dots around its center."""
     marks = view(frame, "race")["marks"]
-    words = [m["text"] for m in marks if m["mark"] == "text"]
+    words = [word for m in marks if m["mark"] == "text" for word in m["text"]]
     points = [m for m in marks if m["mark"] == "points"]
     return {
         name: (score, dots["color"], dots["xy"] - center)
-        for (name, score), dots, center in zip(words, points, race.CENTERS)
+        for name, score, dots, center in zip(words[::2], words[1::2], points, race.CENTERS)
     }
 
 

@@ -10,7 +10,7 @@
 # - name a model that wins each metric without having learned anything;
 # - say why a high likelihood is no proof that a picture belongs.
 #
-# You need: one model of each kind from chapters 1 to 13, chapter 6's tests. Time: 35 minutes to read, 5 more to play.
+# You need: one model of each kind from chapters 1 to 13, chapter 6's tests. Time: 35 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": ten times the budget
