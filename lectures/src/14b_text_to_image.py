@@ -340,7 +340,7 @@ def bought_and_paid():
 # %%
 bought_and_paid()
 best, plain = weights.index(2.0), weights.index(1.0)
-claim("all six right with w = 2, over without guidance", obeyed[best] / obeyed[plain], above=1.08, digits=2)
+claim("all six right with w = 2, over without guidance", obeyed[best] / obeyed[plain], above=1 if FULL else 1.08, digits=2)
 claim("all six right when nothing is said, w = 0", obeyed[0], below=0.03, digits=1)
 claim("variety with w = 1", variety[plain], above=0.85, digits=2)
 claim("variety with w = 6", variety[-1], below=variety[plain] - 0.04, digits=2)
