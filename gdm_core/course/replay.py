@@ -6,7 +6,7 @@ Loaded into pytest by `-p gdm_core.course.replay` (`command` gives the whole lin
 - starts a second kernel when the first one hangs at its start;
 - compares that there is a picture, and how many, where nbval leaves pictures out altogether.  Their bytes differ
   between machines; plotly's numbers differ in the last bit;
-- lets the numbers of a claim differ by a third, by 0.2, or by half of what its "±" allows, a count by 1 or by half of
+- lets the numbers of a claim differ by a third, by 0.1, or by half of what its "±" allows, a count by 1 or by half of
   the way to its bound: a processor that sums in another order trains another model, and the claim itself has checked
   its number;
 - compares of an explorer's words its title, since the rest reads such a model.
@@ -106,7 +106,7 @@ def _near(new: list, old: list) -> list:
         if committed is None:
             return said
         lines.remove(committed)
-        slack = max([0.2, *(float(width) / 2 for width in WITHIN.findall(needed))])
+        slack = max([0.1, *(float(width) / 2 for width in WITHIN.findall(needed))])
         bounds = [float(bound) for bound in BOUND.findall(needed)]
 
         def close(a: str, b: str) -> bool:

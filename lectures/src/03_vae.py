@@ -586,7 +586,7 @@ def show_generated():
 # %%
 show_generated()
 claim("log p(x) of eight training threes, by the grid", grid.log_px.mean(), above=-90, digits=2, unit="nats per picture")
-claim("gap, the average KL(q, posterior)", gap, above=0.02, below=1.5, digits=1, unit="nats per picture")
+claim("gap, the average KL(q, posterior)", gap, near=0.5, within=0.48, digits=1, unit="nats per picture")
 
 # %% [markdown]
 # The pictures show two ways to "generate": the *mean* of $p(x\mid z)$ is smooth and blurry, a *draw* from it is sharp and
