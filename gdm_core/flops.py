@@ -4,7 +4,8 @@
     a convolution                                 2 x kernel x channels in x outputs
 
 Products and convolutions are counted, forward and backward, as PyTorch's own table says; all else is left out, and so
-is what NumPy or a factorization computes.
+is what NumPy or a factorization computes.  PyTorch's own `FlopCounterMode` follows modules as well, by hooks that fail
+where a slope is differentiated again, as are a GAN's penalty and an energy's score.
 """
 
 from torch.utils._python_dispatch import TorchDispatchMode

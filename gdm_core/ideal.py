@@ -34,17 +34,7 @@ def gaussian(mean: Tensor, covariance: Tensor, schedule: Schedule) -> Denoise:
     d = mean.numel()
     if covariance.shape != (d, d):
         raise bad(f"a covariance ({d}, {d})", tuple(covariance.shape), "torch.cov(x.flatten(1).T)")
-    variances, axes = torch.linalg.eigh(covariance.double())
-    variances = variances.clamp_min(0)  # rounding may have left them below
-
-    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-        flat, m = batch(x_t, mean.shape, name="x_t").flatten(1), mean.to(x_t).flatten()
-        alpha, sigma = at(schedule, t, flat)
-        S, Q = variances.to(x_t), axes.to(x_t)
-        gain = alpha * S / _positive(alpha**2 * S + sigma**2)  # (d,) or (B, d), along each axis
-        return (m + gain * ((flat - alpha * m) @ Q) @ Q.T).reshape(x_t.shape)
-
-    return denoise
+    return gaussians(mean[None], covariance[None], mean.new_ones(1), schedule)
 
 
 def mixture(means: Tensor, std: Tensor, weights: Tensor, schedule: Schedule) -> Denoise:

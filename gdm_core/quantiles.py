@@ -10,6 +10,18 @@ from torch.distributions import Distribution, Independent
 HALVINGS = 60  # of an interval: to the last bit of float64
 
 
+def component(weights: Tensor, u: Tensor) -> Tensor:
+    """Which of K components a draw comes from, for each u between 0 and 1 in a tensor of any shape.
+
+    Args:
+        weights: (K,), sum 1.
+
+    >>> component(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.1, 0.6, 0.99])).tolist()
+    [0, 1, 2]
+    """
+    return torch.searchsorted(weights.cumsum(0), u.to(weights).contiguous()).clamp(max=len(weights) - 1)
+
+
 def quantile(p: Distribution, u: Tensor, values: Tensor | None = None) -> Tensor:
     """x with P(X <= x) = u, for each member of a batch of distributions of one number.
 

@@ -48,7 +48,8 @@ BY_HAND = {"no AVX"}  # networks train at a third of their speed, and "scalar" a
 def playable() -> list[str]:
     """The machines that this one can play, itself among them."""
     best = torch.backends.cpu.get_cpu_capability() if platform.machine() in ("x86_64", "AMD64") else ""
-    can = {"scalar": best in ("AVX2", "AVX512"), "no AVX": best in ("AVX2", "AVX512"), "AVX2": best == "AVX512"}
+    less = best in ("AVX2", "AVX512")
+    can = {"scalar": less, "no AVX": less, "AVX2": best == "AVX512"}
     return [name for name in MACHINES if can.get(name, True)]
 
 

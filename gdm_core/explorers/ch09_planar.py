@@ -65,20 +65,18 @@ class Hand:
         return round_ + self.stretch(x @ self.w + self.b).abs().clamp_min(1e-30).log()
 
 
-def lost(hand: Hand, data: Mixture, at: Tensor) -> Tensor:
-    """KL(data, layer) in nats, by the sum over a grid that holds the data, (N, 2)."""
-    log_p = data.log_prob(at)
-    p = log_p.exp() / log_p.exp().sum()
-    return (p * (log_p - hand.log_prob(at))).sum()
+def lost(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p, q) in nats, by the sum over the points of a grid that holds p, (N,) each."""
+    return (log_p.softmax(0) * (log_p - log_q)).sum()
 
 
 def searched(w: Tensor, u: Tensor, b: Tensor, data: Mixture, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """w, u and b after some steps down the loss from where the hand left them, u as it is before it is moved."""
     found = [v.clone().requires_grad_() for v in (w, u, b)]
-    adam = torch.optim.Adam(found, lr=LR)
+    adam, log_p = torch.optim.Adam(found, lr=LR), data.log_prob(at)
     for _ in range(STEPS):
         adam.zero_grad()
-        lost(Hand(*found, safe=True), data, at).backward()
+        lost(log_p, Hand(*found, safe=True).log_prob(at)).backward()
         adam.step()
     return tuple(v.detach() for v in found)
 
@@ -113,15 +111,15 @@ def planar(seed: int = 0, device: str = "auto") -> Stage:
         w, u, b, data = held(controls)
         hand = Hand(w, u, b, controls["safe"])
         wu = (w @ hand.u).item()
-        p = hand.log_prob(all_of_it).exp()
-        whole = (p.sum() * (2 * FAR / 180) ** 2).item()
+        log_q = hand.log_prob(all_of_it)
+        whole = (log_q.exp().sum() * (2 * FAR / 180) ** 2).item()
         dots = (data.means[:, None] + STD * noise.transpose(0, 1)).reshape(-1, 2)
         views = {
             "data": _data(hand.log_prob(shown).exp().reshape(100, 100), hand, dots, data),
             "noise": _noise(hand, lines, dots),
             "stretch": _stretch(hand, wu),
         }
-        price = f"lost against the bumps: {said(lost(hand, data, all_of_it).item())} nats"
+        price = f"lost against the bumps: {said(lost(data.log_prob(all_of_it), log_q).item())} nats"
         folds = f"it folds, and this is no density: its integral is {said(whole)}"
         return Frame(views, f"w'u = {said(wu)} · " + (folds if wu < -1 else f"integral {said(whole)} · {price}"))
 

@@ -16,6 +16,7 @@ from gdm_core.data.targets import Mixture
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
 from gdm_core.models.score import NoisyScore
+from gdm_core.quantiles import component
 from gdm_core.widgets import Arrows, Choice, Frame, Handles, Lines, Noise, Points, Slider, Stage, View, plane
 
 LIMIT, CELLS, ARROWS = 4.5, 72, 15
@@ -52,7 +53,7 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
     def missed(sigma: float) -> float:
         """Root mean square error where data + noise lie, as a share of the exact score's root mean square."""
         noisy = target.noisy(sigma)
-        k = torch.searchsorted(noisy.weights.cumsum(0), uniform).clamp(max=len(noisy.weights) - 1)
+        k = component(noisy.weights, uniform)
         x = noisy.means[k] + noisy.std[k, None] * normal
         exact = noisy.score(x)
         off = model.score_at(x, sigma) - exact

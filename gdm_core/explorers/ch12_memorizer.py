@@ -58,7 +58,6 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
         known, reach, step = controls["pictures"], controls["reach"], controls["step"]
         now = known, reach, controls["new noise"]
         x = states(*now)[step]
-        two = torch.cdist(x.flatten(1), digits[:known].flatten(1)).topk(2, largest=False)
         found = metrics.copies(x, digits[:known], RATIO)
         whose = sources(*now, min(step, STEPS - 1))  # a finished digit is the answer to the last noisy one
         followed = sum(len(one.unique()) for one in whose) / DRAWN
@@ -67,14 +66,14 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
             "drawn": View(tile(ink(x), DRAWN), marks, label=f"drawn, step {step} of {STEPS}; framed: copies", size=4.0),
             "nearest": View(tile(ink(digits[found.nearest]), DRAWN), label="nearest training picture", size=4.0),
             "sources": View(_colored(whose), label="whom each pixel follows, one color a picture", size=4.0),
-            "distances": _distances((two.values[:, 0] / two.values[:, 1]).cpu().numpy()),
+            "distances": _distances((found.distance / found.next).cpu().numpy()),
         }
         side = 2 * reach + 1
         sees = "the whole picture" if reach == SIDE - 1 else f"{side} × {side} pixels"
         text = (
             f"{int(found.copied.sum())} of {DRAWN} are copies · a digit follows {said(followed, 1)} pictures · a pixel "
             f"sees {sees} and knows {known} digits · from the nearest {said(found.distance.mean().item())}, from the "
-            f"next {said(two.values[:, 1].mean().item())} on average · all of it is exact"
+            f"next {said(found.next.mean().item())} on average · all of it is exact"
         )
         return Frame(views, text)
 

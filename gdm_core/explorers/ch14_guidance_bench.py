@@ -58,6 +58,11 @@ def log_noisy(tree: Mixture, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return (tree.weights.log() - (var.log() + LOG_2PI)[:, None] - square / (2 * var[:, None])).logsumexp(2)
 
 
+def powered_by(weight: float, log_p: Tensor, log_weaker: Tensor) -> Tensor:
+    """log of p^w weaker^(1 - w)."""
+    return weight * log_p + (1 - weight) * log_weaker
+
+
 class Bench:
     """What leans, what it leans away from, and the densities of both."""
 
@@ -89,7 +94,7 @@ class Bench:
 
     def log_powered(self, x: Tensor, away: str, weight: float, k: int) -> Tensor:
         """log of p_t(x | y)^w p_t(x)^(1 - w) up to a constant at the k-th time, thick in the place of p: (N,)."""
-        return weight * self.log_noisy(self.tree, x, k) + (1 - weight) * self.log_noisy(self.weaker(away), x, k)
+        return powered_by(weight, self.log_noisy(self.tree, x, k), self.log_noisy(self.weaker(away), x, k))
 
     def log_noisy(self, tree: Mixture, x: Tensor, k: int) -> Tensor:
         """At the k-th time, (N, 2) -> (N,)."""
@@ -118,26 +123,26 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
         return bench.log_noisy(tree, pixels, k)
 
     @functools.lru_cache(maxsize=16)  # the timeline goes through one run
-    def run(presses: int, start: tuple, *settings) -> tuple[Tensor, Tensor]:
-        """States (STEPS + 1, DOTS + 1, 2) and their log-densities (STEPS + 1, DOTS + 1)."""
+    def run(presses: int, start: tuple, *settings) -> tuple[Tensor, Tensor, Tensor]:
+        """States (STEPS + 1, DOTS + 1, 2), the dots' last log-density (DOTS,), log q_t / p_t (STEPS + 1, DOTS)."""
         e = torch.cat([noise(presses, DOTS, 2), flat(start)])
         states, log_q = zip(*guidance.traced(bench.leaning(*settings), cosine, e, bench.times))
-        return torch.stack(states), torch.stack(log_q)
+        states, log_q = torch.stack(states), torch.stack(log_q)[:, :DOTS]
+        return states, log_q[-1], log_q - log_noisy(bench.tree, states[:, :DOTS], *bench.levels)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
         weight, away, k = controls["weight"], controls["away"], controls["t"]
         between = controls["low"], controls["high"]
         settings = controls["exact"], away, weight, between
-        states, log_q = run(controls["new noise"], tuple(controls["start"][0]), *settings)
-        dots, log_q = states[:, :DOTS], log_q[:, :DOTS]
-        off = log_q - log_noisy(bench.tree, dots, *bench.levels)  # (STEPS + 1, DOTS)
+        states, log_q, off = run(controls["new noise"], tuple(controls["start"][0]), *settings)
+        dots = states[-1, :DOTS]
         kl, error = off.mean(1).cpu().numpy(), off.std(1).cpu().numpy() / math.sqrt(DOTS)
-        power = lambda k: weight * log_ground(bench.tree, k) + (1 - weight) * log_ground(bench.weaker(away), k)
+        power = lambda k: powered_by(weight, log_ground(bench.tree, k), log_ground(bench.weaker(away), k))
         log_z = power(STEPS).logsumexp(0).item() + math.log(area)
-        powered = (log_q[-1] - bench.log_powered(dots[-1], away, weight, STEPS)).mean().item() + log_z
+        powered = (log_q - bench.log_powered(dots, away, weight, STEPS)).mean().item() + log_z
         ground = power(k) if controls["powered"] else log_ground(bench.tree, k)
-        share = trees.branches(dots[-1], bench.tree).cpu().numpy()
+        share = trees.branches(dots, bench.tree).cpu().numpy()
         views = {
             "plane": _plane(ground, states[: k + 1], controls["powered"]),
             "distance": _distances(bench.times.cpu().numpy(), kl, error, k),

@@ -18,6 +18,7 @@ from gdm_core import data, devices, ideal, inverse, samplers, schedules
 from gdm_core import observations as ob
 from gdm_core.explorers import headers
 from gdm_core.models.ppca import PPCA
+from gdm_core.quantiles import component
 from gdm_core.widgets import Bars, Brush, Button, Choice, Frame, Lines, Noise, Slider, Stage, Timeline, View, tile
 
 SIDE, LATENTS = 8, 12  # of a digit; of each class's PPCA
@@ -75,7 +76,7 @@ class Law(NamedTuple):
 
     def draw(self, u: Tensor, e: Tensor) -> Tensor:
         """A picture for each uniform number u (N,) and noise e (N, d)."""
-        k = torch.searchsorted(self.weights.cumsum(0), u.double()).clamp(max=len(self.weights) - 1)
+        k = component(self.weights, u)
         roots = torch.linalg.cholesky(self.covariances)
         return self.means[k] + (roots[k] @ e.double()[..., None])[..., 0]
 
@@ -177,7 +178,7 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         states, lost = filled(*key, method, steps, controls["pull"], controls["new noise"])
         at = min(round(controls["step"] * steps / MOST), len(states) - 1)
         x, w = states[at]
-        some = torch.searchsorted(w.cumsum(0), (torch.arange(SHOWN).double() + 0.5) / SHOWN).clamp(max=DRAWS - 1)
+        some = component(w, (torch.arange(SHOWN).double() + 0.5) / SHOWN)
         views = {"picture": picture, "completions": _tiles(law, x[some], hole, f"drawn, step {at} of {steps}")}
         views["posterior"] = _tiles(law, exact, hole, "exact posterior")
         views["completions"].warning = f"It ran away at step {len(states) - 1}: pull less" if lost else ""

@@ -32,6 +32,8 @@ OTHERS = 6  # rooms beside the followed one
 COLUMNS = 2  # of these
 NAMES = ("floor", "wall", "object", "size", "shape", "view")
 FACTORS = tuple(scenes.FACTORS.values())
+WORDS = (scenes.COLORS, scenes.COLORS, scenes.COLORS, words.SIZES, scenes.SHAPES)  # of a place, view apart
+DEGREES = scenes.values(scenes.sweep("orientation", [[0] * 6]))[:, 5].tolist()
 
 
 def text_to_image(seed: int = 0, device: str = "auto") -> Stage:
@@ -96,30 +98,29 @@ def _said(factor: int, places: list[int]) -> str:
     if len(places) == FACTORS[factor]:
         return "open"
     if factor == 5:
-        degrees = [-30 + 60 * place / 14 for place in places]
+        degrees = [DEGREES[place] for place in places]
         one_side = all(d > 0 for d in degrees) or all(d < 0 for d in degrees)
         side = ("right" if degrees[0] > 0 else "left") if one_side else ""
         return _view(places[0]) if len(places) == 1 else side or f"{len(places)} views"
-    names = (scenes.COLORS, scenes.COLORS, scenes.COLORS, words.SIZES, scenes.SHAPES)[factor]
+    names = WORDS[factor]
     if len(places) == FACTORS[factor] - 1:
         return f"not {names[next(iter(set(range(FACTORS[factor])) - set(places)))]}"
     return names[places[0]] if len(places) == 1 else f"{names[places[0]]} to {names[places[-1]]}"
 
 
 def _view(place: int) -> str:
-    degrees = round(-30 + 60 * place / 14)
+    degrees = round(DEGREES[place])
     return "head-on" if not degrees else f"{abs(degrees)}° {'right' if degrees > 0 else 'left'}"
 
 
 def _judge(allowed: Tensor, read: Tensor, right: Tensor) -> View:
     """A row a factor: what was said, what is read."""
-    names = (scenes.COLORS, scenes.COLORS, scenes.COLORS, words.SIZES, scenes.SHAPES)
     heads = Text([[0.0, 6.7], [1.0, 6.7], [2.5, 6.7]], ["", "said", "read"], "noise", anchor="left")
     marks = [heads]
     for i, name in enumerate(NAMES):
         y = 5.7 - i
         places = allowed[i].nonzero()[:, 0].tolist()
-        found = _view(int(read[i])) if i == 5 else names[i][int(read[i])]
+        found = _view(int(read[i])) if i == 5 else WORDS[i][int(read[i])]
         color = "exact" if right[i] else "accent"
         marks.append(Lines([[-0.1, y - 0.5], [4.2, y - 0.5]], "noise", width=1, alpha=0.3))
         marks.append(Text([[0.0, y], [1.0, y]], [name, _said(i, places)], "data", anchor="left"))

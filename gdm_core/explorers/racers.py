@@ -17,7 +17,7 @@ from gdm_core.models.flow_map import FlowMap
 from gdm_core.models.gan import GAN
 from gdm_core.models.gmm import GMM
 from gdm_core.models.vae import VAE
-from gdm_core.quantiles import quantile
+from gdm_core.quantiles import component, quantile
 
 MODES, WALK = 8, 200  # commas of the target; steps of Langevin
 SEEN = 4000  # points from which EM learns; all others see new ones in each step
@@ -80,7 +80,7 @@ def drawn(family: str, model: nn.Module, normal: Tensor, uniform: Tensor, more: 
         return
     yield normal
     if family == "mixture":
-        k = torch.searchsorted(model.weights.cumsum(0), uniform[:, 0].contiguous()).clamp(max=MODES - 1)
+        k = component(model.weights, uniform[:, 0])
         yield model.means[k] + (model.scale_tril[k] @ normal[..., None])[..., 0]
     elif family == "VAE":
         told = model.decode(normal)

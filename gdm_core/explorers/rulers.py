@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gdm_core.metrics import ascending, spread_directions
+from gdm_core.quantiles import component
 
 DIRECTIONS, CELLS = 16, 128  # lines, and points of each at which the distribution function is tabulated
 
@@ -42,5 +43,5 @@ class Ruler:
 
     def chance(self, uniform: Tensor, normal: Tensor) -> Tensor:
         """Distances of R clouds of true draws, made of uniform (R, n) and normal (R, n, 2) numbers -> (T, R)."""
-        k = torch.searchsorted(self.weights.cumsum(0), uniform.contiguous()).clamp(max=len(self.weights) - 1)
+        k = component(self.weights, uniform)
         return self.distance(self.means[:, k] + self.std[:, k, None] * normal)

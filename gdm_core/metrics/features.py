@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gdm_core import train
+from gdm_core.kept import own_draws
 from gdm_core.networks import ConvEncoder, MLPEncoder
 from gdm_core.validate import bad, batch, choice, integer
 
@@ -68,16 +69,15 @@ def learn_features(
     if len(x) < 20 or len(y) != len(x) or len(y.unique()) < 2:
         got = f"{len(x)} examples, {len(y)} labels, {len(y.unique())} of them different"
         raise bad("at least 20 examples of two classes or more, a label each", got, "a labeled training set")
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        torch.manual_seed(seed)
+    with own_draws(seed, x.device):
         model = Features(x.shape[1:], int(y.max()) + 1, width=width, network=network).to(x)
         model.mean.copy_(x.mean())
         model.std.copy_(x.std())
         order = torch.randperm(len(x)).to(x.device)
         held, used = order.tensor_split([min(len(x) // 10, 500)])
-        for _ in train.steps(model, (x[used], y[used]), steps=steps, lr=lr, rate=train.falling, seed=seed):
-            pass
-    model.eval().requires_grad_(False)
+        options = {"steps": steps, "lr": lr, "rate": train.falling, "seed": seed}
+        train.fit(model, (x[used], y[used]), progress=False, **options)
+    model.requires_grad_(False)
     found, guess = model.accuracy(x[held], y[held]), y[used].bincount().max().item() / len(used)
     if found < min(2 * guess, (1 + guess) / 2):
         got = f"{found:.0%} right on examples it has not seen, beside {guess:.0%} by the most frequent class"

@@ -66,11 +66,12 @@ def coverage_if_equal(n: int, m: int, k: int) -> float:
 
 
 class Copies(NamedTuple):
-    """Of each generated example: whether it is a copy, which example of the training set is nearest, and how far."""
+    """Of each generated example: is it a copy, which training example is nearest, how far it is, and the next one."""
 
     copied: Tensor
     nearest: Tensor
     distance: Tensor
+    next: Tensor
 
 
 @torch.no_grad()
@@ -89,7 +90,8 @@ def copies(y: Tensor, x: Tensor, ratio: float = 1 / 3) -> Copies:
         raise bad("a ratio between 0 and 1", ratio, "ratio=1/3")
     flat = dict(x1=y.flatten(1), x2=x.to(y).flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
     two = torch.cdist(**flat).topk(2, largest=False)
-    return Copies(two.values[:, 0] < ratio * two.values[:, 1], two.indices[:, 0], two.values[:, 0])
+    distance, following = two.values.T
+    return Copies(distance < ratio * following, two.indices[:, 0], distance, following)
 
 
 class Modes(NamedTuple):

@@ -293,8 +293,8 @@ MUTANTS = [
     _explorer(
         "score_field",
         "error-on-clean-data",
-        "        noisy = target.noisy(sigma)\n        k = torch",
-        "        noisy = target.noisy(0.0)\n        k = torch",
+        "        noisy = target.noisy(sigma)\n        k = component",
+        "        noisy = target.noisy(0.0)\n        k = component",
         "the_error_is_that_of_the_network_where_noisy_data_lie",
     ),
     _explorer(

@@ -24,7 +24,7 @@ _READ, _NATS = "the_read_out_names_the_nearest_with_its_error", "nats_lost_are_t
 _MODES = "the_read_out_of_the_commas"
 
 MUTANTS = [
-    _plant("mixture-of-one", "model.weights.cumsum(0), uniform[:, 0]", "model.weights, uniform[:, 0]",
+    _plant("mixture-of-one", "component(model.weights, uniform[:, 0])", "0 * component(model.weights, uniform[:, 0])",
            f"{_HAND}[mixture]"),
     _plant("mixture-squared-spread", "(model.scale_tril[k] @", "(model.covariances[k] @", f"{_HAND}[mixture]"),
     _plant("vae-without-noise", "told.mean + told.stddev * more[0]", "told.mean", f"{_HAND}[VAE]"),

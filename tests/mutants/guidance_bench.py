@@ -54,7 +54,7 @@ MUTANTS = [
     ),
     _bench("without-alpha", "alpha[:, None, None] * tree.means", "tree.means", _NOISY),
     _bench("volume", "(var.log() + LOG_2PI)", "(var.log() / 2 + LOG_2PI)", _NOISY),
-    _bench("power-of-the-weaker", "+ (1 - weight) * self.log_noisy(", "+ weight * self.log_noisy(", _POWER),
+    _bench("power-of-the-weaker", "+ (1 - weight) * log_weaker", "+ weight * log_weaker", _POWER),
     _bench("always-both", "return self.both if away == AWAY[0] else self.thick", "return self.both", _POWER),
     _bench("cells-without-area", "+ math.log(area)", "", _NORMAL),
     _bench("normalizer-forgotten", ".mean().item() + log_z", ".mean().item()", _NORMAL),
@@ -74,7 +74,10 @@ MUTANTS = [
     _bench("same-noise-always", "noise(presses, DOTS, 2)", "noise(0, DOTS, 2)", _WAY),
     _bench("chart-at-another-step", "[[t[k], kl[k]]]", "[[t[-1], kl[-1]]]", _CHART),
     _bench(
-        "shares-of-the-start", "trees.branches(dots[-1], bench.tree)", "trees.branches(dots[0], bench.tree)", _EMPTIED
+        "shares-of-the-start",
+        "trees.branches(dots, bench.tree)",
+        "trees.branches(states[0, :DOTS], bench.tree)",
+        _EMPTIED,
     ),
     _tree("grows-from-the-foot", "shoots += [(foot + along, way", "shoots += [(foot, way", _GROWN),
     _tree("never-thinner", "thick * THINNER)", "thick)", _GROWN),

@@ -20,16 +20,14 @@ _BAYES, _LOOP, _ENDS = "training_set_is_bayes_rule", "patches_by_a_loop_over_pix
 _ROWS, _DROWNS = "each_row_has_its_time_whatever_the_company", "little_noise_drowns_nothing_in_single_precision"
 
 MUTANTS = [
-    _plant("gain-without-the-noise", "S / _positive(alpha**2 * S + sigma**2)", "S / _positive(alpha**2 * S)", _GAUSS),
-    _plant(
-        "sigma-for-its-square", "S / _positive(alpha**2 * S + sigma**2)", "S / _positive(alpha**2 * S + sigma)", _GAUSS
-    ),
-    _plant("mean-not-scaled-down", "((flat - alpha * m) @ Q)", "((flat - m) @ Q)", _GAUSS),
-    _plant("axes-turned-the-wrong-way", "((flat - alpha * m) @ Q) @ Q.T", "((flat - alpha * m) @ Q.T) @ Q", _GAUSS),
+    _plant("gain-without-the-noise", "_positive(alpha**2 * S + sigma**2)", "_positive(alpha**2 * S)", _GAUSS),
+    _plant("sigma-for-its-square", "_positive(alpha**2 * S + sigma**2)", "_positive(alpha**2 * S + sigma)", _GAUSS),
+    _plant("mean-not-scaled-down", "(x - alpha * m) @ Q", "(x - m) @ Q", _GAUSS),
+    _plant("axes-turned-the-wrong-way", "(x - alpha * m) @ Q", "(x - alpha * m) @ Q.mT", _GAUSS),
     _plant(
         "variance-zero-over-zero",
-        "alpha * S / _positive(alpha**2 * S + sigma**2)",
-        "alpha * S / (alpha**2 * S + sigma**2)",
+        "_positive(alpha**2 * S + sigma**2)",
+        "alpha**2 * S + sigma**2",
         _SINGULAR,
     ),
     _plant(
@@ -70,8 +68,8 @@ MUTANTS = [
         _ROWS,
     ),
     _plant("memory-without-bound", "count = max(ENTRIES // width, 1)", "count = len(x_t)", "memory_is_bounded"),
-    _copies("third-nearest", "ratio * two.values[:, 1]", "ratio * two.values[:, 0]"),
-    _copies("in-units", "two.values[:, 0] < ratio * two.values[:, 1]", "two.values[:, 0] < ratio"),
+    _copies("third-nearest", "ratio * following", "ratio * distance"),
+    _copies("in-units", "distance < ratio * following", "distance < ratio"),
     _copies(
         "squared", 'compute_mode="donot_use_mm_for_euclid_dist"', 'compute_mode="donot_use_mm_for_euclid_dist", p=1.0'
     ),

@@ -18,7 +18,7 @@ MUTANTS = [
     _in("gaussians", "covariance-that-is-biased", "torch.cov(s.T)", "torch.cov(s.T, correction=0)", "frechet_of_few"),
     _in("gaussians", "kernel-of-second-degree", "+ 1) ** 3)", "+ 1) ** 2)", _KERNEL),
     _in("gaussians", "kernel-that-grows-with-d", "z @ z.T / z.shape[1] + 1", "z @ z.T + 1", _KERNEL),
-    _in("features", "untrained", "            pass\n    model.eval()", "            break\n    model.eval()", _LEARNED),
+    _in("features", "untrained", '{"steps": steps,', '{"steps": 1,', _LEARNED),
     _in("features", "guesses-pass", "if found < min(2 * guess, (1 + guess) / 2):", "if False:", _GUESS),
     _in(
         "features",
@@ -27,8 +27,14 @@ MUTANTS = [
         "model.accuracy(x[used], y[used])",
         _GUESS,
     ),
-    _in("features", "another-seed-each-time", "torch.manual_seed(seed)", "torch.seed()", _LEARNED),
-    _in("features", "still-learning", "model.eval().requires_grad_(False)", "model.eval()", _LEARNED),
+    _in(
+        "features",
+        "another-seed-each-time",
+        "own_draws(seed, x.device)",
+        "own_draws(torch.seed() % 9999, x.device)",
+        _LEARNED,
+    ),
+    _in("features", "still-learning", "    model.requires_grad_(False)", "    pass", _LEARNED),
     _in("error", "band-of-the-same-pictures", "real[order[n : n + m]]", "real[order[:m]]", _BAND),
     _in(
         "error",
