@@ -248,6 +248,14 @@ def test_lab_opens_the_start_page(course, became, monkeypatch, user):
     assert (course / "lectures" / "00_start.ipynb").is_file()
 
 
+def test_help_of_lab_is_ours_and_leads_to_that_of_jupyterlab(course, became, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["lab", "--help"])
+    said = capsys.readouterr().out
+    assert "--device" in said and "--help-all lists them" in said and not became
+    assert cli.main(["lab", "--help-all"]) == 0 and became[0][-1] == "--help-all"
+
+
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_test_uses_the_cores_there_are(became, monkeypatch, cores):
     monkeypatch.setattr(doctor, "cpus", lambda: cores)

@@ -118,7 +118,7 @@ FAULTS = {
     "retagged": (lambda nb, code: code[5].metadata.update(tags=["x"]), "got cells edited after the build"),
     "large": (write_to("stdout", "a" * LARGEST), "needed at most 3.0 MB, got 3.00 MB"),
     "refolded": (
-        lambda nb, code: code[5].metadata.update(jupyter={"source_hidden": True}),
+        lambda nb, code: code[3].metadata.update(jupyter={"source_hidden": True}),  # it begins with a comment
         "got cells edited after the build",
     ),
     "blurred": (put(figure(sharp=False)), "cell 8: needed a figure of 160 dots an inch, got 80"),
@@ -193,6 +193,11 @@ def test_path_of_this_machine(good, tmp_path):
 
 
 SOURCES = {
+    "nameless-fold": (
+        "# %%\nlast",
+        '# %% jupyter={"source_hidden": true}\nlast',
+        "cell 8: needed a comment that names what is folded, got none",
+    ),
     "parameters-untagged": ('# %% tags=["parameters"]', "# %%", 'needed the tag "parameters"'),
     "parameters-second": (
         '# %% tags=["parameters"]',

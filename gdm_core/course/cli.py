@@ -17,8 +17,9 @@ def lab(arguments: list[str]) -> int:
     from gdm_core.course import chapters, start
     from gdm_core.course.studio import lab as studio
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)  # what it does not know is JupyterLab's
-    parser.add_argument("--device")
+    more = "All others are JupyterLab's, --no-browser and --port=8890 among them; gdm lab --help-all lists them."
+    parser = argparse.ArgumentParser("gdm lab", description=lab.__doc__, epilog=more, allow_abbrev=False)
+    parser.add_argument("--device", help="where the explorers compute: cpu, cuda, cuda:1, mps, or auto")
     chosen, arguments = parser.parse_known_args(arguments)
     if chosen.device:
         from gdm_core.course import runner

@@ -17,7 +17,7 @@ from gdm_core.course.claims import MARK
 from gdm_core.course.labs import lint as labs
 from gdm_core.course.notebooks import PICTURES, PLOTLY, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
-from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, sitting, visible
+from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, folded, sitting, visible
 
 PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
 LARGEST = 3_000_000
@@ -200,6 +200,8 @@ def _one_sitting(nb: NotebookNode) -> Iterator[str]:
                 f"cell {number}: needed at most {CELL} visible lines, got {lines}; "
                 'try a function in a cell with jupyter={"source_hidden": true}'
             )
+        if cell.cell_type == "code" and folded(cell) and not cell.source.startswith("# "):
+            yield f"cell {number}: needed a comment that names what is folded, got none; try `# The figure: …` above it"
     held = sitting(nb)
     for what, most, got in (
         ("words", WORDS, held.words),

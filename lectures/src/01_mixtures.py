@@ -78,6 +78,7 @@ def ten_answers(answers, average):
 ten_answers(answers, average)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: how gray the average cube is
 tint = lambda picture: (picture[:, 30:32, 28:30].amax(0) - picture[:, 30:32, 28:30].amin(0)).mean()  # on the cube
 claim("color of the palest right cube, strongest minus weakest channel", min(tint(a) for a in answers), above=0.3)
 claim("color of the average cube", tint(average), below=0.15)
@@ -131,6 +132,7 @@ claim("what the Gaussian expects there", 100 * (one_bump.cdf(peak + 0.5) - one_b
 claim("one Gaussian loses, per example", kl, above=0.3, digits=2, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks of the densities
 claim("the true density integrates to 1", log_truth(line).exp().sum() * step, near=1, within=1e-6, digits=6)
 claim("density at the Gaussian's peak, as a share of the lowest bump's",
       (log_truth(peak[None])[0] - log_truth(means).min()).exp(), below=0.2)
@@ -221,6 +223,7 @@ claim("library and bare code agree on log p(x)", (twin.log_prob(line[:, None]) -
 claim("and on p(z | x)", (twin.responsibilities(line[:, None]) - gamma).abs().max(), below=1e-10)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the average of the responsibilities, and a point far from every bump
 prior_again = (gamma * log_truth(line).exp()[:, None]).sum(0) * step  # E_p(x)[ p(z | x) ]
 claim("averaged over the data the responsibilities are the prior, largest difference", (prior_again - weights).abs().max(),
       below=1e-6)
@@ -244,7 +247,7 @@ claim("in logarithms the responsibilities there still sum to one",
 #
 # $$ Q(\theta) = \sum_n \sum_k \gamma_{nk} \big[ \log \pi_k + \log \mathcal N(x_n; \mu_k, \Sigma_k) \big] . $$
 #
-# There the logarithm meets each Gaussian alone, so the maximum has a formula. Write $N_k = \sum_n \gamma_{nk}$ and set the
+# Here the logarithm acts on one Gaussian at a time, so the maximum has a formula. Write $N_k = \sum_n \gamma_{nk}$ and set the
 # derivatives to zero, for $\pi$ with a multiplier $\lambda$ because the weights must sum to 1:
 #
 # $$ \begin{aligned}
@@ -324,9 +327,10 @@ em_road(blobs, snapshots, likelihood, truth.log_prob(unseen).mean().item())
 # The crosses leave the empty corner together. Each point is colored by its responsibilities: mixed colors are points that
 # EM is not sure about. As the ellipses find their blobs, the colors sharpen.
 #
-# How good is the result? We know the truth, so we can say it on 20,000 *unseen* examples, where no model can beat the
-# distribution that made them, except by luck. And did the formulas really find the maximum of $Q$? Its derivatives, taken
-# by autograd at the M step's answer, must vanish, and for $\pi$ equal the multiplier $\lambda = N$.
+# How good is the result? We know the truth, so we can measure it: on 20,000 *unseen* examples no model beats the
+# distribution that made them, except by luck. And did the formulas really find the maximum of $Q$? We let autograd take
+# its derivatives at the M step's answer. Those in the means and covariances must be zero, those in $\pi$ must all equal
+# the multiplier $\lambda = N$.
 
 # %%
 gap = (truth.log_prob(unseen) - model.log_prob(unseen)).detach()
@@ -340,6 +344,7 @@ claim("largest derivative of Q in a mean or a covariance at the M step's answer"
 claim("derivatives in the weights, as shares of the multiplier: largest difference from 1", (slopes[0] - 1).abs().max(), below=1e-9)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: how sure that loss is
 claim("standard error of that loss", gap.std() / len(gap) ** 0.5, below=0.005, unit="nats")
 
 # %% [markdown]
@@ -359,7 +364,7 @@ claim("standard error of that loss", gap.std() / len(gap) ** 0.5, below=0.005, u
 # $\theta$ with $q$ held; in $\theta$, $\mathcal L$ differs from $Q$ by a constant. The bound rises, and the log-likelihood
 # above it must rise at least as much. Under the name ELBO this bound carries us through chapters 3 to 5.
 #
-# Two bumps that overlap let us watch it. Their weights and widths are known; first one mean is unknown, then both. Green
+# With two overlapping bumps we can watch it. Their weights and widths are known; first one mean is unknown, then both. Green
 # is the log-likelihood, and each orange bound touches it at a dot. **Predict:** where does the next dot lie? And where does
 # EM go when both means start at the same place?
 
@@ -452,6 +457,7 @@ claim("under the first q, the bound at the true means lies below the log-likelih
 claim("that minus KL(q, posterior)", log_likelihood(elsewhere) - bound(elsewhere, q) - kl, near=0, within=1e-10, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks of the bounds, and the library's
 claim("distance between bound and log-likelihood at the dots", max(abs(bound(m, q) - log_likelihood(m)) for m, q in one),
       below=1e-12, unit="nats")
 claim("bound minus log-likelihood, largest anywhere", (touching - surface).max(), below=1e-12, unit="nats")
@@ -472,6 +478,7 @@ claim("what the pass loses", best - stuck, above=0.3, digits=2, unit="nats")
 claim("distance of the two means that started as one", (middle[-1][0][0] - middle[-1][0][1]).abs(), below=1e-6)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: what parts components that started as one, and what does not
 q = log_joint(x, weights, means[[1, 1, 2]], stds).softmax(1)
 claim("other widths part them: from the top of the middle bump of 1.1 the left mean moves in one step by",
       (q[:, 0] @ x / q[:, 0].sum() - means[1]).abs(), above=0.1)
@@ -604,6 +611,7 @@ claim("from the same start MAP goes on; its narrower component ends with a stand
       above=0.1, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: MAP never goes down
 worth = []  # log-likelihood plus log prior of all variances, along the road of MAP
 road = (stuck.weights.detach(), stuck.means.detach().flatten(), torch.tensor([1e-2, 4.0], dtype=torch.float64))
 for _ in range(50):
@@ -753,6 +761,7 @@ def two_models_of_digits():
 two_models_of_digits()
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the mixture that was chosen
 claim("components chosen on the validation set", k, above=2)
 claim("standard error of the mixture's nats", mixture.std() / len(mixture) ** 0.5, below=5, unit="nats")
 
@@ -782,9 +791,9 @@ claim("nats of the mixture's gap that come from these", explained, below=lead.me
 claim("and from all others", lead.mean() - explained, above=0, digits=2, unit="nats")
 
 # %% [markdown]
-# A Gaussian for each pixel loses 43 nats to its histogram: 45 at the two ends of the scale, of which it wins a little
-# back in between. The mixture suffers from the same thing. The 16 pixels that are nearly always paper make up 8 of its 24 nats, the
-# others the remaining 16.
+# With a Gaussian instead of its histogram, the same model of single pixels loses 43 nats. At the two ends of the scale it
+# loses 45, and in between it wins a little back. So the ends of the scale are enough to explain a gap of this size. Where
+# does the mixture lose its 24 nats? Of these, 8 come from the 16 pixels that are nearly always paper, and 16 from the others.
 #
 # The samples also show what the mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise; what varies
 # *within* a digit, slant or width or a loop, is a direction of one big covariance matrix and nothing more.
@@ -830,8 +839,8 @@ def centers(x, means):
 centers(drawn, fitted[1])
 
 # %% [markdown]
-# Hardly soft at all: 99% of the pictures belong to one component, so that EM is k-means here in all but name. And each prototype is blurred where its pictures differ: the failure of
-# 1.1, now in every component.
+# Hardly soft at all: 99% of the pictures belong to one component, so that EM is k-means here in all but name. And each
+# prototype is blurred where its pictures differ: the failure of 1.1, now in every component.
 
 # %% [markdown]
 # ## 1.10 Play
@@ -853,7 +862,8 @@ explorers.mixtures(seed=SEED, device=DEVICE)
 #   narrow components it is k-means.
 # - The likelihood of a Gaussian mixture is unbounded, and a prior on the variances bounds it; held-out likelihood chooses
 #   the size, not the training likelihood.
-# - The bound $\log p(x) = \mathcal L(q,\theta) + \mathrm{KL}(q\|p(z\mid x))$ outlives mixtures: it is chapter 3.
+# - $\log p(x) = \mathcal L(q,\theta) + \mathrm{KL}(q\|p(z\mid x))$ holds for every model with a latent variable. Chapter 3
+#   is built on it.
 #
 # Honest limits. Held-out likelihood chose eight components in an experiment built from eight components; real data have
 # no true number. A mixture's components are interchangeable: relabel them and nothing changes, so "component 3" means

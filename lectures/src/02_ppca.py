@@ -177,8 +177,9 @@ latent_line(x, marginal, W, b)
 # $$ \hat b = \bar x, \qquad \hat\sigma^2 = \frac{1}{d-L} \sum_{i>L} \lambda_i, \qquad
 #    \hat W = U_L (\Lambda_L - \hat\sigma^2 I)^{1/2} R $$
 #
-# with *any* rotation $R$. So the best latent plane is PCA's, the noise is the average variance of the directions that we
-# dropped, and the columns of $W$ are a little shorter than the data are wide, since a part of that width is noise.
+# with *any* rotation $R$. So the best latent plane is PCA's, and the noise is the average variance of the directions that
+# we dropped. Each column of $W$ is a little shorter than the data's spread in its direction, for a part of that spread is
+# noise.
 #
 # **Why?** With $C = W W^\top + \sigma^2 I$ the log-likelihood per example is
 #
@@ -190,9 +191,10 @@ latent_line(x, marginal, W, b)
 # 2. Let $W = U D V^\top$ be a singular value decomposition. Then $C u_j = (D_j^2 + \sigma^2) u_j$, and step 1 reads
 #    $\Sigma u_j = (D_j^2 + \sigma^2) u_j$ wherever $D_j \ne 0$: each column of $U$ is an eigenvector of $\Sigma$, and
 #    $D_j^2 = \lambda_j - \sigma^2$. The derivative in $\sigma^2$ makes it the mean of the eigenvalues that were dropped.
-# 3. Which ones to drop? Insert all this, and what is left of $-2\ell$, apart from constants, is $d - L$ times the log of
-#    the mean of the dropped eigenvalues, less the sum of their logs. It measures how unequal they are, and since each
-#    kept one must exceed their mean, the least is reached by dropping the smallest.
+# 3. Which ones to drop? Put all this into $-2\ell$. Apart from constants, what is left depends on the dropped eigenvalues
+#    alone: $(d - L)$ times the log of their mean, minus the sum of their logs. This is zero when they are all equal, and it
+#    grows as they become unequal. Each eigenvalue that is kept must be larger than their mean, or $D_j^2$ would be
+#    negative. Together the two leave one best choice: drop the smallest.
 #
 # Every choice in step 2 is a place where all derivatives vanish, and one of them is the maximum. Let us visit them all.
 
@@ -231,6 +233,7 @@ second = sorted(value for value, _ in visited.values())[-2]
 claim("what the second highest loses", best - second, above=0.01, digits=2, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: how many places, and a walk away from the best
 claim("places visited", len(visited), above=4)
 tries = []
 for _ in range(200):  # is it a maximum? walk away from it in 200 random directions
@@ -258,8 +261,8 @@ claim("and log p(x) by", (turned.log_prob(x) - model.log_prob(x)).abs().max(), b
 #
 # $$ p(z \mid x) = \mathcal N\big(z;\; M^{-1} W^\top (x - b),\; \sigma^2 M^{-1}\big), \qquad M = W^\top W + \sigma^2 I_L . $$
 #
-# Its mean is not the orthogonal projection of PCA. It is pulled toward the origin, because the prior says that small
-# $z$ are likelier: part of an unusual $x$ is explained as noise. And its covariance is the same for every $x$.
+# Its mean is not PCA's orthogonal projection, but lies closer to the origin, where the prior is higher: part of an unusual
+# $x$ is explained as noise. And its covariance is the same for every $x$.
 
 # %%
 noisy = PPCA(2, 1).double().set(W, b, 0.6)  # more noise, so that the pull can be seen
@@ -303,6 +306,7 @@ def pulled_in(few, projected, pulled, exact):
 pulled_in(few, projected, noisy.decode(posterior.mean).mean.detach(), exact)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the posterior against a grid
 claim("exact posterior against the grid, largest difference of density", (exact - on_grid).abs().max(), below=1e-5)
 
 # %% [markdown]
@@ -346,6 +350,7 @@ def completed(whole, seen, filled):
 completed(whole, scattered, complete(whole, scattered))
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the completion against the big Gaussian's conditional mean
 with torch.no_grad():
     C, s = linear.W @ linear.W.T + linear.var * torch.eye(784, dtype=torch.float64), scattered
     regression = linear.b[~s] + (whole[:, s] - linear.b[s]) @ torch.linalg.solve(C[s][:, s], C[s][:, ~s])
@@ -359,9 +364,10 @@ claim("completion against the conditional mean of the big Gaussian, largest diff
 # %% [markdown]
 # ## 2.5 The same maximum by EM
 #
-# Nobody needs EM here, and that is why we use it: both answers are exact, so EM can be watched against the truth. The E
-# step is the posterior of 2.4, the M step a linear regression of $x$ on $z$ with the posterior's moments
-# (equations 27 and 28 of Tipping & Bishop, 1999). In the next chapter the closed form is lost and this second road is what remains.
+# Nobody needs EM here, and that makes it a good place to test it: the exact answer is known, so we can watch how close EM
+# comes. The E step is the posterior of 2.4. The M step is a linear regression of $x$ on $z$, with the posterior's moments
+# where $z$ and $zz^\top$ would stand (equations 27 and 28 of Tipping & Bishop, 1999). In the next chapter the closed form is
+# lost, and climbing step by step is what remains.
 
 # %%
 def em_step(x, W, b, var):
@@ -397,6 +403,7 @@ def em_below_the_maximum(missing):
 em_below_the_maximum(best - torch.tensor(values, dtype=torch.float64))
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: EM never goes down, and ends at a rotated W
 claim("smallest gain of an iteration", torch.tensor(values, dtype=torch.float64).diff().min(), above=-1e-10, unit="nats")
 claim("the two W differ, by a rotation of the latents", (learner.W - model.W).abs().max(), above=0.1, digits=2)
 
@@ -466,6 +473,7 @@ claim("PPCA with its own choice of latents: -log p is at most", -test.mean(), be
 claim("a Gaussian with any covariance", -best_gaussian.log_prob(test_x).mean(), near=-test.mean().item(), within=3, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: how flat factor analysis is, and how sure the differences are
 gain = factors_held_out[some.index(51)] - factors_held_out[some.index(24)]
 claim("held out, factor analysis gains from 24 latents to 51", gain, below=4, digits=1, unit="nats")
 behind = test - pixels
@@ -476,10 +484,11 @@ claim("noise that PPCA leaves, standard deviation", ppca[chosen].var.sqrt(), nea
 
 # %% [markdown]
 # Read the figure in two steps. With few latents the single $\sigma^2$ hurts: at 24, factor analysis leads by 19 nats. PPCA
-# catches up only at 51 of 64 latents, no short description at all. By then the noise that it has left is down to a standard
-# deviation of 0.311 gray levels, hardly more than the $1/\sqrt{12}$ of the uniform noise that we added. But the level at which both end is not the fault of $\sigma^2$: factor analysis is flat
-# from 24 on, and a Gaussian with *any* covariance costs the same 132 nats. That is the price of being Gaussian. PPCA is
-# level with the mixture of chapter 1, and both lose to independent pixels with free histograms (1.9).
+# catches up only at 51 of 64 latents, which is no short description at all. By then its noise is down to a standard
+# deviation of 0.311 gray levels, hardly more than the $1/\sqrt{12}$ of the uniform noise that we added. But where both end
+# is not the fault of $\sigma^2$: factor analysis is flat from 24 on, and a Gaussian with *any* covariance costs the same
+# 132 nats. That is the price of being Gaussian. PPCA is level with the mixture of chapter 1, and both lose to independent
+# pixels with free histograms (1.9).
 
 # %% [markdown]
 # ## 2.7 What a linear decoder cannot do

@@ -175,6 +175,7 @@ claim("draws that count with 64 features and noise 0.03", counted[0.03][-1], bel
 # the draws, twenty keep $(1/5)^{20} \approx 10^{-14}$ of them.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: twenty latents at once
 claim("share of the draws that count for one x of twenty independent latents, each as lucky as the first",
       (counted[0.35][0] / 20000) ** 20, below=1e-10, digits=1)
 
@@ -251,6 +252,7 @@ for name in candidates:
 # Bound and KL add up to $\log p(x)$, within the noise of the draws, however bad $q$ is.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: log p(x) by brute force
 by_draws = log_mixture(x[None], world.prior().sample((200000,)))[0].item()
 claim("log p(x) by the grid, against 200,000 draws from the prior", truth.log_px[0], near=by_draws, within=0.02,
       unit="nats")
@@ -259,11 +261,11 @@ claim("log p(x) by the grid, against 200,000 draws from the prior", truth.log_px
 # ## 3.4 Gradients through chance
 #
 # To climb the bound we need its gradient with respect to the parameters $\nu = (\mu, \log s)$ of $q$, its mean and the log
-# of its standard deviation; and these sit in the distribution that we average over. Two unbiased answers:
+# of its standard deviation. But the average itself is over $q$, so moving $\nu$ moves the draws. Two unbiased estimates:
 #
 # - the **score function** (REINFORCE): $\nabla_\nu \mathbb E_q[h] = \mathbb E_q[h(z)\, \nabla_\nu \log q(z;\nu)]$. It needs
-#   only values of $h = \log p(x, z) - \log q(z)$: try, and make the good tries likelier ($h$ contains $\log q$ and so
-#   depends on $\nu$ itself, but that term is $-\mathbb E_q[\nabla_\nu \log q] = 0$);
+#   only values of $h = \log p(x, z) - \log q(z)$: draw, and make those draws likelier that did well. (Since $h$ contains
+#   $\log q$ it depends on $\nu$ too, but that adds $-\mathbb E_q[\nabla_\nu \log q]$, which is 0.)
 # - **reparameterization**: write the draw as $z = \mu + s\,\epsilon$ with $\epsilon \sim \mathcal N(0, 1)$, which no
 #   longer depends on $\nu$, and differentiate $h(\mu + s\,\epsilon)$. It uses the slope of $h$.
 #
@@ -314,6 +316,7 @@ claim("variance of the score function over that of the reparameterized gradient"
       above=8, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: both gradients on average
 for name, values in (("reparameterized", pathwise), ("score function", score)):
     claim(f"{name}: average minus the true gradient, in standard errors",
           (values.mean() - slope).abs() / (values.std() / 2000**0.5), below=4, digits=1)
@@ -328,8 +331,9 @@ claim("gradient of the average over 200,000 draws", mu.grad[0], near=slope, with
 # <details><summary>Answer</summary>
 #
 # Neither, as long as $q$ stays: both gradients grow with $1/\sigma^2$. What matters is how far $q$ is from the posterior.
-# There $h = \log p(x)$ for every $z$; subtract the mean of the other draws (a *baseline*, which leaves the average
-# alone) and the score function has hardly any noise left. Far from it the slope says where to go, and the score must try.
+# When $q$ is the posterior, $h = \log p(x)$ for every $z$. Subtract the mean of the other draws (a *baseline*, which leaves
+# the average alone), and the score function has hardly any noise left. When $q$ is far off, the slope of $h$ says where to
+# go, while the score function has to find out by trying.
 # </details>
 
 # %%
@@ -407,6 +411,7 @@ claim("gap left for the third x, whose posterior has two bumps", gaps[2], near=m
       unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the widths of both searches
 claim("second x: standard deviation of q, bare minus library", bare_std[0] - final.stddev[1, 0], near=0, within=0.08,
       digits=1)
 
@@ -425,9 +430,10 @@ claim("second x: standard deviation of q, bare minus library", bare_std[0] - fin
 #
 # $$ \max_{\theta,\; \nu_1, \dots, \nu_N} \;\; \frac1N \sum_n \mathcal L(q(z; \nu_n), \theta; x_n) $$
 #
-# Gray levels are whole numbers, and a density is no probability of them. The likelihood of this lecture and the next is the
+# Gray levels are whole numbers, and they need probabilities, not a density. The likelihood of this lecture and the next is the
 # *discretized logistic* (Salimans et al., 2017, eq. 2). For each pixel $i$ the decoder says a place $m_i$ and a width
-# $w_i$; the gray level $k$ gets the mass that a logistic distribution there has between the midpoints to its neighbors:
+# $w_i$. Put a logistic distribution there. The gray level $k$ gets its mass from halfway to the level below, up to halfway to
+# the level above:
 #
 # $$ \begin{aligned}
 # p\big(x_i = \tfrac{k}{16} \mid z\big) &= F\Big(\frac{k + \frac12 - 16\, m_i}{16\, w_i}\Big) - F\Big(\frac{k - \frac12 - 16\, m_i}{16\, w_i}\Big), \\
@@ -711,6 +717,7 @@ claim("with q of each x, gradient steps lose", optimum - own_values[-1][1], belo
 claim("with the encoder they lose", optimum - encoded_values[-1][1], below=0.1, digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the maximum in closed form, and the encoder's bound
 eigenvalues = torch.linalg.eigvalsh(blob.double().T.cov(correction=0)).flip(0)
 eigenvalues[3:] = eigenvalues[3:].mean()  # the noise, 2.3
 closed_form = -0.5 * (8 * math.log(2 * math.pi) + eigenvalues.log().sum() + 8)
@@ -795,6 +802,7 @@ claim("a new three costs more than a training three by", grid.log_px.mean() - ce
       unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the old threes, the first steps, the worst search, and the bill
 still = Independent(Normal(home.q.mean[:8], home.q.stddev[:8]), 1)
 claim("gap of the eight training threes of 3.6, once θ is held and the learning rate falls",
       (grid.log_px - inference.elbo(model, threes[:8], 500, still)).mean(), below=gap.item() / 2, digits=1, unit="nats")
@@ -808,12 +816,12 @@ counting.remove()
 claim("runs of the decoder for one new picture", sum(rows), near=4808, within=0)
 
 # %% [markdown]
-# A new picture takes 4,808 runs of the decoder, and what a search misses is not the price of its family alone. Stopped after
-# 150 steps it misses several times what it misses after 600, with the same family and the same decoder.
+# A new picture takes 4,808 runs of the decoder. And the family of $q$ is not all that a search pays for: stopped after 150
+# steps it misses several times what it misses after 600, with the same family and the same decoder.
 #
-# Most training threes find their way back. Some end on another hill, the worst of them tens of nats lower. That is no fault of
-# their posterior or of $q$: the same climb, started at the $\nu_n$ that were learned with the decoder, stays on the right hill
-# and ends 0.05 nats below $\log p(x)$.
+# Most training threes find their way back. Some end on another hill, the worst of them tens of nats lower. Neither their posterior
+# nor the family of $q$ is to blame: the same climb, started at the $\nu_n$ that were learned with the decoder, stays on the
+# right hill and ends 0.05 nats below $\log p(x)$.
 
 # %% [markdown]
 # ## 3.9 Play

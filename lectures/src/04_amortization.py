@@ -102,6 +102,7 @@ def film(x, stops=(0, 5, 10, 20, 40, 150)):
 film(new[:4])
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the bound of old and new pictures
 with torch.no_grad():
     trained_bound = inference.elbo(searched, train_x, 20, nu.q()).mean()
 claim("bound of the training pictures, each with its own parameters", trained_bound, above=-110, digits=2, unit="nats")
@@ -116,7 +117,7 @@ claim("steps until a new picture is within 1 nat of the end of its search", near
 # example in every epoch if the training set were too large to keep all its $\nu_n$. And nothing that we learn in one
 # search helps in the next, although similar pictures have similar answers.
 #
-# ## 4.2 A function in place of a search
+# ## 4.2 A function instead of a search
 #
 # The best $\nu$ is a function of $x$. So learn the *function*: a network with parameters $\phi$, the **encoder**, which
 # says the mean and the standard deviation of each latent,
@@ -252,6 +253,7 @@ claim("what is still lost with the search's place and the encoder's widths", los
       below=0.5 * lost.mean().item(), digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the other mix, and the widths
 claim("with the encoder's place and the search's widths", lost_by_place.mean(), above=0.5 * lost.mean().item(),
       digits=2, unit="nats")
 claim("logarithm of the encoder's widths over the search's, on average", (guess.stddev / best.stddev).log().mean(),
@@ -305,6 +307,7 @@ posterior_and_two_guesses(
     [f"family: {a:.1f} nats\nencoder: {b:.1f} nats" for a, b in zip(family, lost[shown])])
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the gap is the KL divergence
 with torch.no_grad():
     four = vae2.encode(x[shown])
     divergence = exact.kl(four)
@@ -364,6 +367,7 @@ claim("2 latents, new pictures: approximation gap", gaps["2 latents, new"].appro
       digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: both gaps, one by one
 for name, gap in gaps.items():
     claim(f"{name}: approximation gap", gap.approximation.value, above=-0.02, digits=1, unit="nats")
     claim(f"{name}: amortization gap", gap.amortization.value, above=0.1, digits=2, unit="nats")
@@ -375,9 +379,9 @@ claim("16 latents, new pictures: amortization gap minus approximation gap",
 # %% [markdown]
 # With two latents the encoder loses more on new pictures than on those that it was trained on: most of its gap is a
 # failure to generalize. What the family itself loses is a tenth of a nat. With 16 latents both grow: there are more
-# coordinates to guess, and a factorized $q$ cannot follow the correlations between them. (There no grid checks us.
-# $\log p(x)$ is then an importance bound, so the sum of the two gaps is at least what is shown, and where the search for
-# $q^*$ stopped short, the family is blamed for a part of what the encoder loses.)
+# coordinates to guess, and a factorized $q$ cannot follow the correlations between them. (With 16 latents no grid can check
+# us. An importance bound stands in for $\log p(x)$ and lies below it, so the two gaps together are at least as large as
+# shown. And if the search stops before it reaches $q^*$, part of what the encoder loses is booked to the family.)
 #
 # Whether correlations are to blame can be tested. **Predict before you run.** Let $q$ have a full covariance. Which gap
 # should shrink? What may the other do?
@@ -401,6 +405,7 @@ claim("what the model with full covariance loses in log p(x) on these pictures",
       (diagonal.log_px - full.log_px).mean(), above=0.2, digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the other gap
 claim("full covariance, 16 latents, new pictures: amortization gap", full.amortization.value, above=0.5, digits=2,
       unit="nats")
 
@@ -452,6 +457,7 @@ claim("variance of the means, as a share of the data's", variance(halfway.mean),
 claim("variance of the draws", variance(drawn), above=variance(halfway.mean).item(), digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the law of total variance
 claim("average variance of the noise around the means, as a share", noise, above=0.05, digits=2)
 claim("the variance of the draws is the sum of the other two (law of total variance), up to chance",
       bool((variance(drawn) - variance(halfway.mean) - noise).abs() < 0.02))
@@ -463,10 +469,10 @@ claim("the variance of the draws is the sum of the other two (law of total varia
 #
 # ## 4.5 Why not just an autoencoder?
 #
-# Leave out the noise and the KL: an encoder, a decoder, a squared error, no prior. The reconstructions are *better*, for
-# nothing holds the codes back. Then why all this? Ask it for a new picture. We must choose $z$, and nothing has ever
-# said how the codes are distributed. Two guesses: the prior that the VAE uses, and a Gaussian fitted to the codes. Same
-# networks, same number of latents. **Predict:** what will each of the two show?
+# Leave out the noise and the KL. What remains is an **autoencoder**: an encoder, a decoder, a squared error, no prior. Its
+# reconstructions are *better*. Then why all this? Ask it for a new picture. We must choose $z$, and nothing has ever said
+# how the codes are distributed. Two guesses: the prior that the VAE uses, and a Gaussian fitted to the codes. The networks
+# and the number of latents are those of the VAE. **Predict:** what will each of the two show?
 
 # %%
 torch.manual_seed(SEED)
@@ -540,6 +546,7 @@ claim("of one that the autoencoder decodes from the prior", away(pictures["autoe
 claim("of one that the VAE decodes from the prior", away(pictures["VAE"][0]), below=1.3 * real, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: who rebuilds better, and the dust of the fitted Gaussian
 with torch.no_grad():
     rebuilt = {"autoencoder": plain.error(test_x).mean(),
                "VAE": (decode["VAE"](vae16.encode(test_x).mean) - test_x).square().flatten(1).sum(1).mean()}
@@ -551,9 +558,9 @@ claim("distance of a picture that the autoencoder decodes from the fitted Gaussi
 
 # %% [markdown]
 # The autoencoder's codes lie where they please: a small, crooked cloud away from the middle (turn it, where
-# your page can). What the decoder does elsewhere no training ever asked for, and it is dust. The fitted Gaussian finds the cloud and not
-# its shape: between and around the codes are holes, and the pictures there are blots. The VAE rebuilds less exactly and
-# buys two things with that: the *noise* of $q$ makes neighboring codes decode alike, which closes the holes; the *KL*
+# your page can). No training ever told the decoder what to draw elsewhere, and it draws dust. The fitted Gaussian finds
+# the cloud but not its shape: between and around the codes are holes, and the pictures there are blots. The VAE rebuilds
+# less exactly and buys two things with that: the *noise* of $q$ makes neighboring codes decode alike, which closes the holes; the *KL*
 # pulls all codes together under one known distribution, from which we can draw. Its formula says how:
 #
 # $$ \mathrm{KL}\big(q_\phi(z\mid x) \,\|\, p(z)\big) = \tfrac12 \sum_j \big(\mu_j^2 + s_j^2 - 1 - \log s_j^2\big) $$
@@ -584,6 +591,7 @@ decoder = nn.Sequential(
 rooms = VAE((3, 32, 32), 16, encoder=encoder, decoder=decoder, likelihood="discretized", levels=33).to(DEVICE)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: weights, layers, and what a convolution does with a moved picture
 count = lambda model: sum(p.numel() for p in model.parameters())
 dense = VAE((3, 32, 32), 16, hidden=(256,), likelihood="discretized", levels=33)
 claim("weights of a dense VAE with 256 hidden units, over those of the convolutional one", count(dense) / count(rooms),
@@ -638,6 +646,7 @@ claim("what ours pays for a new room, at most", pays, above=1000, below=12_000, 
 claim("of these, what the code costs", inference.kl(q, rooms.prior()).mean(), above=13.1, digits=2, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the number of rooms, and what reconstructions miss
 claim("rooms that the data set holds", sum(data.scenes.SPLITS.values()), near=480_000, within=0)
 spread = (new_rooms - train_rooms.mean(0)).square().flatten(1).sum(1).mean()
 claim("squared error of reconstructions, as a share of the rooms' variance",
@@ -647,8 +656,8 @@ claim("squared error of reconstructions, as a share of the rooms' variance",
 # Colors and layout arrive after seconds of training; shapes come last and are blurred. Rooms from the prior are muddier
 # than reconstructions: do its draws fall where the codes of real rooms lie? Part 4b asks that of the digits. And the exact
 # number is sobering. Whoever knows the rooms pays 13.1 nats. Our model spends several times that on the code alone, and
-# thousands more on its pixels, each of which it says with a little noise of its own. A likelihood measures, above all, how
-# surely a model says its pixels.
+# thousands more on its pixels, for each of them has a little noise of its own in this model. Above all, a likelihood
+# measures how sure a model is of its pixels.
 #
 # ## 4.7 What to keep, and what is not settled
 #

@@ -145,6 +145,7 @@ claim("16 latents: the linear decoder costs more than the bent one by", bend[16]
 claim("2 latents: the linear decoder costs more than the bent one by", bend[2].mean(), above=3, digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: what each model costs, and how sure the differences are
 cost = {name: values.mean().item() for name, values in nats.items()}
 claim("pixels alone, where equal gray levels would cost 64 log 17: cost", cost["pixels alone"], below=64 * math.log(17),
       unit="nats")
@@ -216,8 +217,8 @@ vae16.zero_grad()
 # "Mean over pixels" with a weight of 1 is $\beta = 64$ here; for pictures of 28 x 28 pixels it would be $28^2 = 784$. A
 # weight of 0.001 that looks tiny is 0.064. And a squared error hides one more: $\|x - f\|^2$ without $1/2\sigma^2$ says
 # $\sigma^2 = 1/2$, a standard deviation of most of the gray scale; whoever then turns $\beta$ to get sharp pictures is
-# choosing $\sigma$. Better say so: a likelihood with a learned scale needs no such knob (Rybkin, Daniilidis & Levine,
-# 2021).
+# choosing $\sigma$. It is better to say so: a likelihood with a learned scale needs no such knob (Rybkin, Daniilidis &
+# Levine, 2021).
 #
 # ## 4b.3 Blur: the average of all right answers
 #
@@ -274,6 +275,7 @@ claim("squared error of the best possible decoder, as a share of the network's",
       above=0.5, below=1, digits=1)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: decoder against formula, and the variance that is lost
 claim("share of the decoder's variation that the formula explains",
       1 - squared(said - average) / squared(said - big.mean(0)), above=0.3, digits=1)
 variance = lambda x: x.flatten(1).var(0).sum() / big.flatten(1).var(0).sum()
@@ -283,15 +285,15 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
 
 # %% [markdown]
 # Where several pictures share a place, even the best possible decoder draws their average, and most of the network's error
-# is this floor. Only the rest, between the second column and the first, is the network's own. So blur is, above all, the
-# answer that the loss asks for wherever several pictures have one code: the muddy purple of chapter 1. It is called *variance
-# loss* (Asperti, 2020), for an average has less variance than what it averages.
+# is this floor. Only the rest, the difference between the first column and the second, is the network's own. So blur is
+# mostly what the loss asks for: wherever several pictures have one code, the best answer is their average, the muddy purple
+# of chapter 1. It is called *variance loss* (Asperti, 2020), for an average has less variance than what it averages.
 #
 # ## 4b.4 Posterior collapse, exactly
 #
-# What does too much weight on the KL do? The linear model with noise $\sigma^2$ can say it without training. Divide its
-# loss by $\beta$: up to a constant it is minus the bound of a PPCA whose noise is $\beta\sigma^2$. With the noise held
-# there the solution of 2.3 is $W = U(\Lambda - \beta\sigma^2 I)^{1/2}$ for the $\lambda_j$ above it and 0 for the others:
+# What does too much weight on the KL do? For the linear model with noise $\sigma^2$ we can work it out without training.
+# Divide its loss by $\beta$. Up to a constant, the result is minus the bound of a PPCA whose noise is $\beta\sigma^2$. With
+# the noise held at that value, the solution of 2.3 is $W = U(\Lambda - \beta\sigma^2 I)^{1/2}$ for the $\lambda_j$ above it and 0 for the others:
 # *latents die one by one*, when $\beta\sigma^2$ passes their $\lambda_j$ (Dai et al., 2018; Lucas et al., 2019). A living
 # latent has the posterior variance $s_j^2 = \beta\sigma^2/\lambda_j$. Averaged over the data
 # $\mathbb E[\mu_j^2] + s_j^2 = 1$, so only $-\tfrac12\log s_j^2$ is left of the KL:
@@ -348,6 +350,7 @@ claim("the network at beta 64: active latents among 16", int(active_units(bent[6
       below=1)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the other betas, active latents, and the price without a code
 claim("linear VAE, beta 16: nats carried, near what the formula says", carried["linear"][16.0], near=exact(16.0),
       within=0.15 * exact(16.0) + 0.05, digits=2, unit="nats")
 claim("linear VAE, beta 64: less than 0.1 nats, where the formula says 0",
@@ -473,6 +476,7 @@ for name, (nats_carried, _) in runs.items():
           **({"below": 2} if name == "as it is" else {"above": 2}), digits=1)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: both bounds, with standard errors
 collapsed, annealed, free = runs
 claim("the ELBO of the annealed and of the collapsed model differ by less than 1.5 nats on new pictures",
       (loose[annealed].mean() - loose[collapsed].mean()).abs().item() < 1.5)
@@ -487,10 +491,10 @@ for name, words in ((annealed, "annealing"), (free, "free bits")):
     claim("standard error of that", error(gained), below=0.5, digits=1, unit="nats")
 
 # %% [markdown]
-# On new pictures the ELBO is about level between a model that uses its code and one that does not: what the code wins in
-# $\log p(x)$ is lost again in the gap of its posterior. On the training pictures, which the training follows, there is
-# little to win, and at the start nothing points that way. The importance bound, which is nearer to $\log p(x)$, sees that
-# the codes are worth something, by many standard errors. Whether you *want* them is another question: if likelihood
+# On new pictures the ELBO is about the same for a model that uses its code and for one that does not: what the code wins in
+# $\log p(x)$ is lost again in the gap of its posterior. Training sees the training pictures alone, and there using the code
+# is worth no more than a few nats. The importance bound, which is nearer to $\log p(x)$, shows that the codes are worth
+# something, by many standard errors. Whether you *want* them is another question: if likelihood
 # is all you need, a strong decoder without $z$ may do; if you need a representation, a collapsed model has none.
 #
 # ## 4b.6 All the codes together
@@ -608,6 +612,7 @@ for name, (_, says, mismatch) in parts.items():
     claim(f"{name}: mismatch of all codes together", mismatch.value, above=-3 * mismatch.error, digits=1, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the two parts add up
 for name, (average_kl, says, mismatch) in parts.items():
     claim(f"{name}: average KL to the prior", average_kl, above=1, digits=2, unit="nats")
     claim(f"{name}: average minus the two parts, in standard errors",
@@ -723,6 +728,7 @@ for name in ("moved down", "average of two"):
           unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the other two sets, and how sure the differences are
 for name in ("moved to the right", "pixels drawn alone"):
     claim(f"{name}: surprise of the pixels alone", surprise[name][1].mean(), above=-5, digits=2, unit="nats")
     claim(f"{name}: surprise of the VAE beyond that", excess[name].mean(), above=10, digits=2, unit="nats")
@@ -735,9 +741,9 @@ for name, values in excess.items():
 
 # %% [markdown]
 # Most of the surprise about an average of two digits is about its single pixels; what it owes to the sheet is small. A
-# digit moved down by one pixel is the opposite: each pixel is as usual, and the model is taken aback. It is as good a digit
-# as before, for you. The model has never seen one, and there its sheet ends. "The manifold of digits" is the manifold
-# of *these* digits.
+# digit moved down by one pixel is the opposite: its single pixels are as usual, and yet the model is surprised. To you it is
+# as good a digit as before. The model has never seen one there, and its sheet does not reach so far. "The manifold of
+# digits" is the manifold of *these* digits.
 #
 # ## 4b.8 Play
 #

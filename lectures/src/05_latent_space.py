@@ -117,6 +117,7 @@ for name, share in zip(STYLES, 1 - wrong.mean(0) / test_style.var(0)):
     claim(f"of the {name}'s variance the device explains a share of", share, above=0.75, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the width without the 1
 has_width = test_y != 1
 width_alone = 1 - wrong[has_width, 2].mean() / test_style[has_width, 2].var()
 claim("without the 1, of the width's variance it explains a share of", width_alone, above=0.9, digits=2)
@@ -174,6 +175,7 @@ for name, r, most in zip(STYLES, kept_plain, (0.97, 0.6, 0.85)):
     claim(f"moved to another class, the {name} correlates with the given one by", r, below=most, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the class can be read off z
 known = LogisticRegression(max_iter=2000).fit(codes.cpu(), y.cpu()).score(test_codes.cpu(), test_y.cpu())
 claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2)
 
@@ -193,8 +195,8 @@ claim("share of test digits whose class a linear classifier reads off z", known,
 #
 # $$ \mathbb E\,\mathrm{KL}\big(q(z\mid x, y)\,\|\,p(z)\big) = I(z; x\mid y) + I(z; y) + \mathrm{KL}\big(q(z)\,\|\,p(z)\big) . $$
 #
-# The middle term is what it costs to store the class in $z$, and the likelihood pays nothing back for it: the decoder
-# knows $y$ anyway. So $z$ is left for everything else: the style.
+# The middle term is what it costs to store the class in $z$. That price buys nothing: the decoder is told $y$ anyway, so
+# knowing the class from $z$ as well does not make the picture any likelier. So $z$ is left for everything else: the style.
 
 # %%
 conditional = learn(lambda: VAE(x.shape[1:], 3, hidden=(256, 256), likelihood=noise(0.3), labels=10), x, y)
@@ -252,6 +254,7 @@ kept_fair = kept_by(as_others(lambda k: fair.decode(fair_z, k).mean))
 claim("thickness: what the label alone adds to the correlation", kept_fair[1] - kept_plain[1], above=0.2, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: three other reasons that there might be
 same = meter(conditional.decode(test_z, test_y).mean, test_y)
 kept_drawn = kept_by(as_others(lambda k: drawn(k, test_style)))
 no_one = (others != 1) & (test_y != 1)
@@ -375,6 +378,7 @@ def boards(classes):
 boards((4, 7))
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: how many latents move a second style
 second_most = (size.sort(1).values[:, 1] > 0.5 * size.max(1).values).sum()
 claim("latents, of three, that move a second style at least half as far as the first", second_most, above=1)
 
@@ -493,6 +497,7 @@ gone = 1 - ink_of(walk.decode(pulled).mean).mean() / ink["spherical"][0]
 claim("spherical, pulled in to the straight line's radius: share gone", gone, above=fade["straight"] - 0.1, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: who lies further in, and the ink at the origin
 for L, pairs in ((8, draws.cpu()), (128, torch.randn(2, 500, 128))):
     exact, share = chi.cdf((L / 2) ** 0.5, L), (pairs.norm(dim=2) < (L / 2) ** 0.5).float().mean()
     error_bar = (exact * (1 - exact) / 1000) ** 0.5  # of a share of 1,000 draws
@@ -527,6 +532,7 @@ claim("distance to it: stops between codes of new digits, at most", max(road), b
 claim("distance to it: draws from the prior, decoded", drawn_by[walk], below=1.1 * new)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: the sharper model, averaged pixels, and the average picture
 claim("distance to it: draws of the sharper model, decoded", drawn_by[sharp], above=1.2 * new)
 claim("distance to it: pixels of two new digits, averaged", fades, above=1.05 * max(road))
 claim("distance to it: the average picture", away(px.mean(0, keepdim=True)), above=0.9 * new)
@@ -558,9 +564,9 @@ walks([(0, 1), (5, 3), (6, 7), (14, 9)])
 # Closeness is not quality, for a blurred picture is near to many. But blur is not enough: two new digits with their
 # pixels averaged are 5.33 away.
 #
-# Two cautions. Straight walks between codes of new pictures lose ink too, 0.29 of it halfway. And the *code* halfway
-# is not unlikely: $p(z)$ is higher there than at both ends, but there is hardly any volume, so such codes are seldom
-# drawn. About $p(x)$ that says nothing.
+# Two cautions. Straight walks between codes of new pictures lose ink too, 0.29 of it halfway. And do not say that the
+# *code* halfway is unlikely: its density $p(z)$ is higher than at both ends. There is just so little room near the origin
+# that a draw seldom falls there. About $p(x)$ that says nothing.
 #
 # ## 5.6 Arithmetic
 #
@@ -622,6 +628,7 @@ def sums(attribute):
 sums("slant")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: every way of adding, for both styles
 left = {name: {k: v / table["c as it is"] for k, v in table.items()} for name, table in wrong.items()}
 for name, e in left.items():
     once, average = e["conditional"], e["averaged step"]
@@ -639,12 +646,12 @@ claim("slant: the averaged step leaves of the error, in pixels", left["slant"]["
 # %% [markdown]
 # One pair in pixels is worth nothing: the ghost of $a$ stays. In the conditional space it works for the slant, where
 # 0.3 of the error is left, and hardly for the thickness, 0.85. In the plain space 0.79 is left for the slant, and for
-# the thickness 1.2, worse than doing nothing. A step averaged over many pairs works better in both worlds, since one
-# pair carries along whatever else sets its two pictures apart. For the slant it leaves 0.17 in $z$ and 0.68 in
-# pixels; for the thickness 0.43 and 0.48, hardly a difference, for on small pictures bolder is nearly darker. Codes
-# are worth having where things *move*. And nobody should call it a law: the error stays several times above what the
-# model can do when it sees the answer. Codes add up only as far as the map from style to code is linear and the same
-# for both classes.
+# the thickness 1.2, worse than doing nothing. A step averaged over many pairs works better in both worlds: whatever else
+# sets the two pictures of one pair apart is averaged away. For the slant it leaves 0.17 in $z$ and 0.68 in pixels. For
+# the thickness it leaves 0.43 and 0.48, hardly a difference: on small pictures bolder is nearly darker, which pixels can
+# add as well. Codes are worth having where things *move*. And it is no law: the error stays several times above what
+# the model can do when it sees the answer. Codes add up only as far as the map from style to code is linear and the
+# same for both classes.
 #
 # **Play.** Choose $a$, $b$ and $c$ and see the sum decoded. The read-out says how far the result is from the nearest
 # code of a real example, and warns when it has left the crowd. *Try to find* a sum that ends in nonsense.
@@ -687,10 +694,10 @@ claim("accuracy of the linear classifiers, the worse of the two", worst, above=0
 claim("cosine of the two directions", slant @ bold, near=RHO, within=0.15, digits=2)
 
 # %% [markdown]
-# The directions are far from orthogonal, and they should be. The prior makes codes *round*: correlated attributes are
-# whitened, and two unit directions $n_1, n_2$ whose scores $n_i^\top z$ have correlation $\rho$ under
-# $\mathcal N(0, I)$ have $n_1^\top n_2 = \rho$. Walk along one and you climb the other. The cure is one line: walk
-# along what is left of $n_1$ when its part along $n_2$ is taken away,
+# The directions are far from orthogonal, and they should be. The prior makes the cloud of codes *round*, and in a round
+# cloud the scores $n_1^\top z$ and $n_2^\top z$ of two unit directions have the correlation $n_1^\top n_2$. So attributes that
+# go together with correlation $\rho$ get directions with cosine $\rho$: walk along one and you climb the other. The cure is
+# one line. Walk along what is left of $n_1$ when its part along $n_2$ is taken away,
 #
 # $$ n_1 - (n_1^\top n_2)\, n_2 , $$
 #
@@ -734,6 +741,7 @@ def edited(directions):
 edited({"bolder": bold, "bolder, slant removed": free})
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: what each direction moves besides
 for words, (s, t) in moves.items():
     besides = s / t if words.startswith("bolder") else t / s
     needed = {"near": 0, "within": 0.25} if "removed" in words else {"above": 0.5}
@@ -755,8 +763,8 @@ claim("slant that comes with one of boldness, after the projection", after, near
 # nearly straight. Here it is.
 #
 # The first direction was not wrong; it answers another question. It shows what bold threes look like in *this* world,
-# where those who press also lean. The second shows what the pen would do if only the pressure changed. Conditioning
-# and intervening differ, and a classifier knows only the first.
+# where those who press also lean. The second shows what the pen would do if only the pressure changed. To *find* a
+# writer who presses and to *make* a writer press are two things, and a classifier knows only the first.
 #
 # **Predict.** With $\rho = 0.99$, what happens to the projected direction?
 #

@@ -137,20 +137,20 @@ claim("β = 1 and β = 16 at one product: gradients differ, relative to their si
 # %% [markdown]
 # Now the scores. **MIG** asks of each factor $v_k$ how much more the best latent knows of it than the second best:
 # the mean of $\big(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\big) / H(v_k)$ (Chen et al., 2018). **DCI** (Eastwood &
-# Williams, 2018) fits a forest of decision trees from the codes to each factor and reads off $R_{jk}$, by how much
-# splits on latent $j$ reduce the squared error of factor $k$. Divided by its sum, a row of $R$ is a distribution over
-# the $F$ factors. A latent that matters for one factor alone is in order: *disentanglement* is 1 minus the entropy of
-# the row over $\log F$, averaged over the latents by how much they matter. *Completeness* is the same down the
-# columns: one latent a factor. The share of a factor that the forest explains on new examples is its
-# *informativeness*.
+# Williams, 2018) predicts each factor from the codes with a forest of decision trees. From the forests one reads off a
+# table $R_{jk}$: by how much splits on latent $j$ reduce the squared error of factor $k$. Divided by its sum, row $j$ says
+# how latent $j$ spreads its work over the $F$ factors. *Disentanglement* is 1 when each latent works for one factor alone
+# and 0 when it works for all alike: 1 minus the entropy of the row over $\log F$, averaged over the latents by how much
+# they matter. *Completeness* asks the same of the columns: does each factor rest on one latent alone? The share of a
+# factor that the forest explains on new examples is its *informativeness*.
 #
 # All these scores take **draws** from $q$, not its means. The forests and MIG look only at the order of values, so
 # even an idle latent, whose mean moves by a thousandth, would count as much as an active one.
 #
-# Two yardsticks make a score readable. The same codes after a **random rotation** of the latents in use say what no
-# axes in particular would get. And codes in **perfect order**, one noisy latent a factor that knows as much of it as
-# the model does, say what could be had: a factor that no code knows spreads its importance over the latents at
-# random, so that even perfect order scores low where little is known.
+# Two yardsticks make a score readable. The first is the same codes after a **random rotation** of the latents in use:
+# what axes score that nobody chose. The second is codes in **perfect order**: one noisy latent for each factor, which knows
+# as much of it as the model does. That is the best that could be had, and it is below 1: a factor that no code knows
+# spreads its importance over the latents at random, so even perfect order scores low where little is known.
 
 # %% jupyter={"source_hidden": true}
 # Scores of draws from q, of the same draws turned, and of perfect order that knows as much
@@ -243,6 +243,7 @@ claim("β = 20: disentanglement of the best seed", max(orders), above=mean(20, "
 claim("β = 20: disentanglement of the worst seed", min(orders), below=mean(20, "order"), digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: order and knowledge, beta by beta
 first, last = list(seeds)[0], list(seeds)[-1]
 for beta in (1, 20):
     claim(f"β = {beta}: trained axes", mean(beta, "order"), above=0.15, digits=2)
@@ -333,6 +334,7 @@ claim("sine and cosine of each hue, without any error: completeness", score(two_
 claim("sine and cosine of each hue: MIG", disentanglement.mig(two_each, circle_factors), below=0.5, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: models of circles against models of arcs
 around = [scores(m, circle_test, circle_factors) for m in turning]
 circle = {name: sum(a[name] for a in around) / len(around) for name in ("complete", "known")}
 claim("completeness of trained models at β = 1, arcs", mean(1, "complete"), above=0.15, digits=2)
@@ -434,6 +436,7 @@ wrong_pairs = latent.fit_map(za[:80], zb[twin][:80].flip(0)).error(za_new, zb_ne
 claim(f"{twin}: with 80 wrong pairs", wrong_pairs, above=0.8, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: three rivals of the map, and more pictures
 spread = (zb_new[twin] - zb_new[twin].mean(0)).square().sum(1).mean()
 nearest = torch.cdist(za_new, za[:80]).argmin(1)
 rivals = {
@@ -471,6 +474,7 @@ def carried_over(n=8):
 carried_over()
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: what carried codes miss
 missed = lambda p: (p - unseen_x).square().sum((1, 2, 3)).mean().item()  # squared pixels
 alone, through = (missed(picture(second_models[twin], z)) for z in (zb_new[twin], library(za_new)))
 blank = missed(px.mean(0))
@@ -483,7 +487,7 @@ claim("squared error of the average picture", blank, above=2 * through, digits=2
 # 0.85 of that. Decoded, the carried codes miss new pictures by 2.5, the model's own by 1.9, the average picture by
 # 9.3. Wrong pairs are worth nothing at all.
 #
-# Is it strange, when the axes of a latent space are an accident? **Predict** first: how well would a matrix do that
+# Is that strange, if the axes of a latent space are an accident? **Predict** first: how well would a matrix do that
 # starts from the *pixels*, without any first model?
 
 # %%
@@ -515,10 +519,10 @@ for name in second_models:
 #
 # where sg stops the gradient. Where is the KL? Here $q$ puts all its mass on one word at each place; against a
 # uniform prior that costs $M \log K$, whatever the picture, and a constant has no gradient. The other two terms are
-# no part of any bound. They stand in for the gradient that the $\arg\min$ does not have: the codes move to the
-# features and the features to the codes, while the decoder's gradient is copied past the choice, from $e_{k_m}$ to
-# $g_m(x)$, *straight through*. Nearest codes win, and a code that never wins never learns: **dead codes** are this
-# model's collapse.
+# not part of any bound. They stand in for the gradient that the $\arg\min$ does not have: the second term moves the codes
+# to the features, the third the features to the codes. The decoder's gradient skips the choice: it is copied from
+# $e_{k_m}$ to $g_m(x)$ as it is, *straight through*. Only the code that is nearest to a feature moves. A code that is never
+# the nearest never learns: **dead codes** are this model's collapse.
 
 # %%
 WORDS = 128
@@ -582,6 +586,7 @@ claim("price of a picture's codes if all are alike: M log K", uniform, above=pri
 claim("price by the frequencies of each place", price, below=uniform.item(), digits=2, unit="nats")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Checks: unused codes, and what reviving is worth
 unused = [(model.usage(fresh_x) == 0).sum() for model, _ in (dead, revived)]
 claim("codes that answer to no new picture, as it comes", unused[0], above=3)
 claim("codes that answer to no new picture, with dead codes revived", unused[1], below=unused[0].item() - 1)
@@ -612,9 +617,9 @@ def grids(n=6):
 grids()
 
 # %% [markdown]
-# Moving dead codes onto features of pictures now and then raises the number in use from 37 to 65. A larger vocabulary
-# in use is not yet more said: $\log p(x \mid \text{codes})$ minus the price of the codes changes by 3 nats, one pair
-# of runs, little beside the 46 that the codes cost.
+# Moving dead codes onto features of pictures now and then raises the number in use from 37 to 65. But more words in use
+# need not say more: $\log p(x \mid \text{codes})$ minus the price of the codes changes by 3 nats in this one pair of runs,
+# little beside the 46 that the codes cost.
 #
 # The codes are local: the upper half of one digit and the lower half of another decode to both halves, glued
 # together. They are also no prior. Codes at random make a pattern of parts, codes drawn place by place a smudge,

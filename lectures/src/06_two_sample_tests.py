@@ -366,6 +366,7 @@ for words, half, bounds in (("the half that it learned from", halves[0], {"above
     claim(f"accuracy where p = q, on {words}", keen.accuracy(*half), **bounds, digits=2)
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Check: the held-out test where p = q
 found = two_sample.test_held_out(*both, lambda x, y: two_sample.learn_classifier(x, y, steps=200).logit, permutations=99)
 claim("p-value where p = q, held-out half", found.p, above=0.0099, digits=1)
 

@@ -145,6 +145,7 @@ MUTANTS = [
            "tests/test_plotting.py::test_a_figure_that_turns_brings_its_picture_and_is_shown_once"),
     Mutant("long-cells", LINT, "(lines := visible(cell)) > CELL", "(lines := visible(cell)) > 2 * CELL",
            lint("source", "long-cell")),
+    Mutant("nameless-folds", LINT, 'startswith("# "):', 'startswith(""):', lint("source", "nameless-fold")),
     Mutant("long-parts", LINT, "if got > most:", "if got > most and what == 'words':", lint("source", "long-part")),
     Mutant("wordy-parts", LINT, "if got > most:", "if got > most and what != 'words':", lint("source", "wordy")),
     Mutant("many-figures", LINT, "if got > most:", "if got > most and what != 'figures':",
