@@ -172,6 +172,7 @@ scale = ((1 - t) ** 2 + t**2).sqrt()[:, None]
 loss = (network(x_t / scale, t, y) - (noise - x)).square().sum(1).mean()  # the velocity of the line, chapter 13
 
 # %% jupyter={"source_hidden": true}
+# Check: the loss of the library
 torch.manual_seed(SEED)
 library = Diffusion(room_painter.LATENTS, schedule=schedules.line, network=network, words=WORDS, drop=0.1, repeat=4)
 off = (loss - library.loss(z, said)).abs() / loss
