@@ -1,14 +1,17 @@
 """The prepared check of a graphics card: `make gpu`, on a machine with a CUDA build of torch, within eight minutes.
 
-    python tests/gpu.py [--device cuda] [--minutes 8] [--chapters 03 05 14b] [--out lectures/results/gpu.json]
+    python tests/gpu.py [--device cuda] [--minutes 8] [--jobs 8] [--chapters 03 05 14b] [--out lectures/results/gpu.json]
 
 Says what is missing, runs what can be run: the CUDA tests, each explorer's frame time and training speed on the CPU and
-on the card side by side, the full profile of chapters.  Every part is a process with a time limit, and the file is
-written after each of them.  This file itself needs Python alone: a bare machine may have nothing besides torch.
+on the card side by side, the full profile of chapters.  Explorers are built, and their models trained, several at once;
+then each is timed while nothing else runs.  Chapters run several at once.  Every part is a process with a time limit,
+and the file is written after each of them.  This file itself needs Python alone: a bare machine may have nothing
+besides torch.
 """
 
 import argparse
 import csv
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,11 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chapters", nargs="*", default=["03", "05", "14b"], metavar="NN")
     parser.add_argument("--explorers", nargs="*", metavar="NAME", help="all unless named")
     parser.add_argument("--profile", default="full")
+    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="processes at once")
     parser.add_argument("--out", type=Path, default=ROOT / "lectures" / "results" / "gpu.json")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # an explorer, measured in this very process
+    for inside in ("--build", "--time"):  # an explorer, in this very process
+        parser.add_argument(inside, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if chosen.one:
-        print(json.dumps(explorer(chosen.one, chosen.device)))
+    if name := chosen.build or chosen.time:
+        print(json.dumps((built if chosen.build else timed)(name, chosen.device)))
         return 0
     end = time.monotonic() + 60 * chosen.minutes
     left = lambda: max(1.0, end - time.monotonic())
@@ -77,11 +83,15 @@ def main(arguments: list[str] | None = None) -> int:
     def each_explorer() -> None:
         from gdm_core.explorers import EXPLORERS
 
-        found["explorers"] = {}
-        for name in chosen.explorers or EXPLORERS:
-            limit = min(SECONDS["explorer"], left())
-            command = [__file__, "--one", name, "--device", chosen.device]
-            found["explorers"][name] = answer(command, limit, lambda said: json.loads(said.splitlines()[-1]))
+        names = chosen.explorers or list(EXPLORERS)
+        command = lambda what, name: [__file__, what, name, "--device", chosen.device]
+        limit = lambda: min(SECONDS["explorer"], left())
+        said = lambda what, name: answer(command(what, name), limit(), lambda out: json.loads(out.splitlines()[-1]))
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            found["explorers"] = dict(zip(names, pool.map(functools.partial(said, "--build"), names)))
+        keep(found, chosen.out)
+        for name in names:
+            found["explorers"][name] |= said("--time", name)
             keep(found, chosen.out)
 
     part("tests", lambda: found.update(tests=cuda_tests(min(SECONDS["tests"], left()))))
@@ -139,25 +149,41 @@ def answer(command: list[str], seconds: float, read) -> dict:
 
 
 def cuda_tests(seconds: float) -> dict:
-    """Counts of the tests with "cuda" in their name."""
-    files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if "cuda" in path.read_text("utf-8")]
-    counts = lambda said: {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", said)}
+    """Counts of the tests with "cuda" in their name, and which of them failed."""
+    files = [
+        path for path in sorted((ROOT / "tests").glob("test_*.py")) if "cuda.is_available" in path.read_text("utf-8")
+    ]
+
+    def counts(said: str) -> dict:
+        found = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", said)}
+        names = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.M)
+        return found | ({"names": names} if names else {})
+
     told = answer(["-m", "pytest", "-k", "cuda", "-p", "no:cacheprovider", "-o", "addopts=", *files], seconds, counts)
     return told or {"error": "pytest counted nothing"}
 
 
-def explorer(name: str, device: str) -> dict:
-    """Median milliseconds of a frame and training steps a second, on the CPU and on `device`."""
+def built(name: str, device: str) -> dict:
+    """Seconds until an explorer is there for the first time; its models are trained and kept."""
+    from gdm_core.explorers import EXPLORERS
+
+    began = time.perf_counter()
+    EXPLORERS[name].function(device=device)
+    return {"built_s": round(time.perf_counter() - began, 1)}
+
+
+def timed(name: str, device: str) -> dict:
+    """On `device` and on the CPU: the slowest control with its median milliseconds a frame, training steps a second."""
     from gdm_core.explorers import EXPLORERS
 
     told = {}
-    for place in dict.fromkeys((device, "cpu")):  # the card trains what is then kept for both
-        began = time.perf_counter()
-        stage = EXPLORERS[name].function(device=place)
-        told[place] = {"built_s": round(time.perf_counter() - began, 2)}
+    for place in dict.fromkeys((device, "cpu")):
+        stage, told[place] = EXPLORERS[name].function(device=place), {}
         moving = [c for c in stage.controls.values() if c.kind in ("pad", "slider", "timeline", "tiles")]
         if moving:
-            told[place]["frame_ms"] = round(1e3 * statistics.median(frames(stage, moving[0])), 2)
+            milliseconds = {c.name: 1e3 * statistics.median(frames(stage, c)) for c in moving}
+            told[place]["slowest"] = max(milliseconds, key=milliseconds.get)
+            told[place]["frame_ms"] = round(max(milliseconds.values()), 1)
         if stage.trainer is not None:
             stage.trainer.step(10).wait(20)  # what is slow once
             began = time.perf_counter()
@@ -185,14 +211,16 @@ def frames(stage, control):
 
 def chapters(chosen, seconds: float) -> dict:
     """Status and seconds of each chapter's full profile on the device, as the table of `gdm run` tells."""
-    told, end = {}, time.monotonic() + seconds
-    for i, name in enumerate(chosen.chapters):
+    end = time.monotonic() + seconds
+
+    def run(name: str) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             command = ["-m", "gdm_core.course.cli", "run", name, "--profile", chosen.profile, "--device", chosen.device]
-            share = max(1.0, (end - time.monotonic()) / (len(chosen.chapters) - i))
-            read = lambda _, folder=folder: rows(Path(folder) / "table.csv")
-            told[name] = answer([*command, "--out", folder], share, read)
-    return told
+            read = lambda _: rows(Path(folder) / "table.csv")
+            return answer([*command, "--out", folder], max(1.0, end - time.monotonic()), read)
+
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        return dict(zip(chosen.chapters, pool.map(run, chosen.chapters)))
 
 
 def rows(table: Path) -> dict:

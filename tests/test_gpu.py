@@ -17,7 +17,9 @@ def told(monkeypatch):
 
 def test_a_dry_run_goes_through_all_parts_and_keeps_what_each_says(told, tmp_path):
     out = tmp_path / "results" / "gpu.json"
-    assert gpu.main(["--device", "cpu", "--minutes", "1", "--out", str(out), "--chapters", "03", "05"]) == 0
+    assert (
+        gpu.main(["--device", "cpu", "--minutes", "1", "--jobs", "1", "--out", str(out), "--chapters", "03", "05"]) == 0
+    )
     found = json.loads(out.read_text())
     assert found["machine"]["card"] == "none: a dry run" and found["machine"]["versions"]["torch"]
     assert list(found) == ["machine", "tests", "explorers", "chapters"]
@@ -57,7 +59,21 @@ def test_a_part_that_takes_too_long_or_breaks_is_an_error_and_the_rest_goes_on()
     assert gpu.answer(["-c", "print('words'); print('{}')"], 60, read) == {}
 
 
+def test_the_tests_that_fail_on_a_card_are_named(monkeypatch):
+    said = "FAILED tests/test_a.py::test_b[c] - AssertionError: 1\n=== 1 failed, 12 passed, 3 skipped in 2.00s ==="
+    monkeypatch.setattr(gpu, "answer", lambda command, seconds, read: read(said))
+    expected = {"failed": 1, "passed": 12, "skipped": 3, "names": ["tests/test_a.py::test_b[c]"]}
+    assert gpu.cuda_tests(1.0) == expected
+
+
 def test_an_explorer_is_timed_on_both_devices():
     assert sys.modules["gpu"].ROOT.joinpath("gdm_core").is_dir()
-    measured = gpu.explorer("scenes", "cpu")["cpu"]
-    assert 0 < measured["frame_ms"] < 10_000 and measured["built_s"] >= 0
+    measured = gpu.timed("scenes", "cpu")["cpu"]
+    assert 0 < measured["frame_ms"] < 10_000 and measured["slowest"] in (
+        "floor",
+        "wall",
+        "object",
+        "scale",
+        "orientation",
+    )
+    assert gpu.built("scenes", "cpu")["built_s"] >= 0
