@@ -1,6 +1,6 @@
 """The prepared check of a graphics card: `make gpu`, on a machine with a CUDA build of torch, within eight minutes.
 
-    python tests/gpu.py [--device cuda] [--minutes 8] [--jobs 8] [--chapters 03 05 14b] [--out lectures/results/gpu.json]
+    python tests/gpu.py [--device cuda] [--minutes 8] [--jobs 8] [--chapters 03 05 14b] [--out FILE]
 
 Says what is missing, runs what can be run: the CUDA tests, each explorer's frame time and training speed on the CPU and
 on the card side by side, the full profile of chapters.  Explorers are built, and their models trained, several at once;
