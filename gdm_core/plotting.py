@@ -23,6 +23,10 @@ from torch import Tensor
 from gdm_core import colors
 from gdm_core.validate import bad
 
+# What a plotly figure does without: a row of ten buttons covers a title.
+BUTTONS = ["toImage", "zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]
+BUTTONS += ["zoom3d", "pan3d", "orbitRotation", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d"]
+
 Extent = tuple[float, float, float, float]  # x low, x high, y low, y high
 
 
@@ -87,11 +91,12 @@ def turn(plotly, twin: Figure) -> None:
 
 
 def _on_any_paper(plotly) -> None:
-    """Take a figure's white ground away, and give it ink that can be read in a light theme and in a dark one."""
+    """Take a figure's white ground away, give it ink for light and dark themes, and of its buttons leave the way back."""
     none, ink, faint = "rgba(0,0,0,0)", "#7d8794", "rgba(125,135,148,0.35)"
     lines = {"gridcolor": faint, "zerolinecolor": faint, "linecolor": ink, "color": ink}
     walls = {f"{axis}axis": {**lines, "showbackground": False} for axis in "xyz"}
-    plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink)
+    buttons = {"bgcolor": none, "color": ink, "remove": BUTTONS}
+    plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink, modebar=buttons)
     plotly.update_xaxes(lines).update_yaxes(lines).update_scenes(bgcolor=none, **walls)
 
 

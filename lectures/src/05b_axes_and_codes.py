@@ -308,7 +308,7 @@ def once_around():
         ax.set_box_aspect((z.max(0).values - z.min(0).values).tolist(), zoom=1.25)
         ax.set_title(title)
     names = {f"{axis}axis": {"title": f"direction {k + 1}", "showticklabels": False} for k, axis in enumerate("xyz")}
-    both.update_scenes(**names, camera_eye={"x": 1.8, "y": 1.8, "z": 1.3}, aspectmode="data")
+    both.update_scenes(**names, camera_eye={"x": 2.2, "y": 2.2, "z": 1.5}, aspectmode="data")
     both.update_layout(showlegend=False, height=420, margin={"l": 0, "r": 0, "t": 40, "b": 0})
     plotting.turn(both, twin)
 

@@ -6,6 +6,13 @@ FILE, TESTS = "gdm_core/plotting.py", "tests/test_plotting.py"
 
 MUTANTS = [
     Mutant(
+        "all-the-buttons",
+        FILE,
+        ", modebar=buttons)",
+        ")",
+        f"{TESTS}::test_a_figure_that_turns_brings_its_picture_and_is_shown_once",
+    ),
+    Mutant(
         "guide-without-a-color",
         "gdm_core/colors.py",
         'ACCENT = "#E69F00"',
