@@ -23,8 +23,8 @@ from torch import Tensor
 from gdm_core import colors
 from gdm_core.validate import bad
 
-# What a plotly figure does without: a row of ten buttons covers a title.
-BUTTONS = ["toImage", "zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]
+# What a plotly figure does without: a row of ten buttons covers a title, and one of them uploads the chart.
+BUTTONS = ["sendChartToCloud", "toImage", "zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]
 BUTTONS += ["zoom3d", "pan3d", "orbitRotation", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d"]
 
 Extent = tuple[float, float, float, float]  # x low, x high, y low, y high
@@ -91,7 +91,7 @@ def turn(plotly, twin: Figure) -> None:
 
 
 def _on_any_paper(plotly) -> None:
-    """Take a figure's white ground away, give it ink for light and dark themes, and of its buttons leave the way back."""
+    """Take a figure's white ground away, give it ink for light and dark themes, of its buttons leave the way back."""
     none, ink, faint = "rgba(0,0,0,0)", "#7d8794", "rgba(125,135,148,0.35)"
     lines = {"gridcolor": faint, "zerolinecolor": faint, "linecolor": ink, "color": ink}
     walls = {f"{axis}axis": {**lines, "showbackground": False} for axis in "xyz"}

@@ -181,4 +181,4 @@ def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     ink = np.array([int(layout["font"]["color"][i : i + 2], 16) for i in (1, 3, 5)])
     assert 80 < ink.mean() < 170 and {axis["color"] for axis in axes} == {layout["font"]["color"]}
     gone = set(layout["modebar"]["remove"])  # ten buttons cover a title; the way back stays
-    assert {"zoom3d", "toImage", "lasso"} < gone and not gone & {"resetCameraDefault3d", "resetScale"}
+    assert {"zoom3d", "toImage", "sendChartToCloud"} < gone and not gone & {"resetCameraDefault3d", "resetScale"}
