@@ -150,10 +150,12 @@ def orbit(rule, game: Linear, steps: int) -> Tensor:
     n, most = len(game.J), integer("steps", steps) + 1
     if game.state().ndim > 1:
         raise bad("one start (n,)", tuple(game.state().shape), "games.path for several")
-    w, memory = rule(_still(game), game.state(), None)  # the first step is apart: it makes the memory
-    M = step_matrix(rule, game, memory is not None).double().cpu().numpy()
-    states = np.empty((len(M), most))
-    states[:n, 0], states[:, 1] = game.state().cpu(), (w if memory is None else torch.cat([w, memory])).cpu()
+    together = torch.cat([game.state()[None], torch.eye(n).to(game.J)])
+    w, memory = rule(_still(game), together, None)  # the first step is apart: it makes the memory
+    first = w[0] if memory is None else torch.cat([w[0], memory[0]])
+    M = w[1:].mT if memory is None else step_matrix(rule, game, True)
+    M, states = M.double().cpu().numpy(), np.empty((len(first), most))
+    states[:n, 0], states[:, 1] = game.state().cpu(), first.cpu()
     known = 2  # the start is in no block: it has no memory yet
     while known < most:
         new = min(known - 1, most - known)

@@ -35,7 +35,7 @@ class GAN(nn.Module):
         network: "mlp" or "conv" (pictures (C, H, W)), whose layers follow from the picture's sides.
         unit: whether values lie in [0, 1], as those of pictures do: the logistic function ends the generator.
         generator, critic: own modules in place of these: z -> (B, 1, *event), x -> (B, 1).  With labels they take
-            one-hot y second.  The critic sees data and samples in one batch: no batch normalization there.
+            one-hot y second.  Data and samples may share a batch of the critic: no batch normalization there.
 
     Raises:
         ValueError: an option that is unknown or negative, or that another one leaves without effect.
@@ -128,13 +128,17 @@ class GAN(nn.Module):
         if self.gp:
             u = torch.rand(n, *[1] * len(self.event_shape), dtype=x.dtype, device=x.device)
             points.append(u * points[0] + (1 - u) * points[1])
-        at, y = torch.cat(points), None if y is None else y.repeat(len(points))  # one batch costs less than three
-        if not (self.r1 or self.r2 or self.gp):
-            return self.cost.critic(*self.logits(at, y).split(n)).mean()
-        logits, slope = (a.split(n) for a in self._steep(at, y))
-        loss = self.cost.critic(*logits[:2]) + self.r1 / 2 * slope[0] ** 2 + self.r2 / 2 * slope[1] ** 2
-        if self.gp:
-            loss = loss + self.gp * (slope[2] - 1) ** 2
+        penalties = ((self.r1 / 2, 0.0), (self.r2 / 2, 0.0), (self.gp, 1.0))[: len(points)]  # weight, slope wanted
+        seen = {}
+        for steep in (False, True):  # one batch of all that have a penalty, one of the rest: slopes are dear
+            those = [i for i, (weight, _) in enumerate(penalties) if bool(weight) is steep]
+            if those:
+                at, told = torch.cat([points[i] for i in those]), None if y is None else y.repeat(len(those))
+                logits, slope = self._steep(at, told) if steep else (self.logits(at, told), at.new_zeros(len(at)))
+                seen |= zip(those, zip(logits.split(n), slope.split(n)))
+        loss = self.cost.critic(seen[0][0], seen[1][0])
+        for i, (weight, wanted) in enumerate(penalties):
+            loss = loss + weight * (seen[i][1] - wanted) ** 2 if weight else loss
         return loss.mean()
 
     def generator_loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:

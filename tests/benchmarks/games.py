@@ -30,8 +30,11 @@ def arrays(steps: int = STEPS // 100) -> np.ndarray:
     return np.stack(states)
 
 
+RULE, GAME = games.alternating(LR), games.bilinear()
+
+
 def powers() -> torch.Tensor:
-    return games.orbit(games.alternating(LR), games.bilinear(), STEPS)
+    return games.orbit(RULE, GAME, STEPS)
 
 
 def ten() -> None:

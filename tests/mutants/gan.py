@@ -50,8 +50,8 @@ MUTANTS = [
     ),
     _gan(
         "data-taken-for-samples",
-        "self.cost.critic(*self.logits(at, y).split(n))",
-        "self.cost.critic(*self.logits(at, y).split(n)[::-1])",
+        "self.cost.critic(seen[0][0], seen[1][0])",
+        "self.cost.critic(seen[1][0], seen[0][0])",
         _PENALTIES,
     ),
     _gan(
@@ -79,10 +79,15 @@ MUTANTS = [
         "penalty-at-the-data", "u * points[0] + (1 - u) * points[1]", "u * points[0] + (1 - u) * points[0]", _PENALTIES
     ),
     _gan("one-mixture-for-all", "u = torch.rand(n, *", "u = torch.rand(1, *", _PENALTIES),
-    _gan("r1-at-samples", "self.r1 / 2 * slope[0] ** 2", "self.r1 / 2 * slope[1] ** 2", _PENALTIES),
-    _gan("r2-at-data", "self.r2 / 2 * slope[1] ** 2", "self.r2 / 2 * slope[0] ** 2", _PENALTIES),
-    _gan("r1-without-half", "self.r1 / 2 * slope[0]", "self.r1 * slope[0]", _PENALTIES),
-    _gan("one-sided-for-none", "(slope[2] - 1) ** 2", "slope[2] ** 2", _PENALTIES),
+    _gan(
+        "r1-at-samples",
+        "((self.r1 / 2, 0.0), (self.r2 / 2, 0.0),",
+        "((self.r2 / 2, 0.0), (self.r1 / 2, 0.0),",
+        _PENALTIES,
+    ),
+    _gan("slope-of-the-first-for-all", "(seen[i][1] - wanted)", "(seen[those[0]][1] - wanted)", _PENALTIES),
+    _gan("r1-without-half", "((self.r1 / 2, 0.0)", "((self.r1, 0.0)", _PENALTIES),
+    _gan("one-sided-for-none", "(self.gp, 1.0)", "(self.gp, 0.0)", _PENALTIES),
     # Cures
     _gan("norm-of-the-first-rows", "weight.flatten(1)\n", "weight[:, 0].flatten(1)\n", _LAYER),
     _gan("norm-squared", ".eigenvalues[-1].sqrt()", ".eigenvalues[-1]", _LAYER),
@@ -106,7 +111,7 @@ MUTANTS = [
         "test_weights_are_clipped_after_every_move",
     ),
     # Labels, pictures
-    _gan("labels-of-others", "y.repeat(len(points))", "y.repeat_interleave(len(points))", _PENALTIES),
+    _gan("labels-of-others", "y.repeat(len(those))", "y.repeat_interleave(len(those))", _PENALTIES),
     _gan(
         "one-label-for-all",
         "return y.expand(lead).reshape(-1)",

@@ -45,15 +45,15 @@ MUTANTS = [
     _fault(
         "bandwidth-without-its-square",
         _STATISTICS,
-        "torch.exp(-0.5 * (distance / h) ** 2) for h in scales",
-        "torch.exp(-0.5 * distance**2 / h) for h in scales",
+        "square * (-0.5 / h**2)",
+        "square * (-0.5 / h)",
         "test_mmd_is_that_of_its_definition",
     ),
     _fault(
         "kernels-summed-not-averaged",
         _STATISTICS,
-        "for h in scales) / len(scales)",
-        "for h in scales)",
+        "sum(others, first) / len(scales)",
+        "sum(others, first)",
         "test_mmd_is_that_of_its_definition",
     ),
     _fault(
@@ -66,8 +66,8 @@ MUTANTS = [
     _fault(
         "median-with-zeros",
         _STATISTICS,
-        "apart = some[some > 0]",
-        "apart = some[some >= 0]",
+        "some[(some > 0).triu()]",
+        "some[(some >= 0).triu()]",
         "test_mmd_is_that_of_its_definition",
     ),
     _fault(
