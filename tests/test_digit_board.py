@@ -82,6 +82,15 @@ def test_its_words_are_what_the_classifier_reads(shown):
         )
 
 
+def test_an_eight_takes_an_n(shown):
+    """Whichever class is told: the article is that of what is read."""
+    stage, gan, reader = shown
+    for z in ([0.5, -0.5], [-1.0, 1.2], [1.5, 0.3]):
+        for k, p in enumerate(read(reader, drawn(gan, z, EVERY))):
+            text = stage.frame({"z": z, "digit": str(k)}).text
+            assert f"the {k} at z is read as {'an' if p.argmax() == 8 else 'a'} {p.argmax()}," in text
+
+
 def test_far_from_the_prior_it_warns(shown):
     at = lambda z: shown[0].frame({"z": z}).views["board"].warning
     assert "far out" in at([2.9, 2.9]) and not at([0.1, 0.1])

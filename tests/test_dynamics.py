@@ -119,6 +119,12 @@ def test_the_alternating_orbit_is_closed():
     assert (far.max() / far.min()).item() ** 2 == pytest.approx(1.15 / 0.85, rel=1e-6)
 
 
+def test_an_orbit_leaves_noise_out():
+    start, rule = double(0.6, -0.8), games.optimistic(0.2)
+    noisy = games.bilinear(start, 0.1, lambda: (3.0,))
+    assert torch.equal(games.orbit(rule, noisy, 9), games.orbit(rule, games.bilinear(start, 0.1), 9))
+
+
 def test_averages_converge_while_the_states_circle():
     states = games.orbit(games.alternating(0.3), games.bilinear(), 5000)
     x, y = states.T

@@ -54,6 +54,12 @@ def test_generator_and_reader_pay_for_a_class_that_is_not_read(loss):
     assert torch.equal(model.code(z[:, :2], z[:, 2:].argmax(1)), z)
 
 
+def test_the_reader_has_the_units_of_the_critic():
+    model = InfoGAN(2, 1, 3, hidden=(7, 5))
+    units = lambda net: [m.out_features for m in net.modules() if isinstance(m, nn.Linear)]
+    assert units(model.reader) == [7, 5, 3] and units(model.critic) == [7, 5, 1]
+
+
 def test_three_heaps_become_three_classes():
     """No label is told: the classes that are read are the heaps, in any order."""
     torch.manual_seed(0)

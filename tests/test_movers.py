@@ -144,6 +144,23 @@ def test_both_ways_take_back_a_step_that_fails(tmp_path, way):
     same(finished(path, **WAYS[way]), finished(**WAYS[way]))
 
 
+def test_a_player_that_is_frozen_rests():
+    model, as_it_was = Duel(), Duel()
+    model.critic.requires_grad_(False)
+    *_, history = train.steps(model, DATA, steps=3, batch_size=8)
+    still = lambda name: all(map(torch.equal, model.players()[name], as_it_was.players()[name]))
+    assert history.losses.keys() == {"generator"} and still("critic") and not still("generator")
+
+
+def test_who_diverged_is_told_a_step_size_of_its_own():
+    class Breaks(Duel):
+        def generator_loss(self, x):
+            return super().generator_loss(x) * math.nan
+
+    with pytest.raises(train.Diverged, match=r"generator loss, got nan .*learning rate 0.02.*; try lr=0.002,"):
+        list(train.steps(Breaks(), DATA, steps=3, batch_size=8, lr={"critic": 0.3, "generator": 0.02}))
+
+
 def test_a_checkpoint_of_other_movers_is_refused(tmp_path):
     path, model = tmp_path / "run.safetensors", Duel(seed=3)
     list(duel(Duel(), steps=1, checkpoint=path))
@@ -161,6 +178,7 @@ def test_a_checkpoint_of_other_movers_is_refused(tmp_path):
     "options, words",
     [
         ({"optimizer": {"critic": None}}, "an optimizer for each player, got .'critic'."),
+        ({"optimizer": dict.fromkeys([*BOTH, "judge"])}, "an optimizer for each player, got .*'judge'."),
         ({"rule": games.optimistic(0.1)}, "a rule for a step size, .* got one that has its own"),
         ({"rule": "optimistic"}, "a rule for a step size, such as games.extragradient, got str"),
         ({"rule": games.optimistic, "lr": -1.0}, "positive, finite lr"),

@@ -68,6 +68,10 @@ def test_the_width_of_a_witness_is_the_median_of_both_samples():
     apart = statistics.distances(torch.cat([x, y]))
     h = apart[apart > 0].median().item()
     torch.testing.assert_close(two_sample.witness(x, y)(x), two_sample.witness(x, y, h)(x))
+    x, y = 0.1 * normal(600, 1), 0.1 * normal(600, 1, seed=1) + 4  # of many points every third, of both
+    some = torch.cat([x, y])[::3, 0].numpy()
+    h = np.median([a for a in scipy.spatial.distance.pdist(some[:, None])])
+    torch.testing.assert_close(two_sample.witness(x, y)(x), two_sample.witness(x, y, h)(x), rtol=1e-3, atol=1e-3)
 
 
 def test_energy_is_scipys_but_for_the_pairs_of_an_example_with_itself():
@@ -200,6 +204,9 @@ def test_size_of_blocks_is_kept_and_sorted_data_are_shuffled():
     uneven = permutation._blocks(torch.arange(31.0)[:, None], 10, two_sample.energy, 5, None)
     assert sum(n for _, n in uneven) == 10 and sorted(torch.cat([z for z, _ in uneven])[:, 0]) == list(range(31))
     assert all((z[:n] < 10).all() and (z[n:] >= 10).all() for z, n in uneven)  # of a piece the first n are of x
+    for n in (4, 40):  # no block without a pair of either sample
+        few = permutation._blocks(torch.arange(44.0)[:, None], n, two_sample.energy, 5, None)
+        assert min(min(k, len(z) - k) for z, k in few) >= 2
 
 
 def test_a_hundred_thousand_points_fit(monkeypatch):

@@ -624,6 +624,13 @@ def critic_not_told(generator, critic, x, y, z, classes):
     return telling(generator, critic, x, z, label, 0 * label)
 
 
+@wrong("told", "the critic was told other labels")
+def of_samples_not_told(generator, critic, x, y, z, classes):
+    label = one_hot(y, classes)
+    real, made = critic(x, label), critic(generator(z, label), 0 * label)
+    return softplus(-real).mean() + softplus(made).mean(), softplus(-made).mean()
+
+
 @wrong("told", "the generator was told other labels")
 def generator_draws_its_own(generator, critic, x, y, z, classes):
     label = one_hot(y, classes)

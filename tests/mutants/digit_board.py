@@ -37,4 +37,5 @@ MUTANTS = [
         "test_the_reader_learns_to_tell_classes_by_their_logarithms",
         "digit_gans",
     ),
+    _board("article-of-what-was-asked", "if read[k] != 8", "if k != 8", "test_an_eight_takes_an_n"),
 ]

@@ -405,4 +405,11 @@ MUTANTS = [
         "return self._times(u, self.J.mT, ())",
         "test_consensus_goes_down_the_pull_of_its_batch",
     ),
+    _plant(
+        _LINEAR,
+        "noise-in-the-first-step-of-an-orbit",
+        "rule(_still(game), together, None)",
+        "rule(game, together, None)",
+        "test_an_orbit_leaves_noise_out",
+    ),
 ]

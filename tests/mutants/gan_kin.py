@@ -149,4 +149,11 @@ MUTANTS = [
     ),
     _kin("drifting", "goal-learns-too", "here = y.detach()", "here = y", f"{_GO}"),
     _kin("drifting", "mean-over-features", ".square().sum(1).mean()", ".square().mean()", _GO),
+    _kin(
+        "infogan",
+        "reader-of-one-size",
+        'options.get("hidden") or (128, 128)',
+        "(128, 128)",
+        "test_the_reader_has_the_units_of_the_critic",
+    ),
 ]

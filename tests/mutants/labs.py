@@ -81,6 +81,8 @@ MUTANTS = [
            "tests/test_labs_checks.py::test_a_check_comes_to_all_of_its_parts[lab01]"),
     Mutant("detach-not-looked-for", f"{CHECKS}/lab08.py", "require(not game.leaked,", "require(True or",
            answer("wrong", "lab08-turn-no_detach")),
+    Mutant("one-label-in-place-is-enough", f"{CHECKS}/lab08.py", "right = lambda labels: all(",
+           "right = lambda labels: any(", answer("wrong", "lab08-told-of_samples_not_told")),
     Mutant("moving-goal-passes", f"{CHECKS}/lab13.py", "require(not result.requires_grad,", "require(True or",
            answer("wrong", "lab13-goal-not_held")),
     Mutant("any-order-of-noise", f"{CHECKS}/lab13.py", "int(cost.argmin())", "int(cost.argmax())",

@@ -35,4 +35,21 @@ MUTANTS = [
     _plant("memory-of-a-failed-step", "len(turns) != 1)", "len(turns) > 1)", _BACK, "gdm_core/train.py"),
     _plant("any-kind-fits", 'getattr(optimizer, "kind", ', 'getattr(optimizer, "_", ', _REFUSED, _CHECKPOINT),
     _plant("rule-beside-clip", '("clip", clip), ("moves', '("moves', _NOT, "gdm_core/train.py"),
+    _plant(
+        "judge-beside-two-players", "if set(optimizers) != set(names):", "if not set(names) <= set(optimizers):", _NOT
+    ),
+    _plant(
+        "first-step-size-told-to-all",
+        "rates[i] / 10",
+        "rates[0] / 10",
+        "test_who_diverged_is_told_a_step_size_of_its_own",
+        _TURNS,
+    ),
+    _plant(
+        "frozen-player-moves",
+        "in theirs.items() if own}",
+        "in theirs.items()}",
+        "test_a_player_that_is_frozen_rests",
+        _TURNS,
+    ),
 ]

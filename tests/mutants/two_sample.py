@@ -423,4 +423,18 @@ MUTANTS = [
             ),
         )
     ),
+    _fault(
+        "width-of-the-first-points",
+        _STATISTICS,
+        "return median(distances(z[:: -(-len(z) // SOME)]))",
+        "return median(distances(z[:SOME]))",
+        "test_the_width_of_a_witness_is_the_median_of_both_samples",
+    ),
+    _fault(
+        "block-without-a-pair",
+        _EXCHANGES,
+        "n // 2, m // 2))",
+        "n // 2))",
+        "test_size_of_blocks_is_kept_and_sorted_data_are_shuffled",
+    ),
 ]
