@@ -54,15 +54,15 @@ def ddim(
         raise bad("eta from 0 (no noise) to 1 (DDPM)", eta, "eta=0.0")
     alpha, sigma, told = _levels(schedule, times, x)
     rows = torch.stack(parts(alpha, sigma, eta), 1).tolist()  # in numbers: a step is three sums
+    drawn = lambda i, std: torch.empty_like(x).normal_(0, std) if noise is None else std * noise(i)
 
     def run() -> Iterator[Tensor]:
         state = x.detach()
         yield state
-        for i, (of_mean, of_state, of_noise) in enumerate(rows):
-            state = torch.mul(state, of_state).add_(_quiet(denoise, state, told[i]), alpha=of_mean)
-            if of_noise > 0:
-                state.add_(torch.randn_like(state) if noise is None else noise(i), alpha=of_noise)
-            yield state
+        for i, (t, (of_mean, of_state, of_noise)) in enumerate(zip(told.unbind(), rows)):
+            mean = _quiet(denoise, state, t)
+            new = drawn(i, of_noise).add_(state, alpha=of_state) if of_noise > 0 else torch.mul(state, of_state)
+            yield (state := new.add_(mean, alpha=of_mean))
 
     return run()
 

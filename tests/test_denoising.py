@@ -79,6 +79,13 @@ def test_noise_and_velocity_lead_back_to_the_mean(schedule):
     )
 
 
+def test_the_mean_of_noise_is_right_where_hardly_any_data_are_left():
+    """alpha = .001 and sigma = 1: all that a network's noise leaves of x_t = 3, times 1,000."""
+    schedule = lambda t: (torch.full_like(t, 1e-3), torch.ones_like(t))
+    x_t, t = torch.full((1, 1), 3.0).double(), torch.ones(()).double()
+    assert denoising.mean_of_noise(x_t - 0.002, x_t, t, schedule).item() == pytest.approx(2.0)
+
+
 def test_noisy_data_mix_data_and_noise(schedule):
     x, t = batch()
     e = torch.randn_like(x)

@@ -81,6 +81,8 @@ def test_calls_of_the_network_and_distances_in_powers_of_two(explorer):
     heun, dot = next((a, b) for a, b in zip(marks, marks[1:]) if a["label"] == "Heun")
     assert np.allclose(2 ** heun["xy"][:, 0], [1, 3, 7, 15, 31, 63, 127])
     assert np.allclose(2 ** dot["xy"][0], [15, numbers(told(frame), "Heun")[0]], atol=0.006)
+    titles = [m["text"][0] for m in view(frame, "samples")["marks"] if m["mark"] == "text"]
+    assert titles == [f"{name}: {numbers(told(frame), name)[0]:.2f}" for name in few.METHODS]
 
 
 def test_a_press_draws_other_noise_and_steps_keep_it(explorer):

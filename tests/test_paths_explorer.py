@@ -149,6 +149,13 @@ def test_other_data_are_said_and_handles_stay_on_their_sides(explorer):
     assert not home.controls and view(home.encode(), "paths")["warning"] == ""
 
 
+def test_the_learned_flow_is_followed_to_second_order():
+    """v = x leads from x to x / e, whatever the start."""
+    exact = truth(1)
+    way = paths._followed(exact, exact.places.expand(paths.TIMES, -1), 2.0)
+    assert len(way) == paths.TIMES + 2 and way[-1] == pytest.approx(2 / np.e, abs=2e-3)
+
+
 def test_reflow_straightens(explorer):
     bends = {on: numbers(told(explorer("paths").frame({"reflow": on}).encode()), "bends by")[0] for on in (False, True)}
     assert bends[False] > 0.15 > 0.05 > bends[True]

@@ -6,7 +6,7 @@ The same noise through a solver of the flow, a flow made straight and a map that
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -61,12 +61,12 @@ def few_jumps(steps: int = JUMPS, device="cpu") -> tuple[FlowMap, Iterable]:
     return model, train.steps(model, target.sample, steps=steps, batch_size=SIZE, lr=5e-3, rate=train.falling)
 
 
-def jumped(model: FlowMap, z: Tensor, times: Tensor) -> Iterable[Tensor]:
-    """The states of a flow map from jump to jump."""
+def walked(average: Callable[[Tensor, Tensor, Tensor], Tensor], z: Tensor, times: Tensor) -> Iterable[Tensor]:
+    """The states from time to time, along the average velocity(z, t, r)."""
     yield z
     times = times.to(z)
     for t, r in zip(times, times[1:]):
-        z = model.jump(z, t, r)
+        z = z - (t - r) * average(z, t, r)
         yield z
 
 
@@ -87,6 +87,7 @@ def few_steps(seed: int = 0, device: str = "auto") -> Stage:
     learned = kept.trained(film.film_diffusion, seed=seed, device=device, points=film.BUMPS, steps=film.STEPS)
     straight = kept.trained(few_reflowed, seed=seed, device=device, steps=STEPS)
     jumps = kept.trained(few_jumps, seed=seed, device=device, steps=JUMPS)
+    walks = {"reflowed": lambda z, t, r: straight.velocity(z, t), "MeanFlow": jumps.average}
     still = law.at(torch.zeros(1, device=device))
     ruler = Ruler(*still, law.weights, DOTS)
     chance = ruler.chance(noise(3, CLOUDS, DOTS, uniform=True), noise(3, CLOUDS, DOTS, 2))[0].cpu().numpy()
@@ -94,9 +95,9 @@ def few_steps(seed: int = 0, device: str = "auto") -> Stage:
     def states(method: str, exact: bool, steps: int, z: Tensor) -> Tensor:
         """(steps + 1, N, 2), from noise z (N, 2)."""
         times = schedules.times(schedules.line, steps)
-        if method == "MeanFlow":
-            return torch.stack(list(jumped(jumps, z, times)))
-        denoise = straight.denoise if method == "reflowed" else law.denoise if exact else learned.denoise
+        if method in walks:
+            return torch.stack(list(walked(walks[method], z, times)))
+        denoise = law.denoise if exact else learned.denoise
         solver = samplers.heun if method == "Heun" else samplers.ddim  # on the line, DDIM is Euler's method
         return torch.stack(list(solver(denoise, schedules.line, z, times)))
 

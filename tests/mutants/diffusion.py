@@ -17,6 +17,7 @@ _HUTCHINSON = "hutchinsons_trace_has_the_right_mean_and_one_noise_for_a_whole_so
 _TABLE, _REFUSED = "the_table_is_a_product_of_its_steps", "what_cannot_be_is_refused_in_words"
 _SAME = "whatever_it_predicts_the_denoiser_is_the_same"
 _OWN = "each_example_has_a_time_and_a_noise_of_its_own"
+_NOISES = "each_step_has_a_noise_of_its_own"
 _TERMS, _TIGHT = "the_terms_of_the_bound_are_the_kls_of_its_steps", "the_bound_of_the_exact_denoiser_is_tight"
 
 MUTANTS = [
@@ -74,8 +75,8 @@ MUTANTS = [
     _plant(
         _SAMPLERS,
         "noise-on-the-last-step",
-        "if of_noise > 0:\n                state.add_",
-        "if True:\n                state.add_",
+        "add_(state, alpha=of_state) if of_noise > 0 else",
+        "add_(state, alpha=of_state) if i >= 0 else",
         _LAST,
     ),
     _plant(
@@ -109,9 +110,7 @@ MUTANTS = [
         _POSTERIOR,
     ),
     _plant(_SAMPLERS, "eta-squared", "new = eta * sigma[1:]", "new = eta**2 * sigma[1:]", _HAND),
-    _plant(
-        _SAMPLERS, "noise-three-times", "noise(i), alpha=of_noise)", "noise(i), alpha=3 * of_noise)", _HAND, _POSTERIOR
-    ),
+    _plant(_SAMPLERS, "noise-three-times", "else std * noise(i)", "else 3 * std * noise(i)", _HAND, _POSTERIOR),
     _plant(
         _SAMPLERS,
         "mean-at-the-old-level",
@@ -122,8 +121,8 @@ MUTANTS = [
     _plant(
         _SAMPLERS,
         "asked-at-the-next-time",
-        "_quiet(denoise, state, told[i]), alpha",
-        "_quiet(denoise, state, told[i + 1]), alpha",
+        "zip(told.unbind(), rows)",
+        "zip(told[1:].unbind(), rows)",
         _HAND,
     ),
     _plant(
@@ -354,5 +353,40 @@ MUTANTS = [
         "checked(y, n, self.labels + free)",
         "checked(y, n, self.labels + 1)",
         "training_without_a_drop_knows_no_label_for_none",
+    ),
+    _plant(_SCHEDULES, "table-one-step-short", "steps) > own:", "steps) >= own:", "a_table_gives_its_own_times"),
+    _plant(_SCHEDULES, "noise-may-stand-still", ".diff() > 0).all() or", ".diff() >= 0).all() or", _REFUSED),
+    _plant(
+        _MODEL,
+        "always-the-same-times",
+        "+ torch.rand(len(x), dtype=x.dtype, device=x.device)) / len(x)",
+        "+ 0.5) / len(x)",
+        _OWN,
+    ),
+    _plant(
+        _MODEL,
+        "asked-for-no-label-that-it-never-learned",
+        "len(x_t), free=self.drop > 0)",
+        "len(x_t), free=True)",
+        _REFUSED,
+    ),
+    _plant(
+        _SAMPLERS, "one-noise-for-all-steps", "else std * noise(i)", "else std * noise(0)", f"{_NOISES}[ddpm-wanted0]"
+    ),
+    _plant(_SAMPLERS, "noises-used-twice", "noise(i * each + k)", "noise(i + k)", f"{_NOISES}[corrected-wanted2]"),
+    _plant(
+        _SAMPLERS,
+        "ahead-at-the-data",
+        "torch.where(torch.isfinite(ratio), ratio, 0.0)",
+        "torch.where(torch.isfinite(ratio), ratio, 0.5)",
+        "the_last_step_ends_at_what_the_denoiser_says[multistep]",
+    ),
+    _plant(_ODE, "a-stage-taken-twice", "u + h * c)", "u + h * b)", "the_density_converges_with_order_four"),
+    Mutant(
+        "denoising-little-signal-is-more",
+        "gdm_core/denoising.py",
+        "(x_t - sigma * noise) / alpha",
+        "(x_t - sigma * noise) / alpha.clamp_min(0.05)",
+        "tests/test_denoising.py::test_the_mean_of_noise_is_right_where_hardly_any_data_are_left",
     ),
 ]

@@ -136,14 +136,14 @@ MUTANTS = [
     ),
     _few(
         "jumps-of-the-whole-way",
-        "model.jump(z, t, r)",
-        "model.jump(z, t, 0 * r)",
+        "average(z, t, r)\n",
+        "average(z, t, 0 * r)\n",
         "meanflow_jumps_and_the_reflowed_takes_its_own_network",
     ),
     _few(
         "reflowed-without-a-reflow",
-        'straight.denoise if method == "reflowed"',
-        'learned.denoise if method == "reflowed"',
+        "z, t, r: straight.velocity(z, t)",
+        "z, t, r: learned.velocity(z, t)",
         "meanflow_jumps_and_the_reflowed_takes_its_own_network",
     ),
     _few(
@@ -180,4 +180,30 @@ MUTANTS = [
         "pairs-the-other-way-round", "noise, data = x.unbind(1)", "data, noise = x.unbind(1)", "the_loss_of_given_pairs"
     ),
     _few("few-pairs", "torch.randint(PAIRS, (n,)", "torch.randint(64, (n,)", "the_reflowed_learns_from_many_pairs"),
+    _few(
+        "title-of-most-steps",
+        "else ''}: {said(float(far[method][i]))}",
+        "else ''}: {said(float(far[method][-1]))}",
+        "calls_of_the_network_and_distances_in_powers_of_two",
+    ),
+    _paths(
+        "followed-by-euler",
+        "step * (here + there) / 2)",
+        "step * here)",
+        "the_learned_flow_is_followed_to_second_order",
+    ),
+    Mutant(
+        "digits-learn-nothing",
+        "gdm_core/explorers/digit_denoisers.py",
+        '"lr": 4e-3',
+        '"lr": 4e-9',
+        "tests/test_learning.py::test_a_network_denoises_and_draws_digits",
+    ),
+    Mutant(
+        "digits-of-the-next-class",
+        "gdm_core/explorers/digit_denoisers.py",
+        "y.repeat(often))",
+        "y.repeat(often).roll(1))",
+        "tests/test_learning.py::test_a_network_denoises_and_draws_digits",
+    ),
 ]
