@@ -10,7 +10,6 @@ beside the spread of the data.  Two remedies keep them: the data are whitened fi
 features T(y) of its own coordinates y = L_k^{-1} (x - mu_k), for two products each of its own.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,9 +19,9 @@ from torch.distributions import MultivariateNormal
 from torch.linalg import cholesky_ex, solve_triangular
 
 from gdm_core import yours
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad
 
-LOG_2PI = math.log(2 * math.pi)
 SMALLEST = 1e-12  # variance of a direction, as a part of the data's own, below which it counts as none
 NARROW = 1e6  # squared distance to the center in units of the narrowest direction: past it ten digits would be lost
 UNDERFLOW = -600.0  # exp of less costs ten times as much (subnormal numbers) and counts for nothing

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from gdm_core import samplers
 from gdm_core.denoising import Denoise, Schedule, at, beside
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 def guided(denoise: Denoise, weaker: Denoise, weight: float, *, between: tuple[float, float] = (0.0, 1.0)) -> Denoise:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Size, Tensor
 
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, eq=False)

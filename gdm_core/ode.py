@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from gdm_core.denoising import Denoise, Schedule
+from gdm_core.nats import LOG_2PI
 from gdm_core.schedules import angle, time_at
 from gdm_core.validate import bad, integer
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 def log_prob(

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "gdm_core"
 
 # Who may know whom.  A module that stands in no layer is a tool: it knows the foundation and other tools, no more.
 LAYERS = {
-    "foundation": {"validate", "files", "protocols", "colors", "devices"},
+    "foundation": {"validate", "files", "protocols", "colors", "devices", "nats"},
     "data": {"data"},
     "models": {"models"},
     "training": {"train", "checkpoint", "average", "turns", "movers", "undo", "kept"},

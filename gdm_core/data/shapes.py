@@ -14,7 +14,8 @@ import math
 import torch
 from torch import Tensor
 
-from gdm_core.data.targets import LOG_2PI, Target, grid, tiled
+from gdm_core.data.targets import Target, grid, tiled
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, integer, positive
 
 

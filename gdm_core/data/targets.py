@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import torch
 from torch import Size, Tensor, nn
 
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer
 
 TILE = 1024  # rows at a time: (TILE, components) stays in the cache, and memory stays bounded
-LOG_2PI = math.log(2 * math.pi)
 
 
 def tiled(method):

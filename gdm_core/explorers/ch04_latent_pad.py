@@ -6,7 +6,6 @@ A plane of latents, the decoder under the pointer, the codes of all pictures; tr
 """
 
 import functools
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.read_outs import place, said
 from gdm_core.explorers.style_vaes import DATASETS, REAL
 from gdm_core.models.vae import VAE
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import choice
 from gdm_core.widgets import (
     BrowserDecoder,
@@ -86,7 +86,7 @@ class Map:
         peak = each.amax(-1, keepdim=True)
         # A code too far away to matter would become a subnormal number, on which a processor spends ten times as long.
         share = each.sub_(peak).clamp_(min=-60).exp_().mean(-1)
-        return share.log() + peak[..., 0] - math.log(2 * math.pi)
+        return share.log() + peak[..., 0] - LOG_2PI
 
     @functools.cached_property
     def thin(self) -> float:
@@ -106,7 +106,7 @@ class Map:
     def surplus(self) -> Tensor:
         """log q(z) - log p(z) over the plane: below zero the prior expects more codes than there are."""
         z = self.mean.new_tensor(plane(LIMIT, 80))
-        prior = -0.5 * z.square().sum(-1) - math.log(2 * math.pi)
+        prior = -0.5 * z.square().sum(-1) - LOG_2PI
         return torch.stack([self.log_marginal(row) for row in z]).sub(prior).clamp(-4, 4)
 
 

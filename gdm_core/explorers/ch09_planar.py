@@ -5,8 +5,6 @@ What can a single planar layer do to the plane, and when does it fold?
 Density, its integral and the loss while you turn the two vectors; the data as noise; the stretch across the crease.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -15,6 +13,7 @@ from gdm_core import devices
 from gdm_core.data.targets import Mixture
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
+from gdm_core.nats import LOG_2PI
 from gdm_core.widgets import (
     Arrows,
     Button,
@@ -61,7 +60,7 @@ class Hand:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log N(f(x); 0, I) + log|det|, (N,), which is a density only while f does not fold."""
-        round_ = -0.5 * self.to_latent(x).square().sum(1) - math.log(2 * math.pi)
+        round_ = -0.5 * self.to_latent(x).square().sum(1) - LOG_2PI
         return round_ + self.stretch(x @ self.w + self.b).abs().clamp_min(1e-30).log()
 
 

@@ -20,6 +20,7 @@ from gdm_core.denoising import Denoise
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
 from gdm_core.models.diffusion import Diffusion
+from gdm_core.nats import LOG_2PI
 from gdm_core.schedules import cosine
 from gdm_core.widgets import (
     Bars,
@@ -41,7 +42,6 @@ EXTENT, ROWS, COLUMNS = (-1.7, 3.3, -1.9, 1.9), 64, 84  # of the plane that is s
 DOTS, STEPS = 256, 16
 TRAINED, HIDDEN, BLUR = 500, (48, 48), 1.6  # steps and units of the network; how much thicker the exact bad copy is
 AWAY = ("no label", "a worse copy")
-LOG_2PI = math.log(2 * math.pi)
 
 
 def tree_denoiser(steps: int = TRAINED, device="cpu") -> tuple[Diffusion, Iterable]:

@@ -4,13 +4,12 @@ The library's `GMM.em` is made for many examples of many features and pays half 
 step is two products with the features 1, x, x x^T (see `gaussian_em`) and some arithmetic on 2 x 2 matrices.
 """
 
-import math
-
 import numpy as np
 import torch
 
+from gdm_core.nats import LOG_2PI
+
 ITERATIONS = 30
-LOG_2PI = math.log(2 * math.pi)
 FLAT = 1e-12  # variance below which a component has no volume
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 
 from gdm_core import bijections as bi
 from gdm_core.models.flow import Flow, spline
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer
 
 
@@ -72,7 +73,7 @@ class Dequantized(nn.Module):
         c = 2 * k.flatten(1) / (self.levels - 1) - 1
         raw, log_det = self.noise.push(e, c)
         log_slope = (logsigmoid(raw) + logsigmoid(-raw)).sum(1)
-        log_q = -0.5 * (e.square() + math.log(2 * math.pi)).sum(1) - log_det - log_slope
+        log_q = -0.5 * (e.square() + LOG_2PI).sum(1) - log_det - log_slope
         return raw.sigmoid().reshape(k.shape), log_q
 
 

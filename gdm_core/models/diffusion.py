@@ -24,12 +24,12 @@ import torch
 from torch import Size, Tensor, nn
 
 from gdm_core import denoising, ode, samplers, schedules
+from gdm_core.nats import LOG_2PI
 from gdm_core.networks import TimedMLP
 from gdm_core.validate import bad, batch, captions, choice, integer, positive
 from gdm_core.validate import labels as checked
 
 PREDICTS = ("velocity", "noise", "data", "score", "edm")
-LOG_2PI = math.log(2 * math.pi)
 TILE = 8192  # rows at a time
 
 

@@ -5,7 +5,6 @@ r"""Normalizing flows (Rezende & Mohamed, 2015; Dinh et al., 2017; Papamakarios 
 A flow is a bijection and a base; the functions below put together those of the literature.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,10 +12,10 @@ from torch import Size, Tensor, nn
 from torch.distributions import Independent, Normal
 
 from gdm_core import bijections as bi
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer
 from gdm_core.validate import labels as checked
 
-LOG_2PI = math.log(2 * math.pi)
 TILE = 1024  # rows that a CPU takes at once where no gradient is needed: they stay in its cache
 
 

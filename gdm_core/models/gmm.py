@@ -15,6 +15,7 @@ from torch.distributions import Categorical, MultivariateNormal
 from torch.linalg import cholesky_ex, solve_triangular
 
 from gdm_core import gaussian_em, yours
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer, known, positive
 
 
@@ -76,9 +77,7 @@ class GMM(nn.Module):
         x = batch(x, self.event_shape, like=self.means)
         away = (x - self.means[:, None]).mT  # (K, d, B)
         white = solve_triangular(self.scale_tril, away, upper=False)  # (K, d, B), so Mahalanobis = |white|^2
-        log_normal = (
-            -0.5 * (white.square().sum(1) + self.features * gaussian_em.LOG_2PI) - self.log_scales.sum(1)[:, None]
-        )
+        log_normal = -0.5 * (white.square().sum(1) + self.features * LOG_2PI) - self.log_scales.sum(1)[:, None]
         return (self.logits.log_softmax(0)[:, None] + log_normal).T
 
     @yours.replaceable("lab01.e_step", lambda theirs, ours, self, x: theirs(self.log_joint(x))[1])

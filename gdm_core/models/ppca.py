@@ -8,7 +8,6 @@ With M = W^T W + var I_q and m = M^{-1} W^T (x - b), the posterior mean, nothing
 """
 
 import copy
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,9 +16,9 @@ from torch import Size, Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from gdm_core import yours
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, batch, integer, known
 
-LOG_2PI = math.log(2 * math.pi)
 TILE = 4096  # examples at a time: what fits the cache
 
 

@@ -4,7 +4,6 @@ A slider that redraws the noise confounds cause and chance.  `Noise` gives the s
 moves in the picture moves because of the hand (common random numbers).
 """
 
-import math
 import re
 import threading
 from collections import OrderedDict
@@ -14,6 +13,7 @@ import torch
 from scipy.special import gammaincinv  # scipy.stats would have its chi law, and takes long to import
 from torch import Tensor
 
+from gdm_core.nats import LOG_2PI
 from gdm_core.validate import bad, integer
 
 
@@ -60,7 +60,7 @@ def log_normal(z) -> float:
     -1.8379
     """
     z = _flat(z)
-    return float(-0.5 * (z @ z + len(z) * math.log(2 * math.pi)))
+    return float(-0.5 * (z @ z + len(z) * LOG_2PI))
 
 
 def shell(dimensions: int, mass: float = 0.9) -> tuple[float, float, float]:

@@ -35,8 +35,8 @@ MUTANTS = [
     Mutant(
         "gmm-2pi-counted-once",
         GMM,
-        "self.features * gaussian_em.LOG_2PI",
-        "gaussian_em.LOG_2PI",
+        "self.features * LOG_2PI",
+        "LOG_2PI",
         contract("gmm", "density_integrates_and_probabilities_sum_to_one"),
     ),
     Mutant(

@@ -577,7 +577,7 @@ MUTANTS = [
     Mutant(
         "density-without-2pi",
         HONEST,
-        "z @ z + len(z) * math.log(2 * math.pi)",
+        "z @ z + len(z) * LOG_2PI",
         "z @ z",
         py("honest::density_and_shell_of_a_latent"),
     ),
