@@ -91,6 +91,11 @@ def test_an_eight_takes_an_n(shown):
             assert f"the {k} at z is read as {'an' if p.argmax() == 8 else 'a'} {p.argmax()}," in text
 
 
+def test_the_ring_holds_95_of_100_draws_of_the_prior(shown):
+    (ring,) = shown[0].frame().views["plane"].overlay
+    assert np.allclose(np.linalg.norm(ring.xy, axis=1), (-2 * np.log(0.05)) ** 0.5, rtol=1e-4)
+
+
 def test_far_from_the_prior_it_warns(shown):
     at = lambda z: shown[0].frame({"z": z}).views["board"].warning
     assert "far out" in at([2.9, 2.9]) and not at([0.1, 0.1])

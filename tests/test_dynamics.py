@@ -484,6 +484,9 @@ def test_a_game_that_leaves_says_where():
     assert torch.isfinite(last).all()
     explosive = games.zero_sum(lambda x, y: (x * 1e3).exp() * y, *double(1.0, 1.0))
     assert games.path(explosive, games.simultaneous(0.1), 9).left == 1
+    outcome = iter([1.0, 1.0, math.inf])
+    with pytest.raises(games.Diverged, match="before step 3;"):
+        list(games.play(games.bilinear(draw=lambda: (next(outcome),)), games.simultaneous(0.1), 9))
 
 
 def test_a_stopped_game_is_at_the_last_state():

@@ -92,3 +92,10 @@ def test_the_number_in_the_picture_is_of_the_statistic_that_was_chosen(statistic
     came, label = null["marks"][2:]
     assert np.array(came["xy"])[0, 0] == pytest.approx(asked[statistic](x, y).item(), abs=1e-5)
     assert label["text"] == [f"T, {frame['text'].split(',')[0]}"]
+    for stds in (0.5, 2.0):  # T at either end: its words go the other way, into the picture
+        covs = np.stack([np.eye(2), stds * np.eye(2)])
+        null = (
+            explorers.bench().frame({"statistic": statistic, "clouds": ([[0.0, 0.0]] * 2, covs)}).encode()["views"][1]
+        )
+        label, (low, high, *_) = null["marks"][3], null["extent"]
+        assert label["anchor"] == ("right" if label["xy"][0][0] > (low + high) / 2 else "left")

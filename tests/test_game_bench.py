@@ -24,6 +24,7 @@ def told(bench, **state):
 def test_growth_foretold_and_measured(bench):
     assert told(bench, step=22) == "growth a step: foretold 1.0440, so it leaves · measured 1.0440 over 22 steps"
     assert "foretold 1.0000, so it stays" in told(bench, rule="alternating")
+    assert "foretold 1.0002, so it leaves" in told(bench, lr=0.02)
     assert "foretold 0.9487, so it arrives" in told(bench, rule="optimistic")  # the larger pair of two
     look = told(bench, rule="extragradient", lr=1 / math.sqrt(2), step=100)
     assert f"foretold {math.sqrt(3) / 2:.4f}, so it arrives · measured {math.sqrt(3) / 2:.4f} over 100" in look

@@ -67,7 +67,9 @@ def shown(stand_in):
 @pytest.mark.parametrize("row, column", [(0, 0), (2, 40), (31, 7)])
 def test_the_field_is_the_critic_at_the_place_of_the_pixel(shown, row, column):
     stage, one = shown
-    D, side = stage.frame().views["plane"].image, 2 * studio.LIMIT / studio.CELLS
+    view = stage.frame().views["plane"]
+    D, side = view.image, 2 * studio.LIMIT / studio.CELLS
+    assert abs(D.mean()) < 1e-3 * D.std() and max(map(abs, view.limits)) == pytest.approx(abs(D).max().item())
     at = lambda r, c: torch.tensor([[-studio.LIMIT + (c + 0.5) * side, studio.LIMIT - (r + 0.5) * side]])
     rise = D[row, column] - D[20, 20]  # a constant is free
     torch.testing.assert_close(rise, (one.logits(at(row, column)) - one.logits(at(20, 20)))[0], rtol=1e-3, atol=1e-4)
@@ -90,7 +92,8 @@ def test_dots_and_words_are_of_samples_and_of_data_as_the_hand_put_them(shown):
     far, which = torch.cdist(fake, centers).min(1)
     counts = [int(((which == k) & (far <= 3 * studio.STD)).sum()) for k in range(8)]
     covered, _, near = numbers("of " + frame.text, "of ")[:3]
-    assert "trained 800 steps on the ring · R3GAN" in frame.text
+    assert frame.text.endswith("trained 800 steps on the ring · R3GAN")
+    assert stage.frame({"generator_alone": 2}).text.endswith("R3GAN · generator 2 steps alone")
     assert covered == sum(n >= 10 for n in counts) > 0 and near == pytest.approx(sum(counts) / 8, abs=0.51)
 
 

@@ -9,6 +9,8 @@ from runs import DATA, Duel, equal_state, same
 from torch import nn
 
 from gdm_core import checkpoint, games, train
+from gdm_core.movers import Several
+from gdm_core.turns import players
 
 BOTH = {"critic": torch.optim.Adam, "generator": torch.optim.RMSprop}
 
@@ -144,6 +146,16 @@ def test_both_ways_take_back_a_step_that_fails(tmp_path, way):
     same(finished(path, **WAYS[way]), finished(**WAYS[way]))
 
 
+def test_an_optimizer_that_remembers_nothing_is_saved_beside_one_that_does():
+    model = Duel()
+    kinds = each(model, critic=torch.optim.SGD, generator=torch.optim.Adam)
+    *_, _ = duel(model, optimizer=kinds, steps=2)
+    both = Several(kinds, players(model, {}))
+    saved = both.state_dict()
+    both.load_state_dict(saved)
+    assert len(saved["state"]) == len(both.state) == len(list(model.players()["generator"]))
+
+
 def test_a_player_that_is_frozen_rests():
     model, as_it_was = Duel(), Duel()
     model.critic.requires_grad_(False)
@@ -180,6 +192,7 @@ def test_a_checkpoint_of_other_movers_is_refused(tmp_path):
         ({"optimizer": {"critic": None}}, "an optimizer for each player, got .'critic'."),
         ({"optimizer": dict.fromkeys([*BOTH, "judge"])}, "an optimizer for each player, got .*'judge'."),
         ({"rule": games.optimistic(0.1)}, "a rule for a step size, .* got one that has its own"),
+        ({"moves": {"judge": 2}}, "player to be one of 'critic', 'generator', got 'judge'"),
         ({"rule": "optimistic"}, "a rule for a step size, such as games.extragradient, got str"),
         ({"rule": games.optimistic, "lr": -1.0}, "positive, finite lr"),
         ({"rule": games.optimistic, "lr": {"critic": 0.1}}, "one lr for each player, got .'critic'."),

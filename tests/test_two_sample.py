@@ -115,6 +115,14 @@ def test_gradients_reach_the_points():
         assert torch.autograd.gradcheck(lambda x, s=statistic: s(x, y), x)  # noqa: B023
 
 
+def test_what_is_equal_but_for_rounding_is_as_large():
+    """x and y exchanged altogether: the same statistic of other sums, in whatever unit."""
+    for seed in range(10):
+        x, y = 1e7 * normal(9, 2, seed=seed), 1e7 * normal(9, 2, seed=seed + 50)
+        exchanged = (torch.arange(18) >= 9).expand(3, 18)
+        assert two_sample.test(x, y, two_sample.energy, permutations=exchanged).p == 1
+
+
 def test_points_that_are_all_one_differ_in_nothing():
     for statistic in EVERY.values():
         out = two_sample.test(torch.ones(6), torch.ones(5), statistic, permutations=19)

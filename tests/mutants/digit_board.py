@@ -38,4 +38,5 @@ MUTANTS = [
         "digit_gans",
     ),
     _board("article-of-what-was-asked", "if read[k] != 8", "if k != 8", "test_an_eight_takes_an_n"),
+    _board("ring-of-half-the-prior", "shell(2)[2]", "shell(2)[1]", "test_the_ring_holds_95_of_100_draws_of_the_prior"),
 ]

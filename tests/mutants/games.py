@@ -412,4 +412,11 @@ MUTANTS = [
         "rule(game, together, None)",
         "test_an_orbit_leaves_noise_out",
     ),
+    _plant(_PLAY, "steps-counted-from-none", "before step {step + 1};", "before step {step};", _LEAVES),
+    _bench(
+        "slow-ones-stay",
+        '"stays" if abs(foretold - 1) < 1e-9',
+        '"stays" if abs(foretold - 1) < 1e-2',
+        "test_growth_foretold_and_measured",
+    ),
 ]

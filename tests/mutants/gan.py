@@ -231,6 +231,13 @@ MUTANTS = [
             ("modes-of-the-data", "metrics.modes(fake, centers", "metrics.modes(real, centers", _DOTS),
             ("data-of-the-samples-noise", "noise(1, SAMPLES, 2)", "noise(0, SAMPLES, 2)", _DOTS),
             ("arrows-on-the-data", "Arrows(fake[:PULLED]", "Arrows(real[:PULLED]", _DOTS),
+            ("field-with-a-constant", "D = D - D.mean()", "D = D - D.min()", f"{_FIELD}[0-0]"),
+            (
+                "who-did-not-move-named",
+                ' for name in gan.players() if told[f"{name}_alone"]]',
+                " for name in gan.players()]",
+                _DOTS,
+            ),
             ("half-a-map", "(rows, rows.flip(1))", "(rows, rows)", "test_the_map_is_that_of_straight_lines"),
         )
     ),

@@ -52,4 +52,11 @@ MUTANTS = [
         "test_a_player_that_is_frozen_rests",
         _TURNS,
     ),
+    _plant("moves-of-nobody", '        choice("player", name, theirs)\n', "        pass\n", _NOT, _TURNS),
+    _plant(
+        "state-of-who-remembers-nothing",
+        ' if i in saved["state"]]',
+        "]",
+        "test_an_optimizer_that_remembers_nothing_is_saved_beside_one_that_does",
+    ),
 ]

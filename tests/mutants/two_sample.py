@@ -437,4 +437,18 @@ MUTANTS = [
         "n // 2))",
         "test_size_of_blocks_is_kept_and_sorted_data_are_shuffled",
     ),
+    _fault(
+        "ties-of-unit-size",
+        _EXCHANGES,
+        "tie = 1e-12 * torch.cat([null, value[None]]).abs().max()",
+        "tie = 1e-12",
+        "test_what_is_equal_but_for_rounding_is_as_large",
+    ),
+    Mutant(
+        "words-out-of-the-picture",
+        "gdm_core/explorers/ch06_bench.py",
+        'side = "right" if',
+        'side = "left" if',
+        "tests/test_explorers_bench.py::test_the_number_in_the_picture_is_of_the_statistic_that_was_chosen[energy]",
+    ),
 ]
