@@ -30,17 +30,20 @@ def main(*arguments: str) -> int:
     from gdm_core.course.studio import pages
 
     parser = argparse.ArgumentParser(prog="gdm app", description="Open the studio: one live page an explorer.")
-    parser.add_argument("--port", type=int, help=f"the next free one from {PORT} on unless given")
+    parser.add_argument("--port", type=int, help=f"the first free one from {PORT} on unless given")
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines in, with a token")
     parser.add_argument("--token", help="what visitors must bring; made up beyond localhost unless given")
     parser.add_argument("--base-url", default="/", help="path under which a proxy shows the studio")
     parser.add_argument(
         "--pages",
         type=int,
-        help=f"open at once, {limits.PAGE_MB} MB each; by default as many as memory is free for",
+        help=f"how many may be open at once, {limits.PAGE_MB} MB each; as many as memory has room for unless given",
     )
     parser.add_argument(
-        "--ahead", type=int, default=1, help="kernels ready for each page, where --pages leaves room; 0 saves memory"
+        "--ahead",
+        type=int,
+        default=1,
+        help="kernels started ahead for each page, so that it opens at once; 0 saves memory",
     )
     parser.add_argument("--device", help="where the explorers compute: cpu, cuda, cuda:1, mps, or auto")
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
