@@ -44,7 +44,8 @@ def guided(denoise: Denoise, weaker: Denoise, weight: float, *, between: tuple[f
         if not inside.any():
             return denoise(x_t, t)
         mean, less = denoise(x_t, t), weaker(x_t, t)
-        return torch.where(beside(inside, mean), less + weight * (mean - less), mean)
+        further = less + weight * (mean - less)
+        return further if inside.all() else torch.where(beside(inside, mean), further, mean)
 
     return leaning
 

@@ -145,7 +145,7 @@ class TimeAndLabel(nn.Module):
     Args:
         width: numbers an example.
         labels: number of classes; 0 for none.  One row more, `labels`, says "no label", and so does y = None.  Or a
-            network that makes (B, width) of y, whatever y is: `words.Words` of captions.
+            network that makes (B, width) of y, whatever y is: `words.Words` of captions; a floating y is that already.
     """
 
     OCTAVES = 6  # of waves: the slowest is a quarter of a turn over all times
@@ -165,8 +165,9 @@ class TimeAndLabel(nn.Module):
                 raise bad("no labels for an unconditional network", "y", f"labels={int(y.max()) + 1} when it is made")
             return told
         if self.labels is None:
-            return told + self.of_label(y)
-        y = torch.full((len(t),), self.labels, device=t.device) if y is None else y
+            return told + (y if y.is_floating_point() else self.of_label(y))
+        if y is None:  # one row for all, and nothing to look for
+            return told + self.of_label.weight[self.labels]
         return told + self.of_label(validate.labels(y, len(t), self.labels + 1))
 
 

@@ -40,7 +40,7 @@ def ddim(
     """Put the noise that x_t contains back at the next level, or draw a share of it anew.
 
     Args:
-        denoise: E[x | x_t], (B, *event) and t () -> (B, *event).
+        denoise: E[x | x_t], (B, *event) and t (), on the CPU wherever x is -> (B, *event).
         schedule: of the denoiser.
         x: the start, of the law of x at times[0], (B, *event).
         times: falling, in [0, 1]; see `schedules.times`.
@@ -188,14 +188,17 @@ def predictor_corrector(
 
 
 def _levels(schedule: Schedule, times: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """alpha and sigma at the times, float64, and the times as the denoiser is told them."""
+    """alpha and sigma at the times, float64, and the times as the denoiser is told them; all on the CPU.
+
+    There a time is a number: what depends on it alone asks a graphics card for nothing, and nobody waits for the card.
+    """
     if not isinstance(times, Tensor) or times.ndim != 1 or len(times) < 2 or not (times.diff() < 0).all():
         got = times.tolist()[:4] if isinstance(times, Tensor) and times.ndim else times
         raise bad("times that fall, two or more", got, "schedules.times(schedule, 50)")
     if times[0] > 1 or times[-1] < 0:
         raise bad("times in [0, 1]", f"{times[0].item():g} to {times[-1].item():g}", "schedules.times(schedule, 50)")
-    alpha, sigma = schedule(times.detach().cpu().double())
-    return alpha, sigma, times.to(x)
+    times = times.detach().cpu()
+    return *schedule(times.double()), times.to(x.dtype)
 
 
 @torch.no_grad()

@@ -149,7 +149,7 @@ def labels(y, n: int, classes: int) -> Tensor:
     if not isinstance(y, Tensor):
         raise bad(f"labels y ({n},) for a conditional model", y, "the same call with y=labels")
     whole = not y.is_floating_point() and y.dtype != torch.bool
-    if y.shape != (n,) or not whole or y.min() < 0 or y.max() >= classes:
+    if y.shape != (n,) or not whole or ((y < 0) | (y >= classes)).any():  # one question to a graphics card, not two
         found = f"{y.dtype} {tuple(y.shape)} from {y.min().item()} to {y.max().item()}" if y.numel() else "none"
         raise bad(f"integer labels ({n},) from 0 to {classes - 1}", found, "dataset.labels")
     return y.long()
@@ -164,7 +164,7 @@ def captions(y, n: int, words: int) -> Tensor:
     ValueError: needed captions y (1, L) from 0 to 0, got torch.int64 (1, 2) from 0 to 1; try captions.tokens(sentences)
     """
     whole = isinstance(y, Tensor) and not y.is_floating_point() and y.dtype is not torch.bool
-    if not whole or y.ndim != 2 or len(y) != n or not y.numel() or y.min() < 0 or y.max() >= words:
+    if not whole or y.ndim != 2 or len(y) != n or not y.numel() or ((y < 0) | (y >= words)).any():
         found = type(y).__name__ if not isinstance(y, Tensor) else f"{y.dtype} {tuple(y.shape)}"
         if whole and y.numel():
             found += f" from {y.min().item()} to {y.max().item()}"

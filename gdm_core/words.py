@@ -95,7 +95,12 @@ class Told(nn.Module):
         self.modulation = nn.ModuleList(nn.Linear(told, 2 * width) for _ in range(integer("depth", depth)))
         self.layers = nn.ModuleList(mlp(width, (width,), width, nn.SiLU) for _ in range(depth))
 
+    def read(self, y: Tensor) -> Tensor:
+        """What captions (B, L) say, (B, told): may stand for them in `forward`, so that many steps read them once."""
+        return self.told.of_label(y)
+
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """x: (B, *event), t: (B,), y: captions (B, L) or what was read of them -> like x."""
         c, h = silu(self.told(t, y)), self.enter(x.flatten(1))
         for modulation, layer in zip(self.modulation, self.layers):
             scale, shift = modulation(c).chunk(2, 1)

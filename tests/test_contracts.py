@@ -391,8 +391,8 @@ def test_no_tensor_is_made_on_a_device_of_its_own(name):
 def test_models_work_on_cuda(name):
     model = build(name)
     x, y = examples(model, 64), labels(model, 64)
-    here = model.loss(x, *y) if isinstance(model, protocols.HasDensity) else None
+    here = model.log_prob(x, *y) if isinstance(model, protocols.HasDensity) else None  # a loss may draw
     model, x, y = model.cuda(), x.cuda(), tuple(c.cuda() for c in y)
     use(build(name).cuda(), x, y)
     if here is not None:
-        torch.testing.assert_close(model.loss(x, *y).cpu(), here, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(model.log_prob(x, *y).cpu(), here, rtol=1e-8, atol=1e-8)

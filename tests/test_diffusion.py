@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import second_device
 import torch
 from oracles import errors_off, off_init
 from torch import nn
@@ -614,3 +615,26 @@ def test_training_without_a_drop_knows_no_label_for_none():
     assert torch.isfinite(model.loss(x, torch.tensor([0, 1, 2, 0])))
     with pytest.raises(ValueError, match="needed .* got .* try"):
         model.loss(x, torch.tensor([0, 1, 2, 3]))
+
+
+def test_a_solver_leaves_the_card_alone_with_what_depends_on_the_time_only():
+    """A time is a number on the CPU, and a step of ddim three operations on the card: nobody waits for it."""
+    x, seen = torch.randn(3, 2).to(second_device.NAME), []
+
+    def denoise(x_t, t):
+        seen.append((t.device.type, t.item()))
+        return x_t
+
+    times = schedules.times(schedules.cosine, 4)
+    states = samplers.ddim(denoise, schedules.cosine, x, times.to(second_device.NAME))
+    next(states)
+    before = second_device.done
+    last = samplers.last(states)
+    assert second_device.done - before <= 4 * 4 and last.device == x.device
+    assert seen == [("cpu", pytest.approx(t)) for t in times[:-1].tolist()]
+    model = off_init(Diffusion(2, hidden=(8,), labels=3))
+    y = torch.tensor([0, 2, 1])
+    here = samplers.last(samplers.heun(lambda x, t: model.denoise(x, t, y), model.schedule, x.cpu(), times))
+    model, there = model.to(second_device.NAME), y.to(second_device.NAME)
+    far = samplers.last(samplers.heun(lambda x, t: model.denoise(x, t, there), model.schedule, x, times))
+    torch.testing.assert_close(far.cpu(), here)

@@ -11,7 +11,7 @@ from gdm_core.data.scenes import captions
 from gdm_core.explorers import room_painter
 from gdm_core.models.diffusion import Diffusion
 from gdm_core.unet import UNet
-from gdm_core.words import LONGEST, Words
+from gdm_core.words import LONGEST, Told, Words
 
 WORDS = len(captions.VOCABULARY)
 RED_FLOOR = "a cube on a red floor, between blue walls"
@@ -173,6 +173,15 @@ def test_components_are_those_of_the_covariance():
     torch.testing.assert_close(z.square().mean(0), std / std.mean())
     nearest = x.mean(0) + (x - x.mean(0)) @ top @ top.T
     torch.testing.assert_close(model.decode(z).flatten(1), nearest)
+
+
+def test_what_was_read_of_captions_stands_for_them():
+    network = off_init(Told((5,), 9))
+    model = Diffusion(5, schedule=schedules.line, network=network, words=9, drop=0.1)
+    x, t, y = torch.randn(3, 5), torch.rand(3), torch.tensor([[1, 2], [3, 0], [0, 0]])
+    torch.testing.assert_close(model.denoise(x, t, network.read(y)), model.denoise(x, t, y))
+    with pytest.raises(ValueError, match="needed captions"):
+        model.denoise(x, t, network.read(y)[:2])
 
 
 # The painter

@@ -43,9 +43,11 @@ class Painter(nn.Module):
             weight: of guidance; 1 for none.
             steps: of Heun's method.
         """
-        told = lambda x, t: self.diffusion.denoise(x, t, y)
+        read = self.diffusion.network.read  # once, not at each step
+        telling = lambda said: lambda x, t: self.diffusion.denoise(x, t, said)
+        told = telling(read(y))
         if weight != 1:
-            told = guidance.guided(told, self.diffusion.denoise, weight)
+            told = guidance.guided(told, telling(read(torch.zeros_like(y))), weight)
         return samplers.heun(told, schedules.line, noise, schedules.times(schedules.line, steps).to(noise))
 
     def pictures(self, sentences: Sequence[str], *, seed: int = 0, weight: float = 2.0, steps: int = 20) -> Tensor:

@@ -45,7 +45,7 @@ class Diffusion(nn.Module):
         hidden: units of the hidden layers.
         labels: number of classes y; 0 for an unconditional model.
         words: number of words that captions y (B, L) are made of, 0 among them, which is no word; needs a network, such
-            as `words.Told`.  In place of `labels`.
+            as `words.Told`.  In place of `labels`.  What that network reads of captions, floating, may stand for them.
         drop: share of labels that training replaces with `labels`, which says "no label", or of captions with rows of 0
             (Ho & Salimans, 2022); where it is above 0, y may be None or that too.
         repeat: noises that each example meets in one step of training: a caption is read once for all of them.
@@ -237,16 +237,17 @@ class Diffusion(nn.Module):
         return alpha, sigma, ((alpha * self.spread) ** 2 + sigma**2).sqrt()
 
     def _told(self, x_t: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """t as (B,), and the network's answer."""
-        batch(x_t, self.event_shape, name="x_t", like=self._zero)
+        """t in the dtype of x_t, and the network's answer.  A single t stays one: its schedule is computed once."""
+        batch(x_t, self.event_shape, name="x_t", like=self._zero, finite=False)  # NaN goes in, NaN comes out
         if not ((t >= 0) & (t <= 1)).all():
             raise bad("t from 0 (data) to 1 (noise)", f"{t.min().item():g} to {t.max().item():g}", "t.clamp(0, 1)")
-        t = t.to(x_t).expand(len(x_t))
+        t = t.to(x_t) if t.ndim else t.to(x_t.dtype)
+        each = t if t.ndim else x_t.new_full((len(x_t),), t.item())
         if self.labels or self.words:
             y = self._asked(y, len(x_t), free=self.drop > 0)
         elif y is not None:
             raise bad("no labels for an unconditional model", "y", "Diffusion(..., labels=10)")
-        F = self.network(x_t / self._levels(t, x_t)[2], t, y)
+        F = self.network(x_t / self._levels(t, x_t)[2], each, y)
         if F.shape != x_t.shape:
             raise bad(f"a network whose output is {tuple(x_t.shape)}", tuple(F.shape), "an output as large as x")
         return t, F
@@ -258,6 +259,8 @@ class Diffusion(nn.Module):
             y = y[:, None] if self.words else y
         if self.labels:
             return checked(y, n, self.labels + free)
+        if isinstance(y, Tensor) and y.is_floating_point() and len(y) == n:
+            return y
         y = captions(y, n, self.words)
         if not free and (y == 0).all(1).any():
             raise bad(

@@ -49,7 +49,7 @@ class NoisyScore(nn.Module):
         """E[x | x_t].  x_t: (B, *event), t: (B,) or () -> (B, *event)."""
         like = next(self.parameters())
         batch(x_t, self.event_shape, name="x_t", like=like)
-        t = t.to(like.dtype).expand(len(x_t))
+        t = t.to(like).expand(len(x_t))
         sigma = denoising.at(self.schedule, t, x_t)[1]
         c = (1 + sigma**2).sqrt()
         told = self.network(x_t / c, t)

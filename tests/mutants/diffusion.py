@@ -41,6 +41,13 @@ MUTANTS = [
     _plant(
         _SCHEDULES, "line-turned", "return 1 - t, t", "return t, 1 - t", "schedules_start_clean_and_end_in_noise[line]"
     ),
+    _plant(
+        _SAMPLERS,
+        "times-on-the-card",
+        "return *schedule(times.double()), times.to(x.dtype)",
+        "return *schedule(times.double()), times.to(x)",
+        "a_solver_leaves_the_card_alone_with_what_depends_on_the_time_only",
+    ),
     _plant(_SCHEDULES, "start-not-looked-at", "abs(alpha[0] - 1) > CLEAN or", "False and", _REFUSED),
     _plant(_SCHEDULES, "table-without-an-end", "> own:", "> 10 * own:", _REFUSED),
     _plant(
@@ -223,8 +230,8 @@ MUTANTS = [
     _plant(
         _MODEL,
         "time-not-told",
-        "F = self.network(x_t / self._levels(t, x_t)[2], t, y)",
-        "F = self.network(x_t / self._levels(t, x_t)[2], 0 * t, y)",
+        "F = self.network(x_t / self._levels(t, x_t)[2], each, y)",
+        "F = self.network(x_t / self._levels(t, x_t)[2], 0 * each, y)",
         "time_reaches_the_network_and_labels_too",
         _OWN,
     ),

@@ -40,8 +40,8 @@ MUTANTS = [
     _plant(
         "guidance",
         "weaker-outside",
-        "less + weight * (mean - less), mean)",
-        "less + weight * (mean - less), less)",
+        "torch.where(beside(inside, mean), further, mean)",
+        "torch.where(beside(inside, mean), further, less)",
         _BETWEEN,
     ),
     _plant("guidance", "always-asked", "if not inside.any():", "if False:", _BETWEEN),

@@ -63,10 +63,17 @@ MUTANTS = [
     _plant(_WORDS, "answers-to-others", ".flatten(1))[same]", ".flatten(1))[same.flip(0)]", _FORMULA),
     _plant(_WORDS, "scale-of-attention", "/ self.width**0.5 + hidden", "+ hidden", _FORMULA),
     _plant(
+        _WORDS,
+        "reads-the-wrong-row",
+        "        return self.told.of_label(y)\n",
+        "        return self.told.of_label(y.flip(0))\n",
+        "what_was_read_of_captions_stands_for_them",
+    ),
+    _plant(
         _NETWORKS,
         "caption-not-told",
-        "return told + self.of_label(y)\n        y = ",
-        "return told\n        y = ",
+        "return told + (y if y.is_floating_point() else self.of_label(y))",
+        "return told",
         "a_unet_reads_captions_too",
     ),
     _plant(
@@ -101,8 +108,8 @@ MUTANTS = [
     _plant(
         _PAINTER,
         "conditional-and-unconditional-swapped",
-        "guidance.guided(told, self.diffusion.denoise, weight)",
-        "guidance.guided(self.diffusion.denoise, told, weight)",
+        "guidance.guided(told, telling(read(torch.zeros_like(y))), weight)",
+        "guidance.guided(telling(read(torch.zeros_like(y))), told, weight)",
         _GUIDED,
     ),
     _plant(_PAINTER, "guidance-lost", "if weight != 1:", "if False:", _GUIDED),
