@@ -48,8 +48,8 @@ MUTANTS = [
     _plant(
         "networks",
         "no-label-is-class-0",
-        "torch.full((len(t),), self.labels, device=t.device)",
-        "torch.full((len(t),), 0, device=t.device)",
+        "told + self.of_label.weight[self.labels]",
+        "told + self.of_label.weight[0]",
         _NONE,
     ),
     _plant(
