@@ -256,6 +256,24 @@ def test_the_read_out_names_the_nearest_with_its_error(explorer, stand_in):
     assert 0 < low < np.median(true) < high < 0.4
 
 
+def test_an_error_is_that_of_the_mean_of_four_clouds():
+    far = {"GAN": np.array([0.3, 0.5, 0.2, 0.6]), "flow": np.array([0.9, 0.9, 0.8, 0.9])}
+    text = race._best("distance", {name: (f, None) for name, f in far.items()}, list(far), {}, np.ones(3), 1.0)
+    assert numbers(text, "nearest: GAN")[:2] == [0.4, pytest.approx((0.1 / 3) ** 0.5 / 2, abs=6e-4)]
+
+
+@pytest.mark.parametrize("score", ["distance", "modes"])
+def test_the_chart_has_the_band_of_true_draws_that_is_told(explorer, score):
+    frame = explorer("family_race").frame({"work": race.TICKS - 1, "score": score}).encode()
+    (band,) = [m for m in view(frame, "score")["marks"] if m["label"] == "true draws"]
+    heights = sorted(set(band["xy"][~np.isnan(band["xy"][:, 1]), 1]))
+    heights = 10 ** np.array(heights) if score == "distance" else np.array(heights)
+    assert heights == pytest.approx(
+        numbers(told(frame), "true draws ")[: len(heights)], abs=0.06 if score == "modes" else 0.006
+    )
+    assert len(heights) == (2 if score == "distance" else 1)
+
+
 def test_the_read_out_of_the_commas(explorer):
     frame = explorer("family_race").frame({"score": "modes"}).encode()
     shown = {name: numbers("x" + score, "x") for name, (score, color, _) in panels(frame).items() if color != "noise"}

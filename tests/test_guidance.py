@@ -91,18 +91,20 @@ def test_a_perfect_classifier_makes_the_conditional_denoiser(t):
     torch.testing.assert_close(twice, guidance.guided(first, whole, 2.0)(x, t))
 
 
-def test_traced_is_the_sampler_and_its_density_that_of_the_map():
-    whole, first, _ = two_bumps(schedules.cosine)
+@pytest.mark.parametrize("schedule", [schedules.cosine, schedules.exploding(5.0, 0.1)], ids=["cosine", "wide"])
+def test_traced_is_the_sampler_and_its_density_that_of_the_map(schedule):
+    whole, first, _ = two_bumps(schedule)
     guided = guidance.guided(first, whole, 1.7, between=(0.1, 0.9))
-    times, x = schedules.times(schedules.cosine, 6), double(4, 3)
-    plain = samplers.last(samplers.ddim(guided, schedules.cosine, x, times))
-    *_, (state, log_q) = guidance.traced(guided, schedules.cosine, x, times)
+    times, widest = schedules.times(schedule, 6), schedule(when(1.0))[1]
+    x = widest * double(4, 3)
+    plain = samplers.last(samplers.ddim(guided, schedule, x, times))
+    *_, (state, log_q) = guidance.traced(guided, schedule, x, times)
     torch.testing.assert_close(state, plain)
-    end = lambda one: list(guidance.traced(guided, schedules.cosine, one[None], times))[-1][0][0]
+    end = lambda one: list(guidance.traced(guided, schedule, one[None], times))[-1][0][0]
     step = 1e-5 * torch.eye(3, dtype=torch.float64)
     for one, found in zip(x, log_q):
         jacobian = torch.stack([(end(one + h) - end(one - h)) / 2e-5 for h in step], 1)
-        truth = Independent(Normal(torch.zeros(3).double(), 1.0), 1).log_prob(one) - jacobian.det().abs().log()
+        truth = Independent(Normal(torch.zeros(3).double(), widest), 1).log_prob(one) - jacobian.det().abs().log()
         assert found.item() == pytest.approx(truth.item(), abs=1e-6)
 
 

@@ -143,6 +143,13 @@ def test_an_interval_guides_inside_alone_and_an_empty_one_never(stage):
     assert not np.allclose(steady(**early), steady(), atol=0.01) and not np.allclose(steady(**early), plain, atol=0.01)
 
 
+def test_numbers_are_of_the_end_wherever_the_timeline_stands_and_their_error_is_that_of_other_noise(stage):
+    assert told(stage, weight=2.0, t=5) == told(stage, weight=2.0)
+    found = [told(stage, weight=2.0, **{"new noise": press})[:2] for press in range(7)]
+    values, errors = np.array(found).T
+    assert 0.5 < 2 * values.std(ddof=1) / errors.mean() < 1.7
+
+
 # What is learned, and what is shown
 
 

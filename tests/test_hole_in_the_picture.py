@@ -178,23 +178,31 @@ def test_nothing_seen_is_the_prior(law):
 # What is shown
 
 
-def test_the_read_out_compares_completions_with_the_posterior(law, explorer):
+@pytest.mark.parametrize("there, digit", [(RIGHT, 5), (RIGHT.T, 3)], ids=["sure", "unsure"])
+def test_the_read_out_compares_completions_with_the_posterior(law, explorer, there, digit):
     stage = explorer("hole_in_the_picture")
-    frame = stage.frame({"hole": RIGHT.double(), "digit": 5, "method": TWISTED}).encode()
+    frame = stage.frame({"hole": there.double(), "digit": digit, "method": TWISTED}).encode()
     said = [
         numbers(frame["text"] + frame["more"], word)[0]
         for word in ("mean off by", "by chance", "spread", "classes off by")
     ]
     drawn, exact = ink(frame, "moments", 4, 2)
-    away = np.sqrt(np.square(drawn - exact)[RIGHT].mean()) * 16
+    away = np.sqrt(np.square(drawn - exact)[there].mean()) * 16
     assert said[0] == pytest.approx(away, abs=0.06)
     deviations = ink(frame, "moments", 4, 4)[2:]
-    assert said[1] == pytest.approx(np.sqrt(np.square(deviations[1])[RIGHT].mean() / 64) * law.unit, abs=0.05)
-    sums = [np.square(d)[RIGHT].sum() for d in deviations]
+    assert said[1] == pytest.approx(np.sqrt(np.square(deviations[1])[there].mean() / 64) * law.unit, abs=0.05)
+    sums = [np.square(d)[there].sum() for d in deviations]
     assert said[2] == pytest.approx(np.sqrt(sums[0] / sums[1]), abs=0.06)
     both = bars(frame)
     assert said[3] == pytest.approx(50 * np.abs(both["exact"] - both["completions"]).sum(), abs=0.51)
-    assert deviations[1][RIGHT].mean() > 1.3 * deviations[1][~RIGHT].mean()  # what is hidden is what is unsure
+    assert deviations[1][there].mean() > 1.3 * deviations[1][~there].mean()  # what is hidden is what is unsure
+
+
+def test_another_seed_draws_everything_anew():
+    one, other = (hole.hole_in_the_picture(seed).frame({"method": REPLACEMENT}).encode() for seed in (0, 1))
+    assert not np.allclose(*(ink(f, "picture", 1, 1)[0][:4] for f in (one, other)), atol=0.01)  # noise of what is seen
+    for name in ("completions", "posterior"):
+        assert not np.allclose(*(ink(f, name, 4, 16)[:, 4:] for f in (one, other)), atol=0.01)
 
 
 def test_more_noise_on_what_is_seen_leaves_more_open(explorer):

@@ -235,6 +235,9 @@ def test_edited_begins_with_the_picture_as_noisy_as_its_time():
     torch.testing.assert_close(first, math.cos(math.pi / 4) * x + math.sin(math.pi / 4) * e)
     plain = samplers.last(samplers.ddim(pair(COSINE), COSINE, first, times))
     torch.testing.assert_close(last, plain)
+    asked = []
+    list(inverse.edited(pair(COSINE), COSINE, x, times, eta=1.0, noise=lambda i: asked.append(i) or e))
+    assert asked == list(range(len(asked))) and len(asked) > 4  # what drowned it shakes it no second time
 
 
 def test_a_detached_denoiser_is_noticed():

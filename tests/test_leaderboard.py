@@ -63,6 +63,16 @@ def test_cheaters_are_caught_and_have_no_rank(rows, name, note):
     assert list(rows).index(name) > 1  # whatever their distance is
 
 
+def test_every_hidden_digit_is_looked_for_and_the_band_is_of_hidden_digits_alone(rows, monkeypatch):
+    assert float(rows["insider"]["copies"]) > 0.95 and float(rows["copycat"]["copies"]) > 0.95
+    compared = []
+    monkeypatch.setattr(leaderboard.metrics, "learn_features", lambda x, y, **_: lambda s: s)
+    monkeypatch.setattr(leaderboard.metrics, "band", lambda metric, real, *_, **__: compared.append(real))
+    leaderboard.Judge(5)
+    hidden = torch.cat([data.load("digits", split).flat() for split in ("validation", "test")])
+    assert torch.equal(compared[0].unique(dim=0), hidden.unique(dim=0))
+
+
 def test_a_copy_scores_as_real_digits_do_where_nobody_asks_for_copies(rows):
     assert float(rows["copycat"]["kernel distance"]) < float(rows["ada"]["kernel distance"])
 

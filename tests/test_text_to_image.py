@@ -107,5 +107,24 @@ def test_the_judge_sees_the_picture_alone(stage):
         assert f"read as said: {int(fits.sum())} of 6" in frame.text
 
 
+def test_what_is_counted_is_what_is_said_and_each_frame_is_of_its_room(stage, monkeypatch):
+    shown = []
+    framed = lambda pictures, right: shown.append((pictures, right)) or drawn(pictures, right)
+    drawn = explorer._others
+    monkeypatch.setattr(explorer, "_others", framed)
+    told = {"sentence": explorer.OWN, "own": "a ball that is not red, seen from the left"}
+    frame = stage.frame(told)
+    (pictures, right), allowed = shown[0], captions.meaning([told["own"]])
+    x = torch.as_tensor(pictures).permute(0, 3, 1, 2)
+    x = torch.cat([torch.as_tensor(room(frame)).permute(2, 0, 1)[None], x])
+    found = scenes.read(x)
+    fits = captions.fits(found.factors, allowed.expand(len(x), -1, -1))
+    named = [2, 4, 5]  # color, shape and view; of the others nothing was said
+    assert f"read as said: {int(fits[0, named].sum())} of 3 factors" in frame.text
+    assert f"all of them in {int(fits.all(1).sum())} of 7 rooms" in frame.text
+    assert f"true room {found.distance[0].item():.3f}" in frame.text
+    assert right.tolist() == fits[1:].all(1).tolist()
+
+
 def test_equal_seeds_repeat(stage):
     assert (room(stage.frame({"new noise": 3})) == room(stage.frame({"new noise": 3}))).all()
