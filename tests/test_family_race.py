@@ -262,6 +262,14 @@ def test_an_error_is_that_of_the_mean_of_four_clouds():
     assert numbers(text, "nearest: GAN")[:2] == [0.4, pytest.approx((0.1 / 3) ** 0.5 / 2, abs=6e-4)]
 
 
+def test_who_has_reached_all_commas_is_counted_among_those_that_are_done():
+    found = {"GAN": (7, 0.5), "flow": (8, 0.25), "VAE": (8, 0.4), "diffusion": (8, 1.0)}
+    now = {name: (None, np.array(f)) for name, f in found.items()}
+    text = race._best("modes", now, ["GAN", "flow", "VAE"], {}, np.ones(3), 0.9)
+    assert text.startswith("most points on a comma: GAN 50.0 ± 1.2 %")  # of 1,600
+    assert text.endswith("true draws 90.0 % · all 8 commas reached by 2")
+
+
 @pytest.mark.parametrize("score", ["distance", "modes"])
 def test_the_chart_has_the_band_of_true_draws_that_is_told(explorer, score):
     frame = explorer("family_race").frame({"work": race.TICKS - 1, "score": score}).encode()

@@ -80,12 +80,12 @@ def test_points_are_counted_on_the_branch_of_the_nearest_gaussian():
 # What is exact
 
 
-def test_noisy_densities_are_those_of_the_targets():
-    x, times = torch.randn(3, 9, 2).double(), torch.tensor([0.9, 0.4, 0.0])
-    found = ours.log_noisy(RIGHT, x, *cosine(times))
-    for row, some, t in zip(found, x, times):
-        alpha, sigma = (a.item() for a in cosine(t))
-        torch.testing.assert_close(row, RIGHT.noisy(sigma, alpha).log_prob(some), rtol=1e-4, atol=1e-4)
+def test_densities_are_those_of_their_time(bench):
+    x = torch.randn(9, 2).double()
+    for k in (0, 5, ours.STEPS):
+        alpha, sigma = (a.item() for a in cosine(bench.times[k]))
+        for tree, truth in ((bench.tree, RIGHT), (bench.both, BOTH)):
+            torch.testing.assert_close(bench.log_noisy(tree, x, k), truth.noisy(sigma, alpha).log_prob(x))
 
 
 def test_weight_one_draws_what_was_meant(stage):

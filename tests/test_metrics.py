@@ -37,6 +37,10 @@ def test_frechet_of_one_number_and_of_hard_covariances():
     S, zero = ill_conditioned(6, 1e10), torch.zeros(6, dtype=torch.float64)
     assert metrics.frechet_of_moments(zero, S, zero, S).item() == pytest.approx(0, abs=1e-7)
     assert metrics.frechet_of_moments(zero, S, zero, 4 * S).item() == pytest.approx(S.trace().item(), rel=1e-6)
+    flat = torch.ones(6, 6, dtype=torch.float64)  # of rank 1: the trace of the root is that of a number
+    assert metrics.frechet_of_moments(zero, flat, zero, S).item() == pytest.approx(
+        6 + S.trace().item() - 2 * S.sum().sqrt().item(), rel=1e-6
+    )
 
 
 def test_frechet_of_equal_distributions_falls_as_one_over_n():

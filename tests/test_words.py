@@ -51,6 +51,11 @@ def test_the_attention_is_its_formula(words):
         assert (looks[i, :, n:] == 0).all()
 
 
+def test_a_word_looks_first_at_itself_and_as_far_to_the_left_as_to_the_right():
+    near = Words(WORDS, 5).near
+    assert (near.argmax(1) == LONGEST - 1).all() and torch.equal(near, near.flip(1))
+
+
 def test_word_order_matters(words):
     red, blue = words(captions.tokens([RED_FLOOR, BLUE_FLOOR]))
     assert sorted(captions.tokens([RED_FLOOR])[0]) == sorted(captions.tokens([BLUE_FLOOR])[0])

@@ -51,13 +51,6 @@ def tree_denoiser(steps: int = TRAINED, device="cpu") -> tuple[Diffusion, Iterab
     return model, train.steps(model, both.draw, steps=steps, batch_size=512, lr=8e-3, rate=train.falling)
 
 
-def log_noisy(tree: Mixture, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """log p_t(x) of x (T, N, 2) at levels (T,): (T, N) nats."""
-    var = (alpha[:, None] * tree.std) ** 2 + sigma[:, None] ** 2  # (T, K)
-    square = sum((x[..., i, None] - alpha[:, None, None] * tree.means[:, i]) ** 2 for i in range(2))  # (T, N, K)
-    return (tree.weights.log() - (var.log() + LOG_2PI)[:, None] - square / (2 * var[:, None])).logsumexp(2)
-
-
 def powered_by(weight: float, log_p: Tensor, log_weaker: Tensor) -> Tensor:
     """log of p^w weaker^(1 - w)."""
     return weight * log_p + (1 - weight) * log_weaker
@@ -78,8 +71,9 @@ class Bench:
             AWAY[0]: lambda x, t: good.denoise(x, t),
             AWAY[1]: lambda x, t: bad.denoise(x, t, right(x)),
         }
-        self.times = schedules.times(cosine, STEPS, by="angle").to(self.tree.std)
-        self.levels = cosine(self.times)
+        self.times = schedules.times(cosine, STEPS, by="angle")
+        levels = list(zip(*(a.tolist() for a in cosine(self.times))))
+        self.noisy = {p: [p.noisy(sigma, alpha) for alpha, sigma in levels] for p in (self.both, self.tree, self.thick)}
 
     def leaning(self, exact: bool, away: str, weight: float, between: tuple[float, float]) -> Denoise:
         """Guided where the interval is not empty."""
@@ -98,7 +92,7 @@ class Bench:
 
     def log_noisy(self, tree: Mixture, x: Tensor, k: int) -> Tensor:
         """At the k-th time, (N, 2) -> (N,)."""
-        return log_noisy(tree, x[None], *(a[k : k + 1] for a in self.levels))[0]
+        return self.noisy[tree][k].log_prob(x)
 
 
 def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
@@ -128,7 +122,8 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
         e = torch.cat([noise(presses, DOTS, 2), flat(start)])
         states, log_q = zip(*guidance.traced(bench.leaning(*settings), cosine, e, bench.times))
         states, log_q = torch.stack(states), torch.stack(log_q)[:, :DOTS]
-        return states, log_q[-1], log_q - log_noisy(bench.tree, states[:, :DOTS], *bench.levels)
+        log_p = torch.stack([bench.log_noisy(bench.tree, x, k) for k, x in enumerate(states[:, :DOTS])])
+        return states, log_q[-1], log_q - log_p
 
     @torch.no_grad()
     def draw(controls) -> Frame:
@@ -145,7 +140,7 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
         share = trees.branches(dots, bench.tree).cpu().numpy()
         views = {
             "plane": _plane(ground, states[: k + 1], controls["powered"]),
-            "distance": _distances(bench.times.cpu().numpy(), kl, error, k),
+            "distance": _distances(bench.times.numpy(), kl, error, k),
             "branches": _branches(meant, share),
         }
         views["plane"].label = f"t = {bench.times[k].item():.2f}, " + ("powered" if controls["powered"] else "meant")

@@ -60,10 +60,7 @@ class Law(NamedTuple):
 
     def given(self, seen: ob.Observation | None) -> "Law":
         """p(x | y)."""
-        if seen is None:
-            return self
-        seen = ob.Observation(seen.sight, seen.y.cpu(), seen.std)
-        return self._replace(**dict(zip(self._fields, ob.mixture(*self[:3], seen))))
+        return self if seen is None else self._replace(**dict(zip(self._fields, ob.mixture(*self[:3], seen))))
 
     def denoiser(self):
         return ideal.gaussians(*self[:3], SCHEDULE)
@@ -91,11 +88,19 @@ class Law(NamedTuple):
 
 
 def fill(
-    method: str, law: Law, seen: ob.Observation | None, times: Tensor, pull: float, noise: Tensor, toss: Tensor
+    method: str,
+    law: Law,
+    posterior: Law,
+    seen: ob.Observation | None,
+    times: Tensor,
+    pull: float,
+    noise: Tensor,
+    toss: Tensor,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """States (DRAWS, d) from noise to completions, and their weights, (DRAWS,).  Nothing seen: of the prior.
 
     Args:
+        posterior: of `law`, given what is seen.
         pull: scale of DPS.
         noise: (3 MOST REPEATS + 1, DRAWS, d); toss: (MOST,), uniform.
     """
@@ -115,7 +120,7 @@ def fill(
         case "pseudo-inverse":
             return plain(inverse.pseudo_inverse(denoise, seen, SCHEDULE))
         case "posterior's denoiser":
-            return plain(law.given(seen).denoiser())
+            return plain(posterior.denoiser())
         case "DPS":
             return plain(inverse.dps(denoise, seen, SCHEDULE, pull))
 
@@ -148,13 +153,13 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
     @functools.lru_cache(maxsize=8)  # the timeline goes through one run
     def filled(digit: int, painted: bytes, std: float, method: str, steps: int, pull: float, press: int):
         """States and weights, and how many of the completions ran away."""
-        seen = observed(digit, _mask(painted), std)
+        seen, (posterior, _) = observed(digit, _mask(painted), std), answered(digit, painted, std)
         if seen is not None:
             seen = ob.Observation(seen.sight, seen.y.to(device, torch.float32), std)
         times = schedules.times(SCHEDULE, steps, by="angle")
         e, toss = noise(press, 3 * MOST * REPEATS + 1, DRAWS, SIDE**2), noise(press, MOST, uniform=True)
         states = []
-        for x, w in fill(method, law, seen, times, pull, e, toss):
+        for x, w in fill(method, law, posterior, seen, times, pull, e, toss):
             lost = int((~(x.abs() < FAR).all(1)).sum())
             states.append((x.cpu(), w.cpu().double()))
             if lost:

@@ -29,10 +29,11 @@ def frechet(x: Tensor, y: Tensor) -> Tensor:
 def frechet_of_moments(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> Tensor:
     """The same of means (d,) and covariances (d, d).
 
-    tr (S S')^(1/2) is the sum of the roots of the eigenvalues of S^(1/2) S' S^(1/2), which is symmetric.
+    tr (S S')^(1/2) is the sum of the roots of the eigenvalues of L^T S' L, which is symmetric, S = L L^T.
     """
-    half = root(cov)
-    cross = torch.linalg.eigvalsh(half @ other_cov @ half).clamp_min(0).sqrt().sum()
+    half, singular = torch.linalg.cholesky_ex(cov)
+    half = root(cov) if singular else half  # which costs five times as much
+    cross = torch.linalg.eigvalsh(half.mT @ other_cov @ half).clamp_min(0).sqrt().sum()
     return (mean - other_mean).square().sum() + cov.trace() + other_cov.trace() - 2 * cross
 
 

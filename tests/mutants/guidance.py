@@ -265,4 +265,18 @@ MUTANTS = [
     ),
     _plant("inverse", "many-ys", "if seen.y.ndim != len(seen.sight.seen):", "if False:", _UNFILLED),
     _plant("inverse", "no-mask-no-complaint", "if seen.sight.kept is None:", "if False:", _UNFILLED),
+    _plant(
+        "guidance",
+        "start-of-one-number",
+        "d * (LOG_2PI / 2 + math.log(std))",
+        "d * LOG_2PI / 2 + math.log(std)",
+        _TRACED,
+    ),
+    _plant(
+        "inverse",
+        "drowned-and-shaken-alike",
+        "lambda i: noise(i + 1)",
+        "noise",
+        "edited_begins_with_the_picture_as_noisy_as_its_time",
+    ),
 ]

@@ -12,7 +12,7 @@ def _tree(name: str, old: str, new: str, test: str) -> Mutant:
 
 
 _FIELDS = "fields_are_those_of_the_label_of_none_and_of_the_copy"
-_NOISY = "noisy_densities_are_those_of_the_targets"
+_NOISY = "densities_are_those_of_their_time"
 _POWER, _NORMAL = "powered_densities_are_counted_in_full", "the_normalizer_of_the_powered_density"
 _INTERVAL, _ONE = "an_interval_guides_inside_alone_and_an_empty_one_never", "weight_one_draws_what_was_meant"
 _CHART, _WAY = (
@@ -25,6 +25,7 @@ _GROUND, _GROWN = (
 )
 _MIRROR = "trees_are_mirror_images_and_their_points_know_their_class"
 _EMPTIED = "guidance_drives_away_from_the_other_tree_and_empties_the_trunk"
+_END = "numbers_are_of_the_end_wherever_the_timeline_stands_and_their_error_is_that_of_other_noise"
 
 MUTANTS = [
     _bench(
@@ -49,11 +50,7 @@ MUTANTS = [
     ),
     _bench("weight-one-more", "fields[away], weight, between", "fields[away], weight + 1, between", _ONE),
     _bench("leans-the-other-way", 'guided(fields["asked"], fields[away]', 'guided(fields[away], fields["asked"]', _ONE),
-    _bench(
-        "std-for-variance", "(alpha[:, None] * tree.std) ** 2 + sigma", "(alpha[:, None] * tree.std) + sigma", _NOISY
-    ),
-    _bench("without-alpha", "alpha[:, None, None] * tree.means", "tree.means", _NOISY),
-    _bench("volume", "(var.log() + LOG_2PI)", "(var.log() / 2 + LOG_2PI)", _NOISY),
+    _bench("always-the-end's-density", "self.noisy[tree][k]", "self.noisy[tree][-1]", _NOISY),
     _bench("power-of-the-weaker", "+ (1 - weight) * log_weaker", "+ weight * log_weaker", _POWER),
     _bench("always-both", "return self.both if away == AWAY[0] else self.thick", "return self.both", _POWER),
     _bench("cells-without-area", "+ math.log(area)", "", _NORMAL),
@@ -85,4 +82,6 @@ MUTANTS = [
     _tree("both-to-the-right", "_tree(1), _tree(-1)", "_tree(1), _tree(1)", _MIRROR),
     _tree("classes-swapped", "torch.arange(2).repeat_interleave", "torch.arange(2).flip(0).repeat_interleave", _MIRROR),
     _tree("farthest-branch", ".argmin(1)]", ".argmax(1)]", "points_are_counted_on_the_branch_of_the_nearest_gaussian"),
+    _bench("normalizer-of-another-time", "log_z = power(STEPS)", "log_z = power(k)", _END),
+    _bench("error-of-256-squared", "/ math.sqrt(DOTS)", "/ DOTS", _END),
 ]

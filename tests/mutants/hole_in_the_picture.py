@@ -28,7 +28,21 @@ MUTANTS = [
     ),
     _plant("sees-the-clean-digit", "y = digits[digit] + std * fixed", "y = digits[digit] + 0 * fixed", _SCIPY),
     _plant("shows-a-clean-digit", "shown = digits[digit] + std * fixed", "shown = digits[digit] + 0 * fixed", _SCIPY),
-    _plant("prior-for-posterior", "return self._replace(**dict", "self._replace(**dict", _SCIPY),
+    _plant(
+        "prior-for-posterior",
+        "return self if seen is None else self._replace",
+        "return self if True else self._replace",
+        _SCIPY,
+    ),
+    _plant(
+        "wrong-classes-twice",
+        "- posterior.weights).abs().sum().item() / 2",
+        "- posterior.weights).abs().sum().item()",
+        "a_share_in_the_wrong_class_is_counted_once",
+    ),
+    _plant(
+        "one-seed-for-what-is-exact", "fixed = Noise(seed)", "fixed = Noise(0)", "another_seed_draws_everything_anew"
+    ),
     _plant("even-classes", "(each + self.weights.log())", "(each)", _CLASSES),
     _plant("one-class", "roots[k] @", "roots[0] @", _MOMENTS),
     _plant("spread-within-classes-alone", " + (self.means - mean).square()", "", _MOMENTS),
@@ -44,7 +58,7 @@ MUTANTS = [
         "REPEATS",
         "the_methods_are_those_of_the_library",
     ),
-    _plant("prior-for-the-exact-denoiser", "plain(law.given(seen).denoiser())", "plain(denoise)", _ENDS),
+    _plant("prior-for-the-exact-denoiser", "plain(posterior.denoiser())", "plain(denoise)", _ENDS),
     _plant(
         "pull-forgotten",
         "inverse.dps(denoise, seen, SCHEDULE, pull)",

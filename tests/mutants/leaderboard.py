@@ -10,6 +10,7 @@ def _plant(name: str, old: str, new: str, test: str) -> Mutant:
 
 _CAUGHT, _FIRST = "cheaters_are_caught_and_have_no_rank", "the_better_of_two_honest_models_is_first"
 _SEED, _WORDS = "a_seed_repeats_and_another_looks_at_others", "what_are_no_samples_is_refused_in_words"
+_ALL = "every_hidden_digit_is_looked_for_and_the_band_is_of_hidden_digits_alone"
 
 MUTANTS = [
     _plant(
@@ -41,4 +42,10 @@ MUTANTS = [
     _plant("pickles-are-run", "np.load(file, allow_pickle=False)", "np.load(file, allow_pickle=True)", _WORDS),
     _plant("refusals-exit-clean", "return int(bool(refused))", "return 0", _WORDS),
     _plant("refusals-not-written", ", *([name, why] for name, why in refused.items())", "", _WORDS),
+    _plant(
+        "some-hidden-copies-pass", "metrics.copies(s, self.hidden).copied", "metrics.copies(s, self.real).copied", _ALL
+    ),
+    _plant(
+        "band-of-training-digits", "metrics.band(self.kernel, self.hidden", "metrics.band(self.kernel, self.seen", _ALL
+    ),
 ]

@@ -80,4 +80,11 @@ MUTANTS = [
         "if function in flop_registry:",
         "tests/test_flops.py::test_convolutions_slopes_and_nothing_else_are_counted",
     ),
+    Mutant(
+        "metrics-root-of-a-flat-covariance",
+        "gdm_core/metrics/gaussians.py",
+        "root(cov) if singular else half",
+        "half",
+        "tests/test_metrics.py::test_frechet_of_one_number_and_of_hard_covariances",
+    ),
 ]

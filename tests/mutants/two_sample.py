@@ -269,7 +269,7 @@ MUTANTS = [
     _fault(
         "root-of-one-covariance",
         _GAUSSIANS,
-        "torch.linalg.eigvalsh(half @ other_cov @ half)",
+        "torch.linalg.eigvalsh(half.mT @ other_cov @ half)",
         "torch.linalg.eigvalsh(cov @ other_cov @ cov)",
         "test_frechet_is_its_formula_with_scipys_root",
     ),

@@ -15,6 +15,7 @@ _FORMULA, _ORDER, _GRADIENTS = (
     "word_order_matters",
     "gradients_reach_every_parameter_and_every_word",
 )
+_SIDES = "a_word_looks_first_at_itself_and_as_far_to_the_left_as_to_the_right"
 _BLANKS, _DROPPED = (
     "blanks_and_company_do_not_matter",
     "captions_are_dropped_as_wholes_at_the_rate_that_is_asked",
@@ -31,6 +32,7 @@ def _explorer(name: str, old: str, new: str, test: str) -> Mutant:
     return Mutant(f"words-{name}", file, old, new, f"tests/test_text_to_image.py::test_{test}")
 
 
+_COUNTED = "what_is_counted_is_what_is_said_and_each_frame_is_of_its_room"
 _OWN, _BESIDE, _FILM = (
     "own_words_count_when_they_are_chosen",
     "what_was_said_stands_beside_what_is_read",
@@ -178,6 +180,7 @@ MUTANTS = [
     _explorer(
         "guidance-is-not-told", 'controls["guidance"], controls["new noise"]', '2.0, controls["new noise"]', _FILM
     ),
+    _explorer("open-factors-counted", "allowed[0].sum(1) < torch", "allowed[0].sum(1) <= torch", _COUNTED),
     _explorer("noise-never-new", "noise(pressed, 1 + OTHERS", "noise(0, 1 + OTHERS", _FILM),
     _explorer("film-stands-still", 'states[controls["step"]]', "states[-1]", _FILM),
     Mutant(
@@ -187,4 +190,5 @@ MUTANTS = [
         "",
         "tests/test_controls.py::test_words_are_one_line_of_limited_length",
     ),
+    _plant(_WORDS, "first-at-the-next-word", "- LONGEST + 1.0).abs()", "- LONGEST + 2.0).abs()", _SIDES),
 ]
