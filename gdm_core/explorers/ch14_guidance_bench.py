@@ -20,7 +20,6 @@ from gdm_core.denoising import Denoise
 from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
 from gdm_core.models.diffusion import Diffusion
-from gdm_core.nats import LOG_2PI
 from gdm_core.schedules import cosine
 from gdm_core.widgets import (
     Bars,
