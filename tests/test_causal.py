@@ -52,6 +52,13 @@ def test_a_color_hears_the_colors_before_it(symbols):
         assert changed == [False] * (color + 1) + [True] * (2 - color)
 
 
+def test_each_color_has_a_bias_of_its_own():
+    head = Head(5, 3, 2, Inputs(3))
+    nn.init.normal_(head.bias)
+    nn.init.zeros_(head.out)  # what else tells the colors apart
+    assert len(head(torch.randn(1, 5), torch.rand(1, 3)).unique()) == 3 * 2
+
+
 def test_a_wide_kernel_keeps_all_the_rows_that_it_reaches():
     """Outside of any `no_grad` too."""
     torch.manual_seed(0)

@@ -68,6 +68,17 @@ def test_learned_arrows_point_as_the_network_says(explorer, stand_in):
     assert np.allclose(cosine, 1, atol=1e-3)
 
 
+def test_the_red_point_is_what_the_network_denoises(explorer, stand_in):
+    model, at = stand_in(bumps_score, seed=0, steps=100), torch.tensor([[1.5, -0.5]])
+    frame = shown(explorer("score_field"), sigma=0.7, x=at.tolist(), show="exact")
+    with torch.no_grad():
+        guess = model.denoise(at, torch.tensor((0.7 / model.largest) ** (1 / 3)))
+    points = marks(frame, "field")
+    assert np.allclose(points["learned"]["xy"], guess, atol=1e-3)
+    away = np.linalg.norm(points["learned"]["xy"][0] - points["E[x | noisy x]"]["xy"][0])
+    assert numbers(frame["text"] + frame["more"], "denoised x")[0] == pytest.approx(away, rel=0.05)
+
+
 def test_one_kind_of_arrow_or_both(explorer):
     for show, names in (("both", {"exact", "learned"}), ("exact", {"exact"}), ("learned", {"learned"})):
         frame = shown(explorer("score_field"), show=show)

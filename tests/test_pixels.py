@@ -136,6 +136,13 @@ def test_the_frame_is_around_the_pixel_that_was_clicked(said):
     assert numbers(seen["text"] + seen["more"], "hears")[1] == 21
 
 
+def test_what_is_not_there_yet_is_gray_the_clicked_pixel_too(said):
+    for pixel in (0, 21, 63):
+        shown = np.asarray(said(pixel=pixel)[1]["sees"]["image"]).reshape(64, -1)[:, :3].astype(float)
+        gray = (abs(shown - 0.9 * 255) <= 1).all(1)
+        assert gray.tolist() == [False] * pixel + [True] * (64 - pixel)
+
+
 def test_surest_first_takes_as_many_turns_as_asked(said):
     assert numbers(said(order="surest first", steps=8)[0]["text"], "rest:")[1] == 8
 

@@ -110,6 +110,13 @@ MUTANTS = [
     ),
     _auto("line-without-dilation", _LINE, "((2**level, tap, mix)", "((1, tap, mix)", f"{_HEARS}[line]"),
     _auto(
+        "colors-share-a-bias",
+        _PIXELS,
+        "torch.zeros(colors, channels)",
+        "torch.zeros(1, channels)",
+        "tests/test_causal.py::test_each_color_has_a_bias_of_its_own",
+    ),
+    _auto(
         "attention-looks-ahead",
         _ATTENTION,
         "attend(q, k, v, is_causal=True)",

@@ -305,6 +305,13 @@ MUTANTS = [
         "the_error_is_that_of_the_network_where_noisy_data_lie",
     ),
     _explorer(
+        "score_field",
+        "learned-point-uphill",
+        "guess = point + sigma**2",
+        "guess = point - sigma**2",
+        "the_red_point_is_what_the_network_denoises",
+    ),
+    _explorer(
         "energy_landscape",
         "exact-energy-at-one-temperature",
         "(weights.log() - energy / heat)",

@@ -41,4 +41,10 @@ MUTANTS = [
         "the_order_is_kept_among_the_hidden",
         "what_is_hidden_is_drawn_in_even_turns_and_what_is_known_never",
     ),
+    _pixels(
+        "clicked-pixel-as-if-there",
+        "[pixel:] = 0.9",
+        "[pixel + 1 :] = 0.9",
+        "what_is_not_there_yet_is_gray_the_clicked_pixel_too",
+    ),
 ]
