@@ -151,7 +151,7 @@ def test_radial_is_the_papers_equation_and_stays_invertible():
     layer = bi.Radial(2).double()
     for raw in (-20.0, 4.0):  # beta just above -alpha: all but folded; and far above
         with torch.no_grad():
-            layer.raw.fill_(raw)
+            layer.raw.fill_(raw), layer.log_alpha.fill_(-0.7)
         alpha = layer.log_alpha.exp().item()
         beta = alpha * (math.log1p(math.exp(raw)) - 1)
         r = torch.linspace(0.01, 5, 200).double()
@@ -287,7 +287,7 @@ def test_a_mix_starts_as_a_rotation():
 @pytest.mark.parametrize("name", ["coupling-told", "masked-swapped", "planar-swapped"])
 def test_a_pushed_distribution_integrates_and_knows_its_draws(name):
     make = {"coupling-told": lambda: bi.Coupling(2, hidden=(8,), context=2),
-            "masked-swapped": lambda: turned(bi.MaskedAutoregressive(2, hidden=(8,))),
+            "masked-swapped": lambda: turned(bi.MaskedAutoregressive(2, hidden=(8,), context=2)),
             "planar-swapped": lambda: turned(bi.Planar(2))}[name]  # fmt: skip
     torch.manual_seed(0)
     layer, c = scaled(make(), 0.4).double(), torch.randn(3, 2).double()

@@ -59,6 +59,12 @@ def test_each_color_has_a_bias_of_its_own():
     assert len(head(torch.randn(1, 5), torch.rand(1, 3)).unique()) == 3 * 2
 
 
+def test_each_layer_is_told_of_the_label_by_numbers_of_its_own():
+    network = off_init(causal.PixelCNN((1, 3, 3), 2, width=4, layers=3, labels=2))
+    network(torch.rand(2, 1, 3, 3), torch.tensor([1, 1])).sum().backward()
+    assert (network.of_label.weight.grad != 0).all(1).tolist() == [False, True]
+
+
 def test_a_wide_kernel_keeps_all_the_rows_that_it_reaches():
     """Outside of any `no_grad` too."""
     torch.manual_seed(0)

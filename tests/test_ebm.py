@@ -65,6 +65,15 @@ def test_a_step_moves_as_many_kept_chains_as_it_has_examples():
     assert torch.equal(model.chains.places, before)
 
 
+def test_every_kept_chain_has_its_turn():
+    torch.manual_seed(0)
+    model = EBM(2, chains=60, steps=1)
+    before = model.chains.places.clone()
+    for _ in range(20):
+        model.loss(torch.randn(30, 2))
+    assert (model.chains.places != before).any(1).all()
+
+
 def test_the_loss_falls_where_energy_of_data_falls():
     """Its gradient is E_data[grad e] - E_chains[grad e], at where the chains ended."""
     torch.manual_seed(0)

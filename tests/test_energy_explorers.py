@@ -35,7 +35,9 @@ def test_exact_arrows_point_along_the_score_of_that_level(explorer):
         log_p = Mixture(BUMPS.means, std, BUMPS.weights).log_prob(at).sum()
         score = torch.autograd.grad(log_p, at)[0].numpy()
         cosine = (way * score).sum(1) / np.linalg.norm(way, axis=1) / np.linalg.norm(score, axis=1)
-        assert np.allclose(cosine, 1, atol=1e-3) and np.linalg.norm(way, axis=1).max() < 0.6
+        assert np.allclose(cosine, 1, atol=1e-3)
+        noise = sigma * np.linalg.norm(score, axis=1)  # that the score foretells: of size 1
+        assert np.allclose(np.linalg.norm(way, axis=1), 0.51 * np.tanh(noise), atol=1e-3)
 
 
 def test_the_green_point_is_the_mean_of_the_data_behind_x(explorer):
@@ -56,6 +58,13 @@ def test_the_error_is_that_of_the_network_where_noisy_data_lie(explorer, stand_i
         missed = (model.score_at(x, sigma) - exact).square().sum() / exact.square().sum()
         told = numbers(shown(explorer("score_field"), sigma=sigma)["text"], "misses")[0]
         assert told == pytest.approx(100 * missed.sqrt().item(), rel=0.15)
+
+
+def test_the_dot_of_the_error_is_at_its_level(explorer):
+    frame = shown(explorer("score_field"), sigma=0.2)
+    line, dot = (mark["xy"] for mark in next(v for v in frame["views"] if v["name"] == "error")["marks"])
+    assert dot[0].tolist() == pytest.approx([math.log10(0.2), numbers(frame["text"], "misses")[0]], rel=0.02)
+    assert np.interp(dot[0, 0], *line.T) == pytest.approx(dot[0, 1], rel=0.1)
 
 
 def test_learned_arrows_point_as_the_network_says(explorer, stand_in):
@@ -143,6 +152,29 @@ def test_the_share_of_accepted_moves(explorer):
     assert small > 97 and large < 60
 
 
+def test_dark_is_low(explorer):
+    view = shown(explorer("energy_landscape"))["views"][0]
+    at = lambda x, y: int(np.asarray(view["image"])[int((4.5 - y) * 10), int((x + 4.5) * 10)].astype(int).sum())
+    assert at(-2, -1) < at(0, 2) < at(-4, 4)  # by weight; the last is far from all bumps
+
+
+def test_the_trail_of_a_walker_ends_where_it_stands(explorer):
+    walkers = lambda step: marks(shown(explorer("energy_landscape"), step=step), "landscape")["300 walkers"]["xy"]
+    seen = shown(explorer("energy_landscape"), step=40)["views"][0]["marks"]
+    trails = np.stack([mark["xy"] for mark in seen if mark["mark"] == "lines"])
+    for place, step in ((-1, 40), (-2, 39), (0, 28)):
+        assert np.allclose(trails[:, place], walkers(step)[:12], atol=1e-4)
+
+
+def test_each_move_has_a_toss_of_its_own(explorer):
+    """With one toss for all moves, some walkers would hardly ever move and others always."""
+    stage = explorer("energy_landscape")
+    state = {"start": [[-2.0, -1.0]], "size": 0.25, "corrected": True}
+    places = np.stack([marks(shown(stage, step=s, **state), "landscape")["300 walkers"]["xy"] for s in range(40, 60)])
+    moved = (np.diff(places, axis=0) != 0).any(2).mean(0)  # (300,): how often each walker moved
+    assert 0.4 < moved.mean() < 0.9 and moved.std() < 0.2
+
+
 # Ising board
 
 
@@ -171,6 +203,15 @@ def test_a_pressed_pixel_flips_and_no_other(explorer):
         assert state["number"] ^ stage.values()["number"] == 1 << pixel
         image = next(v for v in shown(stage, **state)["views"] if v["name"] == "board")["image"]
         assert np.array_equal(image < 128, of_number(state["number"])[0, 0] == 1)
+
+
+def test_the_line_is_exact_and_the_dot_this_board(explorer):
+    board = Ising(4, 0.3)
+    seen = marks(shown(explorer("ising_board"), coupling=0.3, number=7), "energies")
+    energy = (board.energy(board.states()) / 0.3).round()
+    for level, p in seen["exact"]["xy"]:
+        assert board.log_p.exp()[energy == level].sum().item() == pytest.approx(p, abs=1e-6)
+    assert seen["this board"]["xy"].tolist() == [[(board.energy(of_number(7)) / 0.3).round().item(), 0.0]]
 
 
 def test_samples_start_at_the_board_and_end_at_the_exact_energies(explorer):

@@ -6,7 +6,7 @@ import stand_ins
 import torch
 from stand_ins import cell, numbers
 
-from gdm_core import data, decoding, kept
+from gdm_core import causal, colors, data, decoding, kept
 from gdm_core.explorers import ch10_pixels as pixels
 from gdm_core.explorers import pixel_models
 
@@ -141,6 +141,29 @@ def test_what_is_not_there_yet_is_gray_the_clicked_pixel_too(said):
         shown = np.asarray(said(pixel=pixel)[1]["sees"]["image"]).reshape(64, -1)[:, :3].astype(float)
         gray = (abs(shown - 0.9 * 255) <= 1).all(1)
         assert gray.tolist() == [False] * pixel + [True] * (64 - pixel)
+
+
+def test_the_stronger_a_pixel_is_heard_the_darker_it_is(said, stand_in):
+    chain, pixel = stand_in(pixel_models.pixel_chain, seed=0, steps=100), 43
+    with kept.own_draws(0):
+        heard = causal.sees(chain.network, (1, 8, 8), pixel)[0].flatten().numpy()
+    shown = np.asarray(said(pixel=pixel)[1]["sees"]["image"]).reshape(64, -1)[:pixel, 2] / 255.0
+    strength = (1 - shown) / (1 - colors.rgb(colors.MODEL)[0][2])
+    np.testing.assert_allclose(strength**2, heard[:pixel] / heard.max(), atol=0.02)
+
+
+def test_what_is_hidden_is_tinted_and_no_other(said):
+    ink = 255 * (1 - data.load("digits", "test", n=20).x[2, 0].numpy())
+    shown = np.asarray(said(hide="lower half", digit=2)[1]["digit"]["image"])[..., :3].astype(float)
+    assert np.abs(shown[:4] - ink[:4, :, None]).max() <= 1
+    tint = 255 * np.array(colors.rgb(colors.ACCENT)[0])
+    np.testing.assert_allclose(shown[4:], 0.72 * ink[4:, :, None] + 0.28 * tint, atol=1)
+
+
+def test_the_dot_is_on_the_line_at_its_turn(said):
+    for turn, done in ((16, 2), (32, 4)):
+        line, dot = (mark["xy"] for mark in said(steps=4, turn=turn)[1]["nats"]["marks"])
+        assert len(line) == 5 and dot.tolist() == [line[done].tolist()]
 
 
 def test_surest_first_takes_as_many_turns_as_asked(said):

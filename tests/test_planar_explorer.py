@@ -106,6 +106,7 @@ def test_vectors_crease_and_data_are_those_of_the_hand():
     np.testing.assert_allclose(
         [dots[:half].mean(0), dots[half:].mean(0)], planar.BUMPS, atol=4 * planar.STD / half**0.5
     )
+    assert dots[:half].std(0).tolist() == pytest.approx([planar.STD] * 2, rel=0.25)
     assert len(named(frame, "noise", "folded")) == 0
     over = named(stage.set(vectors=[W, [-1.5, 1.5]], safe=False).frame({}), "noise", "folded")
     assert len(over) > 20 and (marks(stage.frame({}), "stretch")[-1]["xy"][:, 1] < 0).all()

@@ -110,6 +110,13 @@ MUTANTS = [
     ),
     _auto("line-without-dilation", _LINE, "((2**level, tap, mix)", "((1, tap, mix)", f"{_HEARS}[line]"),
     _auto(
+        "one-label-for-all-layers",
+        _PIXELS,
+        "self.of_label(y).chunk(len(self.layers), 1)",
+        "[self.of_label(y).chunk(len(self.layers), 1)[0]] * len(self.layers)",
+        "tests/test_causal.py::test_each_layer_is_told_of_the_label_by_numbers_of_its_own",
+    ),
+    _auto(
         "colors-share-a-bias",
         _PIXELS,
         "torch.zeros(colors, channels)",

@@ -27,11 +27,6 @@ def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(f"energy-{name}", file, old, new, " ".join(ids))
 
 
-def _explorer(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
-    ids = " ".join(f"tests/test_energy_explorers.py::test_{t}" for t in tests)
-    return Mutant(f"energy-{name}", f"gdm_core/explorers/ch11_{file}.py", old, new, ids)
-
-
 def _contract(name: str, demo: str) -> str:
     return f"tests/test_contracts.py::test_{name}[{demo}]"
 
@@ -215,6 +210,13 @@ MUTANTS = [
         "begin = self._noise(len(begin))",
         _BEGIN,
     ),
+    _plant(
+        _EBM,
+        "same-chains-always",
+        "torch.randperm(len(self.chains.places), device=x.device)[: len(x)]",
+        "torch.arange(len(x), device=x.device)",
+        "ebm::every_kept_chain_has_its_turn",
+    ),
     _plant(_EBM, "chains-never-reborn", "begin[anew] = self._noise(int(anew.sum()))", "pass", _BEGIN),
     _plant(_EBM, "noise-starts-at-the-data", 'if self.start == "noise":', 'if self.start == "none":', _BEGIN),
     _plant(_EBM, "bowl-without-its-half", "/ (2 * self.width**2)", "/ self.width**2", _BOWL),
@@ -274,104 +276,4 @@ MUTANTS = [
         _NOISY,
     ),
     _plant(_TARGETS, "noisy-means-that-do-not-shrink", "Mixture(alpha * self.means", "Mixture(self.means", _NOISY),
-    # Explorers
-    _explorer(
-        "score_field",
-        "field-without-noise",
-        "noisy, off = target.noisy(sigma), missed(sigma)",
-        "noisy, off = target.noisy(0.0), missed(sigma)",
-        "exact_arrows_point_along_the_score_of_that_level",
-        "the_green_point_is_the_mean_of_the_data_behind_x",
-    ),
-    _explorer(
-        "score_field",
-        "mean-one-sigma-away",
-        "mean = point + sigma**2 * noisy",
-        "mean = point + sigma * noisy",
-        "the_green_point_is_the_mean_of_the_data_behind_x",
-    ),
-    _explorer(
-        "score_field",
-        "error-on-clean-data",
-        "        noisy = target.noisy(sigma)\n        k = component",
-        "        noisy = target.noisy(0.0)\n        k = component",
-        "the_error_is_that_of_the_network_where_noisy_data_lie",
-    ),
-    _explorer(
-        "score_field",
-        "error-not-rooted",
-        "exact.square().sum()).sqrt().item()",
-        "exact.square().sum()).item()",
-        "the_error_is_that_of_the_network_where_noisy_data_lie",
-    ),
-    _explorer(
-        "score_field",
-        "learned-point-uphill",
-        "guess = point + sigma**2",
-        "guess = point - sigma**2",
-        "the_red_point_is_what_the_network_denoises",
-    ),
-    _explorer(
-        "energy_landscape",
-        "exact-energy-at-one-temperature",
-        "(weights.log() - energy / heat)",
-        "(weights.log() - energy)",
-        "the_exact_mean_energy_is_by_quadrature_at_that_temperature",
-    ),
-    _explorer(
-        "energy_landscape",
-        "walkers-without-heat",
-        '{"temperature": heat, "noise"',
-        '{"temperature": 1.0, "noise"',
-        "in_one_bump_they_end_as_warm_as_they_should",
-    ),
-    _explorer(
-        "energy_landscape",
-        "walkers-start-elsewhere",
-        "device=device) + 0.15 * normal[-1]",
-        "device=device) * 0 + 0.15 * normal[-1]",
-        "walkers_begin_where_they_are_dropped_and_move_down",
-    ),
-    _explorer(
-        "energy_landscape",
-        "correction-that-does-not",
-        "if corrected:\n            energy",
-        "if False:\n            energy",
-        "steps_too_long_leave_unless_they_are_corrected",
-    ),
-    _explorer(
-        "energy_landscape",
-        "refused-counted-as-accepted",
-        "(states[1 : step + 1] != states[:step])",
-        "(states[1 : step + 1] == states[:step])",
-        "the_share_of_accepted_moves",
-    ),
-    _explorer(
-        "ising_board",
-        "chance-of-half-the-coupling",
-        "torch.sigmoid(2 * coupling",
-        "torch.sigmoid(coupling",
-        "chances_and_rarity_are_those_of_the_list",
-    ),
-    _explorer(
-        "ising_board",
-        "boards-that-wrap-around",
-        "(places[:, None] // SIDE - places // SIDE).abs() + (",
-        "0 * places + (",
-        "chances_and_rarity_are_those_of_the_list",
-    ),
-    _explorer(
-        "ising_board",
-        "another-pixel-flips",
-        '^ (1 << controls["pixel"])',
-        '^ (1 << (controls["pixel"] + 1))',
-        "a_pressed_pixel_flips_and_no_other",
-    ),
-    _explorer(
-        "ising_board",
-        "samples-that-start-white",
-        "x.expand(CHAINS, d)",
-        "0 * x.expand(CHAINS, d)",
-        "samples_start_at_the_board_and_end_at_the_exact_energies",
-    ),
 ]

@@ -114,6 +114,7 @@ MUTANTS = [
             ("search-leaves-the-constraint-off", '"safe": True}', '"safe": False}', _HAND_SEARCH),
             ("arrow-as-the-hand-holds-it", "torch.stack([w, hand.u])", "torch.stack([w, w])", _HAND_MARKS),
             ("crease-mirrored", "foot, side = -hand.b", "foot, side = hand.b", _HAND_MARKS),
+            ("data-as-wide-as-noise", "data.means[:, None] + STD * noise", "data.means[:, None] + noise", _HAND_MARKS),
             ("data-not-carried", "Points(hand.to_latent(dots)", "Points(dots", _HAND_MARKS),
             ("right-side-turned-over", "@ hand.w + hand.b) < 0", "@ hand.w + hand.b) > 0", _HAND_MARKS),
             ("picture-turned", ".reshape(100, 100), hand", ".reshape(100, 100).T, hand", _HAND_PICTURE),

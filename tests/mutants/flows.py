@@ -303,4 +303,18 @@ MUTANTS = [
         "value.shape == self._last[0].shape",
         "test_a_pushed_distribution_integrates_and_knows_its_draws[coupling-told]",
     ),
+    _plant(
+        "planar",
+        "radial-bound-of-alpha-one",
+        "alpha * (softplus(self.raw) - 1)",
+        "softplus(self.raw) - 1",
+        "test_radial_is_the_papers_equation_and_stays_invertible",
+    ),
+    _plant(
+        "bijection",
+        "swapped-told-nothing",
+        "    def push(self, z, c=None):\n        return self.layer.to_latent(z, c)",
+        "    def push(self, z, c=None):\n        return self.layer.to_latent(z)",
+        "test_a_pushed_distribution_integrates_and_knows_its_draws[masked-swapped]",
+    ),
 ]

@@ -47,4 +47,22 @@ MUTANTS = [
         "[pixel + 1 :] = 0.9",
         "what_is_not_there_yet_is_gray_the_clicked_pixel_too",
     ),
+    _pixels(
+        "heard-without-a-root",
+        ".clamp_min(1e-12)).sqrt()",
+        ".clamp_min(1e-12))",
+        "the_stronger_a_pixel_is_heard_the_darker_it_is",
+    ),
+    _pixels(
+        "known-tinted-hidden-not",
+        "torch.where(known[0][..., None], picture, 0.72 * picture + 0.28 * tint)",
+        "torch.where(known[0][..., None], 0.72 * picture + 0.28 * tint, picture)",
+        "what_is_hidden_is_tinted_and_no_other",
+    ),
+    _pixels(
+        "dot-a-turn-late",
+        "total[min(turn, len(bill))]",
+        "total[min(turn - 1, len(bill))]",
+        "the_dot_is_on_the_line_at_its_turn",
+    ),
 ]
