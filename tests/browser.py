@@ -85,7 +85,7 @@ def chromium_running():
 
 def patience() -> float:
     """Milliseconds: what never comes under a fault is not waited for as long as what comes late on a busy machine."""
-    return 10_000 if _faulty() else 30_000
+    return 3_000 if _faulty() else 30_000
 
 
 def _faulty() -> bool:

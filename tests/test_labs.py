@@ -94,7 +94,7 @@ def test_a_loop_and_a_dead_process_cost_their_exercise_alone(tmp_path):
         em="import time\ntime.sleep(1000)",
         kinds="",
     )
-    verdicts = {v.exercise: v for v in check(path, seconds=12)}
+    verdicts = {v.exercise: v for v in check(path, seconds=8)}
     kinds = {name: v.kind for name, v in verdicts.items()}
     assert kinds == {"log_joint": "out of time", "e_step": "wrong", "m_step": "error", "em": "out of time",
                      "choose": "right", "kinds": "to read"}, verdicts  # fmt: skip

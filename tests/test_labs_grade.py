@@ -79,7 +79,7 @@ def graded(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
     hand_in(folder)
     (out / "words.csv").write_text("student,exercise,points,comment\ngood,kinds,3,no experiment\n")
-    code = cli.main(["labs", "grade", str(folder), "--out", str(out), "--seconds", "20", "--jobs", "2",
+    code = cli.main(["labs", "grade", str(folder), "--out", str(out), "--seconds", "12", "--jobs", "2",
                      "--override", str(out / "words.csv")])  # fmt: skip
     with open(out / "grades-01.csv", encoding="utf-8", newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
@@ -131,7 +131,7 @@ def test_a_run_that_broke_off_is_taken_up_again(graded, monkeypatch):
     (out / "results" / "good.json").unlink()
     asked = []
     monkeypatch.setattr(grading.checking, "check", lambda path, **_: asked.append(path.stem) or [])
-    grading.grade(folder, out, home=LAB.source.parents[2], jobs=1, seconds=20.0)
+    grading.grade(folder, out, home=LAB.source.parents[2], jobs=1, seconds=12.0)
     assert asked == ["good"]
     kept = json.loads((out / "results" / "wrong.json").read_text(encoding="utf-8"))
     assert kept["row"]["student"] == "wrong" and kept["about"][2] == list(grading.SEEDS)
