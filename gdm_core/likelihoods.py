@@ -194,25 +194,25 @@ class GrayCut(Distribution):
         self.levels, self.family = levels, family
         super().__init__(self.loc.shape, validate_args=False)
 
-    def _standard(self, edge: Tensor | float) -> Tensor:
-        return (edge - self.loc) * torch.exp(-self.log_scale)
-
     def log_prob(self, x: Tensor) -> Tensor:
         index, half = level_index(x, self.levels), 0.5 / (self.levels - 1)
         center = index.to(self.loc.dtype) / (self.levels - 1)
-        a, b = self._standard(center - half), self._standard(center + half)
-        width = 2 * half * torch.exp(-self.log_scale)  # b - a, which float32 would round away far from the center
+        rate = torch.exp(-self.log_scale)
+        a, b = (center - half - self.loc) * rate, (center + half - self.loc) * rate
+        width = 2 * half * rate  # b - a, which float32 would round away far from the center
         inner, lower, upper = _LOG_MASS[self.family]
+        below, above = lower(b), upper(a)
         # The unused branches stay finite, or `where` would send NaN through their gradients.
-        return torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b, width)))
+        between = inner(a, b, below, above, width)
+        return torch.where(index == 0, below, torch.where(index == self.levels - 1, above, between))
 
     def _tail_sum(self, weight) -> Tensor:
         """Sum over k of weight(k) P(level > k), which gives the moments, about a million elements at a time."""
-        upper, total = _LOG_MASS[self.family][2], torch.zeros_like(self.loc)
+        upper, total, rate = _LOG_MASS[self.family][2], torch.zeros_like(self.loc), torch.exp(-self.log_scale)
         k = torch.arange(self.levels - 1, device=self.loc.device)
         for part in k.split(max(1, 2**20 // max(self.loc.numel(), 1))):
             part = part.to(self.loc.dtype).reshape(-1, *[1] * self.loc.ndim)
-            total = total + (weight(part) * upper(self._standard((part + 0.5) / (self.levels - 1))).exp()).sum(0)
+            total = total + (weight(part) * upper(((part + 0.5) / (self.levels - 1) - self.loc) * rate).exp()).sum(0)
         return total
 
     @property
@@ -243,20 +243,19 @@ class _Binary(td.Bernoulli):
             raise bad("x of zeros and ones for a Bernoulli likelihood", "other values", "(x > 0.5).to(x.dtype)")
 
 
-def _logistic_inner(a: Tensor, b: Tensor, width: Tensor) -> Tensor:
+def _logistic_inner(_a, _b, below: Tensor, above: Tensor, width: Tensor) -> Tensor:
     """log(F(b) - F(a)) = log F(b) + log F(-a) + log(1 - exp(a - b)): no cancellation in either tail."""
-    return logsigmoid(b) + logsigmoid(-a) + torch.log(-torch.expm1(-width))
+    return below + above + torch.log(-torch.expm1(-width))
 
 
-def _gaussian_inner(a: Tensor, b: Tensor, _) -> Tensor:
+def _gaussian_inner(a: Tensor, b: Tensor, below: Tensor, above: Tensor, _width) -> Tensor:
     """log(F(b) - F(a)), mirrored into the lower tail, where log F is accurate."""
     mirror = a + b > 0
-    a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
-    top = torch.special.log_ndtr(b)
-    return top + torch.log(-torch.expm1(torch.special.log_ndtr(a) - top))
+    top = torch.where(mirror, above, below)
+    return top + torch.log(-torch.expm1(torch.special.log_ndtr(torch.where(mirror, -b, a)) - top))
 
 
-_LOG_MASS = {  # log P(a < x < b), log P(x < b), log P(x > a) for standardized edges
+_LOG_MASS = {  # log P(a < x < b), which is told the other two; log P(x < b), log P(x > a), for standardized edges
     "logistic": (_logistic_inner, logsigmoid, lambda a: logsigmoid(-a)),
     "gaussian": (_gaussian_inner, torch.special.log_ndtr, lambda a: torch.special.log_ndtr(-a)),
 }

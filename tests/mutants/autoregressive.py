@@ -211,8 +211,8 @@ MUTANTS = [
     _auto(
         "logistic-mixture-without-edge-bins",
         _LIKELIHOODS,
-        "torch.where(index == 0, lower(b), torch.where(index == self.levels - 1, upper(a), inner(a, b, width)))",
-        "inner(a, b, width)",
+        "torch.where(index == 0, below, torch.where(index == self.levels - 1, above, between))",
+        "between",
         "test_quantiles_are_where_the_distribution_passes_u",
     ),
     _auto(

@@ -180,8 +180,8 @@ MUTANTS = [
     Mutant(
         "bins-of-rounded-width",
         _LIKELIHOODS,
-        "torch.log(-torch.expm1(-width))",
-        "torch.log(-torch.expm1(a - b))",
+        "width = 2 * half * rate",
+        "width = b - a",
         _tests("likelihoods", "logistic_bins_keep_their_width_in_float32"),
     ),
     Mutant(
