@@ -50,6 +50,7 @@ def test_chapters_in_order(course):
          "Where do we go?", 40),
         ("# # 03: Names\n#\n# Some text. Is it 0.5? *About 5 min.*", "Names", "Is it 0.5?", 5),
         ("# # 3D shapes\n#\n# ## Part?\n#\n# What is a shape?", "3D shapes", "What is a shape?", None),
+        ("# # Two\n#\n# **It ends: a\n# wall. What now?** Or so?", "Two", "It ends: a wall. What now?", None),
         ("# # Plain\n#\n# No question.", "Plain", "", None),
         ("# # Two\n#\n# Why 2 minima in 3 min-max games?\n#\n# 25 min", "Two", "Why 2 minima in 3 min-max games?", 25),
         ("# Text alone", "03_x", "", None),

@@ -50,15 +50,19 @@ class Chapter:
         """Whether this is a lab."""
         return self.source.parent.parent.name == "labs"
 
-    @cached_property
+    @property
     def opening(self) -> str:
         """The first cell, without the marks of comments and emphasis."""
+        return self._opening.replace("*", "")
+
+    @cached_property
+    def _opening(self) -> str:
         lines = []
         for line in self.source.read_text(encoding="utf-8").split("# %% [markdown]", 1)[-1].splitlines()[1:]:
             if line.startswith("# %%") or not line.startswith("#"):
                 break
             lines.append(line.removeprefix("#").removeprefix(" "))
-        return "\n".join(lines).replace("*", "")
+        return "\n".join(lines)
 
     @property
     def title(self) -> str:
@@ -68,7 +72,9 @@ class Chapter:
 
     @property
     def question(self) -> str:
-        """The first sentence that ends in a question mark, or nothing."""
+        """What stands in bold and ends in a question mark, or the first sentence that does, or nothing."""
+        if bold := re.search(r"\*\*([^*]+\?)\*\*", self._opening):
+            return " ".join(bold[1].split())
         body = re.sub(r"^#.*$", "", self.opening, flags=re.MULTILINE)
         sentences = [
             s for part in re.split(r"\n\s*\n", body) for s in re.split(r"(?<=[.!?:])\s+", " ".join(part.split()))

@@ -204,6 +204,7 @@ MUTANTS = [
     # Chapters and start page
     Mutant("chapter-twice", CHAPTERS, "list(dict.fromkeys(picked))", "picked", f"{COURSES}choose"),
     Mutant("minima-are-minutes", CHAPTERS, "min(?:utes?)?(?![\\w-])", "min", f"{COURSES}opening"),
+    Mutant("half-a-question", CHAPTERS, "if bold := re.search(", "if bold := re.fullmatch(", f"{COURSES}opening"),
     Mutant("question-from-a-later-cell", CHAPTERS, 'if line.startswith("# %%") or not', "if not", f"{COURSES}opening"),
     Mutant("start-page-paired", START, ', jupytext={"formats": "ipynb"}', "", f"{COURSES}start_page"),
     Mutant("labs-beside-lectures", START, '"../labs/"', '""', f"{COURSES}start_page"),
