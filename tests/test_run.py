@@ -12,6 +12,7 @@ import pytest
 import tiny_course
 import torch
 
+from gdm_core import devices
 from gdm_core.course import cli, runner
 from gdm_core.course.memory import Watch
 
@@ -163,6 +164,16 @@ def test_devices(monkeypatch):
     assert [runner.device(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
     with pytest.raises(ValueError, match="needed a device that torch can use here, got 'cuda:2'"):
         runner.device("cuda:2")
+
+
+def test_what_is_small_takes_the_cpu_unless_a_card_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "existing", lambda name: "meta" if name.startswith("cuda") else name)
+    monkeypatch.delenv("GDM_DEVICE")
+    assert [devices.pick(small=small).type for small in (False, True)] == ["meta", "cpu"]
+    assert devices.pick("cuda", small=True).type == "meta"
+    monkeypatch.setenv("GDM_DEVICE", "cuda")
+    assert devices.pick(small=True).type == "meta"
 
 
 @pytest.mark.parametrize(

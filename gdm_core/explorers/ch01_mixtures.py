@@ -46,7 +46,7 @@ def mixtures(points: int = 300, seed: int = 0, device: str = "auto") -> Stage:
         seed: of the examples.
         device: where EM runs; see `devices.pick`.
     """
-    device, truth = devices.pick(device, double=True), world()
+    device, truth = devices.pick(device, double=True, small=True), world()
     with own_draws(integer("seed", seed, low=0)):
         x = truth.sample(integer("points", points, low=10, high=2000))
     dots, ceiling = x.numpy(), truth.log_prob(x).mean().item()

@@ -119,7 +119,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         device: where it is trained and decoded; see `devices.pick`.
     """
     choice("dataset", dataset, DATASETS)
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     shown, noise = pictures(dataset, device)[:CODES], Noise(seed, device)
     side, labels = shown.x.shape[-1], shown.labels.tolist()
 

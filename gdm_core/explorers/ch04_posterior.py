@@ -56,7 +56,7 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training, of the choice of new pictures and of the searches' noise.
         device: where it is trained, searched and decoded; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise = Noise(seed, device)
     model = kept.trained(digits_vae, seed=seed, device=device, steps=1500)
     new = digits.load("test", device=device)

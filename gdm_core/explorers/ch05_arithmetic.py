@@ -86,7 +86,7 @@ def arithmetic(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         device: where the models are trained and decoded; see `devices.pick`.
     """
     choice("dataset", dataset, DATASETS)
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     d, offered, options = pictures(dataset, device=device), offer(dataset, device), {"seed": seed, "device": device}
     crowds = {
         name: Crowd.of(kept.trained(recipe, dataset=dataset, steps=steps, **options), d)

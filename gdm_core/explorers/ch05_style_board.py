@@ -50,7 +50,7 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         device: where it is trained, decoded and drawn; see `devices.pick`.
     """
     choice("dataset", dataset, DATASETS)
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     known, d, drawn = pictures(dataset, device=device), pictures(dataset, True, device), dataset == "strokes"
     look = functools.partial(Crowd.of, pictures=d)
     learned = Learned(class_vae, look, seed=seed, device=device, dataset=dataset, steps=2000)

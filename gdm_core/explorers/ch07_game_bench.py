@@ -28,7 +28,7 @@ def game_bench(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the noise.
         device: where it is played; see `devices.pick`.
     """
-    device = devices.pick(device, double=True)
+    device = devices.pick(device, double=True, small=True)
     noise = Noise(seed, device)
 
     def played(rule, controls) -> np.ndarray:

@@ -48,7 +48,7 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training.
         device: where it is trained and drawn; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     reader = kept.trained(class_reader, seed=seed, device=device, steps=400)
     new, labels = pen(600, 1, device)
     with torch.no_grad():

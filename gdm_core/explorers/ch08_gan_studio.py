@@ -119,7 +119,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         seed: of weights, training and samples.
         device: where it is trained; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise = Noise(seed, device)
     grid = torch.as_tensor(plane(LIMIT, CELLS), dtype=torch.float32, device=device).reshape(-1, 2)
     page: list[Stage] = []  # known once it is built, before anybody trains

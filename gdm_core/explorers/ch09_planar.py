@@ -87,7 +87,7 @@ def planar(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the data shown.
         device: where it is computed; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     grid = lambda reach, n: torch.as_tensor(plane((-reach, reach) * 2, n), dtype=torch.float32, device=device)
     shown, all_of_it = grid(REACH, 100).reshape(-1, 2), grid(FAR, 180).reshape(-1, 2)
     coarse = grid(REACH, 32).reshape(-1, 2)

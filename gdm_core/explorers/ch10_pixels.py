@@ -33,7 +33,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
         seed: of training, of the random order and of the answers.
         device: where they are trained and asked; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     chain = kept.trained(pixel_chain, seed=integer("seed", seed, 0), device=device)
     masked = kept.trained(any_order, seed=seed, device=device)
     digits, noise = data.load("digits", "test", n=20, device=device), Noise(seed, device)

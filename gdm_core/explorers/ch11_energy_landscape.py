@@ -47,7 +47,7 @@ def energy_landscape(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the walkers' noise.
         device: where they walk; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise = Noise(seed, device)
     targets = {name: make().to(device) for name, make in KINDS.items()}
     spaces = {name: target.quadrature() for name, target in targets.items()}

@@ -27,7 +27,7 @@ def ising_board(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the sampling.
         device: where it is sampled; see `devices.pick`.
     """
-    device = devices.pick(device, double=True)
+    device = devices.pick(device, double=True, small=True)
     noise, d = Noise(seed, device), SIDE**2
     unit = Ising(SIDE, 1.0)  # its energy counts pairs: those that differ less those that agree
     levels, counts = torch.unique(unit.energy(unit.states()), return_counts=True)

@@ -42,7 +42,7 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training and of the draws on which the error is measured.
         device: where it is trained and drawn; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     model, target = kept.trained(bumps_score, seed=seed, device=device, steps=1500), three_bumps().to(device)
     noise = Noise(seed, device)
     flat = lambda points: torch.as_tensor(points, dtype=torch.float32, device=device).reshape(-1, 2)

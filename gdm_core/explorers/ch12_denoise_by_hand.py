@@ -45,7 +45,7 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training and of the noise.
         device: where they are computed; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     network = kept.trained(digit_denoiser, seed=seed, device=device, pictures=PICTURES, steps=STEPS)
     noise, (known, classes) = Noise(seed, device), some_digits(PICTURES, device)
     new = data.load("digits", "test", n=40, device=device)

@@ -136,7 +136,7 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training and of all noise.
         device: where it is trained and solved; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise = Noise(seed, device)
     finished = kept.trained(film_diffusion, seed=seed, device=device, points=BUMPS, steps=STEPS)
     flat = lambda points: torch.as_tensor(np.asarray(points), dtype=torch.float32, device=device).reshape(-1, 2)

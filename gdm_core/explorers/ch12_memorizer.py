@@ -29,7 +29,7 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the noise.
         device: where it is computed; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     digits = some_digits(MOST, device)[0]  # those of few pictures come first
     noise, times = Noise(integer("seed", seed, 0), device), schedules.times(schedules.cosine, STEPS, by="angle")
 

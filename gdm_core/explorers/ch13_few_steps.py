@@ -82,7 +82,7 @@ def few_steps(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the trainings and of the noise.
         device: where it is trained and solved; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise, law = Noise(seed, device), film.Law(torch.tensor(film.BUMPS, device=device), schedules.line)
     learned = kept.trained(film.film_diffusion, seed=seed, device=device, points=film.BUMPS, steps=film.STEPS)
     straight = kept.trained(few_reflowed, seed=seed, device=device, steps=STEPS)

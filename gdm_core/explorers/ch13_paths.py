@@ -116,7 +116,7 @@ def paths(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training and of the pairs that are shown.
         device: where it is trained; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise = Noise(seed, device)
     scores = noise(0, 2, SHOWN)
     finished = lambda batch: kept.trained(

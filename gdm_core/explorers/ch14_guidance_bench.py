@@ -101,7 +101,7 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the training and of the noise.
         device: where it is trained and sampled; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise, bench = Noise(seed, device), Bench(seed, device)
     flat = lambda points: torch.as_tensor(np.asarray(points), dtype=torch.float32, device=device).reshape(-1, 2)
     left, right, low, high = EXTENT

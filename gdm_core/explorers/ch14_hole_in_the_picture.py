@@ -132,7 +132,7 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
         seed: of all noise.
         device: where the samplers run; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise, law = Noise(seed, device), Law.of(data.load("digits"))
     fixed = Noise(seed)  # of what is exact, in float64 on the CPU
     test = data.load("digits", "test")

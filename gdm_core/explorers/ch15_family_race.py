@@ -70,7 +70,7 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
         seed: of the trainings and of all noise.
         device: where they are trained and drawn from; see `devices.pick`.
     """
-    device = devices.pick(device)
+    device = devices.pick(device, small=True)
     noise, truth = Noise(seed, device), target().to(device)
     models = {
         name: kept.trained(race_model, seed=seed, device=device, family=name, steps=steps)
