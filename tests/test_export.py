@@ -250,6 +250,21 @@ def test_a_page_has_everything_in_it(chapter, tmp_path):
         rendered(chapter, cell("md", "![x](none.png)"))
 
 
+def test_no_line_starts_with_the_period_behind_a_formula(chapter):
+    text = rendered(chapter, cell("md", "It is $x$. Or $a = b$, (not $c$) so.\n\n- any $y$.\n- $z$ alone"))
+    glued = re.findall(r'<span class="glued"><math[^>]*>((?:(?!<math).)*)</math>([^<]*)</span>', text)
+    assert [(re.sub("<[^>]+>", "", formula), end) for formula, end in glued] == [
+        ("x", "."),
+        ("b", ","),
+        ("c", ")"),
+        ("y", "."),
+    ]
+    assert re.search(
+        r"<wbr><span class=.glued.>.*?,</span></span> \(not", text
+    )  # the last piece alone: the rest may break
+    assert ".glued { white-space: nowrap" in text
+
+
 def test_the_richest_output_is_shown_and_only_that(chapter):
     both = data(text_html="<p>rich</p>", image_png="AAAA", text_plain="poor")
     text = rendered(chapter, cell("py", "x", both), cell("py", "y", data(text_plain="<i>words</i>")))

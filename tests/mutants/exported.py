@@ -8,6 +8,7 @@ _FRAMES = "tests/test_sampled.py::test_a_page_holds_the_frame_of_every_sampled_s
 _START = "tests/test_sampled.py::test_a_page_opens_at_the_nearest_samples_unless_it_mixes"
 _SAID = "tests/test_controls.py::test_each_control_says_its_state"
 _ACTIVATIONS = "tests/test_decoder.py::test_each_activation_is_torchs"
+_PERIOD = "tests/test_export.py::test_no_line_starts_with_the_period_behind_a_formula"
 _SWIPED = "tests/test_export_turns.py::test_a_row_of_panels_is_swiped_on_a_phone"
 
 MUTANTS = [
@@ -116,4 +117,12 @@ MUTANTS = [
         "down / max(across, 1)",
         _SWIPED,
     ),
+    Mutant(
+        "periods-alone-in-lists",
+        "gdm_core/course/export/page.py",
+        "super().block_text(_glued(text))",
+        "super().block_text(text)",
+        _PERIOD,
+    ),
+    Mutant("formulas-that-never-break", "gdm_core/course/export/page.py", "(?:(?!<math\\b).)*", ".*", _PERIOD),
 ]

@@ -34,7 +34,15 @@ from gdm_core.validate import bad
 HERE = Path(__file__).parent
 LIMIT = 12_000_000  # bytes of a page
 HOME = "<!--home-->"  # where the studio puts its link into a page that was exported before
+END = re.compile(
+    r"(<math\b(?:(?!<math\b).)*</math>)(</span>)?([.,;:!?)]+)", re.DOTALL
+)  # of a formula, and what follows
 CALL = re.compile(r"\bexplorers\.(\w+)\(")
+
+
+def _glued(text: str) -> str:
+    """No line starts with the period behind a formula: around `<math>` Chromium breaks even at a word joiner."""
+    return END.sub(r'<span class="glued">\1\3</span>\2', text)
 
 
 class _Markdown(HTMLRenderer):
@@ -48,8 +56,10 @@ class _Markdown(HTMLRenderer):
         return mathml(body)
 
     def paragraph(self, text: str) -> str:
-        glued = re.sub(r"(</math>(?:</span>)?)(?=[.,;:!?)])", "\\1\u2060", text)  # no line starts with a period
-        return super().paragraph(glued)
+        return super().paragraph(_glued(text))
+
+    def block_text(self, text: str) -> str:  # of an item in a list
+        return super().block_text(_glued(text))
 
     def block_math(self, body: str) -> str:
         return f'<div class="display" tabindex="0">{mathml(body, display=True)}</div>'
