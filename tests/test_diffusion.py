@@ -638,3 +638,18 @@ def test_a_solver_leaves_the_card_alone_with_what_depends_on_the_time_only():
     model, there = model.to(second_device.NAME), y.to(second_device.NAME)
     far = samplers.last(samplers.heun(lambda x, t: model.denoise(x, t, there), model.schedule, x, times))
     torch.testing.assert_close(far.cpu(), here)
+
+
+def test_the_bound_tells_each_example_with_its_own_label():
+    seen = []
+
+    class Listens(nn.Module):
+        def forward(self, x, t, y=None):
+            seen.append((x[:, 0], t, y))
+            return 0 * x
+
+    y = torch.tensor([0, 1, 1, 0, 1])
+    Diffusion(1, labels=2, network=Listens()).elbo(10.0 * (2 * y[:, None] - 1), y, steps=20)
+    x, t, asked = (torch.cat(a) for a in zip(*seen))
+    clear = t < 0.5
+    assert clear.sum() > 20 and ((x > 0) == (asked == 1))[clear].all()

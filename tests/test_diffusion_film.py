@@ -102,6 +102,7 @@ def test_whatever_is_changed_the_start_noise_stays():
             assert torch.allclose(start, first, atol=1e-4), (schedule, solver)
     times, states = solved(LINE, SDE, 4)
     assert times[0] == film.LATE and torch.allclose(states[0], film.LATE * first)
+    assert solved(VP, SDE, 4)[0][0] == 1  # its drift is finite from there on
 
 
 def test_eta_is_that_of_ddim_alone_and_its_noise_is_that_of_the_step():

@@ -48,6 +48,11 @@ def test_euler_and_heun_go_by_the_velocity(explorer):
     assert np.allclose(fine["Heun"][-1], fine["Euler"][-1], atol=0.1)
 
 
+def test_noise_stays_in_its_panel(explorer):
+    shown = ways(explorer("few_steps").frame({"start": [[5.0, -6.0]]}).encode())
+    assert all(np.allclose(way[0], [few.LIMIT, -few.LIMIT]) for way in shown.values())
+
+
 def test_meanflow_jumps_and_the_reflowed_takes_its_own_network(explorer, stand_in):
     jumps, straight = stand_in(few.few_jumps, seed=0, steps=100), stand_in(few.few_reflowed, seed=0, steps=100)
     shown = ways(explorer("few_steps").frame({"steps": 2}).encode())

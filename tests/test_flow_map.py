@@ -221,3 +221,13 @@ def test_the_layers_are_told_waves_of_t_and_of_the_length():
     model.average(z, t, r)
     waves = [w(math.pi * s) for s in (t, t - r) for w in (torch.cos, torch.sin)]
     torch.testing.assert_close(seen[0], torch.cat([z, torch.stack([t, t - r, *waves], 1)], 1))
+
+
+def test_samples_are_of_the_class_that_was_asked_for():
+    class Goes(torch.nn.Linear):
+        def forward(self, z, t, r, y=None):
+            return z - y[:, None]
+
+    model = FlowMap(1, network=Goes(1, 1), labels=3)
+    torch.testing.assert_close(model.sample(4, 2), torch.full((4, 1), 2.0))
+    torch.testing.assert_close(model.sample(2, torch.tensor([1, 0])), torch.tensor([[1.0], [0.0]]))

@@ -396,4 +396,11 @@ MUTANTS = [
         "(x_t - sigma * noise) / alpha.clamp_min(0.05)",
         "tests/test_denoising.py::test_the_mean_of_noise_is_right_where_hardly_any_data_are_left",
     ),
+    _plant(
+        _MODEL,
+        "labels-of-the-bound-in-another-order",
+        "y.repeat(len(k), *[1] * (y.ndim - 1))",
+        "y.repeat_interleave(len(k), 0)",
+        "the_bound_tells_each_example_with_its_own_label",
+    ),
 ]

@@ -206,4 +206,16 @@ MUTANTS = [
         "y.repeat(often).roll(1))",
         "tests/test_learning.py::test_a_network_denoises_and_draws_digits",
     ),
+    _film(
+        "always-late",
+        "if move is samplers.sde and law(times[0])[0] < 1e-3:",
+        "if move is samplers.sde:",
+        "whatever_is_changed_the_start_noise_stays",
+    ),
+    _few(
+        "noise-out-of-its-panel",
+        'np.clip(controls["start"] - CENTERS[0], -LIMIT, LIMIT)',
+        'controls["start"] - CENTERS[0]',
+        "noise_stays_in_its_panel",
+    ),
 ]

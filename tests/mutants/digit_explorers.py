@@ -74,4 +74,5 @@ MUTANTS = [
     _hand(
         "paint-over-the-digit", "torch.maximum(2 * new.x[digit] - 1, 2 * paint - 1)", "(2 * new.x[digit] - 1)", _PAINT
     ),
+    _memorizer("next-is-nearest", "said(found.next.mean().item())", "said(found.distance.mean().item())", _FEW),
 ]
