@@ -241,7 +241,7 @@ def edited(
     eta: float = 0.0,
     noise: Draw | None = None,
 ) -> Iterator[Tensor]:
-    """From x with the noise of times[0] on: late times keep what was drawn, early ones make it look like data.
+    """From x with the noise of times[0] on: a small t keeps what was drawn, a large one makes it look like data.
 
     Args:
         denoise, schedule: as for `samplers.ddim`.
