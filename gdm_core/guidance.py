@@ -5,8 +5,9 @@ r"""Denoisers that lean: each has the call denoise(x_t, t) -> mean of x again, s
                     for t in an interval alone, D elsewhere      Kynkaanniemi et al. (2024, eq. 5)
     by_classifier   D + w sigma^2 / alpha grad log p(y | x_t)    Dhariwal & Nichol (2021, eq. 10)
 
-w = 1 is D, or the conditional denoiser where the classifier is perfect, and w = 0 is V.  With another w there need be no
-density whose noisy copies have these denoisers: what a sampler makes of them has to be asked of the sampler, and `traced` does.
+w = 1 is D, or the conditional denoiser where the classifier is perfect, and w = 0 is V.  With another w there need be
+no density whose noisy copies have these denoisers: what a sampler makes of them has to be asked of the sampler, and
+`traced` does.
 """
 
 import math
