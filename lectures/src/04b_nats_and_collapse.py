@@ -69,7 +69,7 @@ def new_vae(latents, hidden, steps, lr, **options):
     return model
 
 
-vae2, vae16 = new_vae(2, 128, 1500, 3e-3), new_vae(16, 256, 1000, 2e-3)
+vae2, vae16 = new_vae(2, 128, 1100, 3e-3), new_vae(16, 256, 1000, 2e-3)
 
 # %% [markdown]
 # The likelihood is the discretized logistic: for each pixel the decoder says a place $m_i$ and a width $w_i$, and a gray
@@ -110,8 +110,8 @@ ppca.solve(noisy(train_x));
 
 # %%
 straight = lambda latents: networks.MLPDecoder(latents, (1, 8, 8), channels=2, hidden=())
-linear2 = new_vae(2, 128, 2000, 2e-2, decoder=straight(2))
-linear16 = new_vae(16, 128, 3000, 5e-3, decoder=straight(16))
+linear2 = new_vae(2, 128, 1500, 3e-2, decoder=straight(2))
+linear16 = new_vae(16, 128, 2200, 1e-2, decoder=straight(16))
 torch.manual_seed(SEED)
 with torch.no_grad():
     nats = {"PPCA, 51 latents": -ppca.log_prob(noisy(test_x)), "mixture of 5": -mixture.log_prob(noisy(test_x)),
@@ -313,8 +313,8 @@ carried, bent = {"linear": {}, "network": {1.0: at_one}}, {}
 for beta in (4.0, 16.0, 64.0):
     torch.manual_seed(SEED)
     line = VAE(64, 16, hidden=(), likelihood=Gaussian(var**0.5, learn=None), beta=beta).to(DEVICE)
-    train.fit(line, flat, steps=500, lr=0.03, batch_size=len(flat), rate=train.falling)
-    bent[beta] = new_vae(16, 256, 500, 3e-3, beta=beta)
+    train.fit(line, flat, steps=350, lr=0.03, batch_size=len(flat), rate=train.falling)
+    bent[beta] = new_vae(16, 256, 400, 3e-3, beta=beta)
     with torch.no_grad():
         carried["linear"][beta] = inference.kl(line.encode(flat), line.prior()).mean().item()
         carried["network"][beta] = inference.kl(bent[beta].encode(train_x), vae16.prior()).mean().item()
@@ -429,7 +429,7 @@ claim("slope of a pixel's distribution in itself and in later pixels", slope.tri
 def trained_reader(anneal=False, **options):  # its history of nats carried, and itself
     torch.manual_seed(SEED)
     model = VAE((1, 8, 8), 8, hidden=(128,), likelihood=Reader(), **options).to(DEVICE)
-    total, nats_carried = 600 * longer, []
+    total, nats_carried = 450 * longer, []
     for history in train.steps(model, train_x, steps=total, lr=3e-3, rate=train.falling):
         if anneal:
             model.beta = min(1.0, 2 * len(history) / total)
@@ -687,10 +687,10 @@ def searched(x):  # -log p(x) of the VAE, (B,) nats
     return -inference.inference_gap(vae16, x, steps=100 * finer, samples=200 * finer).log_px.double().cpu()
 
 
-costs = {name: (searched(x[:100]), alone(x[:100])) for name, x in sets.items()}
+costs = {name: (searched(x[:80]), alone(x[:80])) for name, x in sets.items()}
 usual = [c.mean() for c in costs["new pictures"]]
 surprise = {name: [(c - u) for c, u in zip(both, usual)] for name, both in costs.items() if name != "new pictures"}
-excess = {name: both[0] - both[1] for name, both in surprise.items()}  # (100,) nats beyond the pixels' surprise
+excess = {name: both[0] - both[1] for name, both in surprise.items()}  # (80,) nats beyond the pixels' surprise
 
 # %% jupyter={"source_hidden": true}
 # The figure: the five sets, and the surprise of both models
