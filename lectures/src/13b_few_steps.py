@@ -324,8 +324,6 @@ claim("goal not held: the same", away(jumped["goal not held"]), above=1, digits=
 # The goal that moves is seen at once: the network learns to make its goal easy, and draws near the mean again. The missing term is
 # not: the curve looks like a map too. Only a truth beside it tells.
 #
-# Green is where the flow takes the same noise, gray lines join the two. TEXT
-#
 # ## 13.12 One step beside fifty
 #
 # Now all of them: three networks a method, 400 steps, as many examples. Consistency and shortcut learn from scratch as MeanFlow does;
