@@ -108,8 +108,8 @@ claim("slope and p(z)/p(x): largest relative difference", (slope / (Normal(0, 1)
 # ## 8.2 The algorithm
 #
 # How does $G$ learn without a density? Chapter 06 knows: a classifier $D$ that tells data from samples is a statistic, and
-# the best one is $D^*(x) = p(x)/(p(x) + q(x))$. With logits $D(x)$ and the logistic function $\sigma$, the game
-# of Goodfellow et al. (2014) is
+# the best one says "data" with the probability $p(x)/(p(x) + q(x))$. From here on $D(x)$ is a critic's logit, and its
+# answer is $\sigma(D(x))$ with the logistic function $\sigma$. The game of Goodfellow et al. (2014) is
 #
 # $$ \min_G \max_D \; \mathbb E_x \log \sigma(D(x)) + \mathbb E_z \log\big(1 - \sigma(D(G(z)))\big) . $$
 #
@@ -149,7 +149,7 @@ claim("weights after 20 steps, bare and library: largest difference", max((a - b
 
 # %% [markdown]
 # Now let it learn, and stop four times. Since the data are one-dimensional, we know everything: $p$ exactly, the density
-# $q$ of the generator from its map, and so what the best critic $D^*$ would say.
+# $q$ of the generator from its map, and so what the best critic would say.
 
 # %% jupyter={"source_hidden": true}
 # Helper: the density of G(z), from the mass of a fine grid of z
@@ -213,10 +213,10 @@ claim("critic's answer and that of the best critic at the last step: mean differ
 
 # %% [markdown]
 # At first all samples stand in one place. The critic learns where data are missed, and the generator moves its samples up
-# the critic's slope. They have not arrived: at an equilibrium $p = q$ and $D^* = 1/2$ everywhere. But the samples are
+# the critic's slope. They have not arrived: at an equilibrium $p = q$, and the best answer is $1/2$ everywhere. But the samples are
 # nearer than at first, and the critic's answer is about that of the best critic of the moment.
 #
-# Does the critic find $D^*$? Hold the generator still and let the critic alone learn. (A player without gradients rests.)
+# Does the critic find the best answer? Hold the generator still and let the critic alone learn. (A player without gradients rests.)
 
 # %%
 torch.manual_seed(SEED)
@@ -226,7 +226,7 @@ train.fit(still, target.sample, steps=500, batch_size=512, lr=3e-3, rate=train.f
 q = density_of(still)
 with torch.no_grad():
     answer = still.logits(CENTERS[:, None]).sigmoid()
-claim("critic and D* where there are examples: mean difference", doubt(q, answer), below=0.06, digits=1)
+claim("critic alone, and the best critic, where there are examples: mean difference", doubt(q, answer), below=0.06, digits=1)
 
 # %% [markdown]
 # ## 8.3 Two generators' losses
@@ -365,8 +365,8 @@ claim("generator's loss over the training: largest over smallest", swing.max() /
 claim("mean of its last fifth over its first value", swing[-STEPS // 5 :].mean() / swing[0], above=0.7, digits=1)
 
 # %% [markdown]
-# They swing, as the players of chapter 07 did: the loss of the one is about what the other gains. The generator's loss ends
-# no lower than it began, and neither curve says how many modes there are. Judge a GAN by its samples, with a test of chapter 06.
+# They swing, as the players of chapter 07 did. The generator's loss did not go down, though its samples did change, and
+# neither curve says how many modes there are. Judge a GAN by its samples, with a test of chapter 06.
 #
 # ## 8.5 Mode collapse
 #
@@ -488,8 +488,8 @@ for name, row in exact.items():
 
 # %% [markdown]
 # With Jensen-Shannon there is a barrier: the way from collapsed to perfect goes up first. Fixed pairs take it away. But
-# no training has fixed pairs: batches are drawn anew, so that over time each example meets each sample, and for all
-# pairs the barrier is back. So do not expect that pairing alone cures. We measure.
+# batches are drawn anew, so that over time each example meets each sample, and for all pairs the barrier is back. So do
+# not expect that pairing alone cures. We measure.
 #
 # ## 8.7 Cures, measured the same way
 #
@@ -537,6 +537,7 @@ claim("R3GAN, share of samples near a mode: momentum 0.5 less 0.9", near["R3GAN,
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Claims: WGAN-GP; the critic's slope on data
 claim("WGAN-GP: share of the modes that the median of five GANs covers", share["WGAN-GP"], above=0.6, digits=2)
+claim("spectral norm: the same", share["spectral norm"], below=0.8, digits=2)
 mean_slope = {}
 for name in ("nothing added", "R3GAN"):
     gan = learned[name][0]
@@ -546,7 +547,8 @@ claim("slope of the critic on data, nothing added over R3GAN", mean_slope["nothi
 
 # %% [markdown]
 # In this setting pairs alone lose modes as the plain loss does: what the landscape with all pairs let us expect.
-# Penalties keep them, with and without pairs. They flatten the critic on data; chapter 07 knows them as damping.
+# Penalties keep them, with and without pairs. They flatten the critic on data; chapter 07 knows them as damping. WGAN-GP
+# keeps them too, with three moves of the critic in a step; spectral norm alone does not.
 #
 # But look at the pictures as well. To cover all modes is not enough: with momentum 0.9 the penalized GANs cover the ring by a
 # cloud. With 0.5 R3GAN draws it, and in this run the plain loss does too. Momentum drives two players apart (chapter 07), and the recipe matters as much as the name.
@@ -593,8 +595,8 @@ claim("grid, R3GAN: modes of the median GAN", on_grid["grid, R3GAN"], above=17, 
 
 # %% [markdown]
 # Here one sees 8.1 in two dimensions. Blue are straight lines of the latent plane. Where they lie close the map contracts: a
-# bump. Between the bumps it must expand, and the bridges carry samples that no data have. Longer training thins them:
-# `python -m tests.benchmarks gan` trains longer and counts in five seeds.
+# bump. Between the bumps it must expand, and the bridges carry samples that no data have.
+# `python -m tests.benchmarks gan` trains longer and counts modes in five seeds.
 #
 # ## 8.9 The critic's landscape over training
 #
@@ -636,8 +638,7 @@ change = (early - early.mean() - later + later.mean()).abs().mean() / early.std(
 claim("landscape: change over the last fifth of the training, in its standard deviations", change, above=0.02, digits=1)
 
 # %% [markdown]
-# Hills stand where the critic bets on data. They do not stay: once samples arrive, the critic lowers the hill and
-# raises another.
+# High is where the critic bets on data. Compare the last two moments: the hills have moved.
 #
 # **Play.** The same game, live. It opens trained on the ring with R3GAN. *Before you move "step G":* the generator goes
 # on alone, and the critic stands still. Where do the samples go now? Where would they go early in the training?
@@ -655,9 +656,8 @@ from gdm_core import explorers
 explorers.gan_studio(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# **Limits.** Eight rows, one pair of networks, short trainings, two toys: which cure wins changes with the network, the
-# momentum and the step size, and no row here says what happens on pictures. The bridges between
-# modes stay in all of them. The landscape of 8.6 has two atoms and a critic without limits, and says nothing
+# **Limits.** Eight rows, one pair of networks, short trainings, two toys: momentum alone changed the order of the rows,
+# and none of them says what happens on pictures. Bridges between modes are left in every picture above. The landscape of 8.6 has two atoms and a critic without limits, and says nothing
 # about how a network moves. A GAN has no likelihood: nothing here tells how probable an example is. What it has is a
 # sampler of one step, and a free hand with architectures; the second part takes it to digits.
 #

@@ -182,7 +182,7 @@ for k in range(10):
     joined.append(latent.fit_map(fitted, of))
     missed.append(joined[k].error(tested, against).value)
     mixed.append(latent.fit_map(fitted, of.flip(0)).error(tested, against).value)  # pairs that do not belong together
-claim("from the GAN's space to the VAE's by a linear map: share of the spread that it misses", sum(missed) / 10, near=0.25, within=0.5, digits=1)
+claim("from the GAN's space to the VAE's by a linear map: share of the spread that it misses", sum(missed) / 10, below=0.5, digits=1)
 claim("the same, fitted to wrong pairs", sum(mixed) / 10, above=0.8, digits=1)
 
 
@@ -208,7 +208,7 @@ walks()
 
 # %% [markdown]
 # The two spaces were trained by different losses, one without an encoder, and a linear map carries most of one into the
-# other; fitted to wrong pairs it carries nothing.
+# other; fitted to wrong pairs it carries next to nothing.
 #
 # ## 8b.3 Classes that nobody told
 #
@@ -271,7 +271,7 @@ if DATASET == "digits":
 
 # %% [markdown]
 # Nothing in the bound prefers digits. Fog does: what can be read through it is what differs in many pixels, and in
-# these pictures that is mostly the digit. It is a choice of ours, as every answer to "which classes?" must be.
+# these pictures that is the digit more often than without fog. It is a choice of ours, as every answer to "which classes?" must be.
 # The claim above is of one seed; `make bench ROW=gan_kin` trains longer and prints the agreement for each of several.
 #
 # ## 8b.4 Averages leave the manifold
@@ -353,12 +353,13 @@ wrong = {name: (p - new_x).square().sum((1, 2, 3)).mean() for name, p in made.it
 claim(
     "squared error: adversarial over squared error", wrong["adversarial"] / wrong["squared error"], above=1.1, digits=2
 )
-for name, p in {**made, "truth": new_x}.items():
-    claim(f"share of pixels that are neither ink nor paper: {name}", gray(p), below=0.6, digits=2)
+blurred = gray(made["squared error"])
+claim("pixels that are neither ink nor paper: squared error over truth", blurred / gray(new_x), above=1.3, digits=2)
+claim("the same: adversarial over squared error", gray(made["adversarial"]) / blurred, below=0.9, digits=2)
 refused = (judge(new_x) > judge(made["squared error"])).float().mean()
 claim("share of the blurred pictures that the critic ranks below the truth", refused, above=0.8, digits=2)
 right = reader.share(made["adversarial"], new.labels)
-claim("adversarial pictures that are read as what was there", right, below=0.6, digits=1)
+claim("adversarial pictures that are read as what was there", right, below=0.5, digits=1)
 
 # %% [markdown]
 # By squared error the blurred pictures win, as they must. The critic refuses them: no data look so.
@@ -425,7 +426,7 @@ claim("held-out squared error against the true pairs, over that of no translatio
 floor = test_warm[:, 1:2] > test_warm[:, :1]  # the rarer kind is green
 off = lambda p: ((p - test_cold).square() * floor).mean()
 rare = off(turned.there(test_warm)) / off(test_warm)
-claim("the same on floors of the rarer kind", rare, above=0.4, digits=1)
+claim("the same on floors of the rarer kind", rare, above=0.5, digits=1)
 claim("times as much of the error is left there", rare / ratio, above=2, digits=1)
 
 
@@ -558,7 +559,7 @@ claim("modes that samples reach from a collapsed start, wide kernel", modes[0.8]
 # - InfoGAN finds *a* partition that can be read; which one is decided by what reading is allowed to use.
 # - Squared error asks for averages; a critic asks for what looks like data. Neither asks for the truth.
 # - Without pairs, the losses of CycleGAN cannot tell a true map from another that respects both marginals.
-# - Drift, the best critic's gradient and a difference of scores are one field.
+# - Drift, the gradient of the best critic's logit and a difference of scores are one field, of blurred distributions.
 #
 # Honest limits. Everything here is small: 14 × 14 digits of a pen, rooms of two kinds, minutes of training. But for
 # CycleGAN's the networks are dense ones; a DCGAN's convolutions (Radford, Metz & Chintala, 2016) pay where pictures are larger. The
