@@ -19,7 +19,7 @@ from gdm_core import checkpoint as checkpoints
 from gdm_core.average import Average
 from gdm_core.denormals import flushed
 from gdm_core.movers import ByRule, Several
-from gdm_core.turns import Diverged, Player, adam, finite, look, players
+from gdm_core.turns import Diverged, Player, adam, finite, in_turn, look, players
 from gdm_core.undo import Whole
 from gdm_core.validate import bad, integer, positive
 
@@ -74,7 +74,7 @@ def steps(
     rule: Callable | None = None,
     rate: Callable[[float], float] | None = None,
     clip: float | None = None,
-    moves: dict[str, int] | None = None,
+    moves: dict[str, int | Callable[[], int]] | None = None,
     average: float | None = None,
     bf16: bool = False,
     validation: Tensor | tuple[Tensor, ...] | None = None,
@@ -100,7 +100,8 @@ def steps(
             players, on as many batches as it asks for, with `lr` as its step sizes.
         rate: factor on the learning rate as a function of progress in [0, 1], such as `falling`.
         clip: largest norm of a move's gradient.
-        moves: how often each player moves in a step, each time on a new batch: `{"critic": 3}`; once if not told.
+        moves: how often each player moves in a step, each time on a new batch: `{"critic": 3}`; once if not told.  A
+            function is asked in each step.
         average: decay of the weights' average (`average.Average`), which the model wears whenever it is looked at: in
             validation, between two steps and at the end.  None leaves the last weights.
         bf16: compute losses in bfloat16 where torch deems it safe; weights, averages and validation keep their type.
@@ -135,7 +136,7 @@ def steps(
         if not hasattr(model, "loss"):
             raise bad("a model with a loss to validate", type(model).__name__, "validation=None")
     game = players(model, moves or {})
-    turns = [player for player in game for _ in range(player.moves)]
+    turns = in_turn(game)  # what cannot be is refused at the call
     order = checkpoints.Batches(data, integer("batch_size", batch_size), seed, device)
     if rule is not None:
         optimizer, turns = ByRule(rule, model, order.next, lr), []
@@ -157,7 +158,8 @@ def steps(
 
     def run() -> Iterator[History]:  # what is above happens at the call, what is below at each `next`
         rates = [group["lr"] for group in optimizer.param_groups]
-        saved, whole = len(history), Whole(state, several=len(turns) != 1)
+        saved, several = len(history), len(turns) != 1 or any(callable(player.moves) for player in game)
+        whole = Whole(state, several=several)
         told: list[tuple[Player, Tensor, Tensor]] = []  # loss and gradient norm of each move of a step
 
         def gradient(player: Player) -> tuple[Tensor, Tensor]:
@@ -199,10 +201,11 @@ def steps(
                         with cast:
                             told += [(player, *pair) for player, pair in zip(game, optimizer.step())]
                         seen = look(told, step, optimizer, rates)
-                    for player in turns:
+                    now = turns and in_turn(game)
+                    for player in now:
                         loss, norm = gradient(player)
                         told.append((player, loss, norm))
-                        last = len(told) == len(turns)
+                        last = len(told) == len(now)
                         if last:  # the one time that a step waits for the device
                             seen = look(told, step, optimizer, rates)
                         if clip < math.inf:

@@ -12,15 +12,18 @@ from gdm_core.validate import Diverged, bad, choice, integer, positive
 
 
 class Player(NamedTuple):
-    """Who moves in a step: which parameters (None: all that the loss reaches), down which loss, how often."""
+    """Who moves in a step: which parameters (None: all that the loss reaches), down which loss, how often.
+
+    `moves` is asked anew in each step where it is a function.
+    """
 
     name: str
     loss: Callable[..., Tensor]
     parameters: list[nn.Parameter] | None
-    moves: int
+    moves: int | Callable[[], int]
 
 
-def players(model: nn.Module, moves: dict[str, int]) -> list[Player]:
+def players(model: nn.Module, moves: dict[str, int | Callable[[], int]]) -> list[Player]:
     """The players of a game, but those that are frozen, with how often each moves; or the one that moves alone."""
     if not isinstance(model, HasPlayers):
         if moves:
@@ -30,8 +33,13 @@ def players(model: nn.Module, moves: dict[str, int]) -> list[Player]:
     theirs = {name: own for name, own in theirs.items() if own}
     for name in moves:
         choice("player", name, theirs)
-    times = {name: integer(f"moves of the {name}", moves.get(name, 1)) for name in theirs}
-    return [Player(name, getattr(model, f"{name}_loss"), own, times[name]) for name, own in theirs.items()]
+    return [Player(name, getattr(model, f"{name}_loss"), own, moves.get(name, 1)) for name, own in theirs.items()]
+
+
+def in_turn(game: list[Player]) -> list[Player]:
+    """Who moves in this step, one after the other."""
+    times = [player.moves() if callable(player.moves) else player.moves for player in game]
+    return [p for p, many in zip(game, times) for _ in range(integer(f"moves of the {p.name}", many))]
 
 
 def adam(game: list[Player], parameters: list[nn.Parameter], lr: float | dict[str, float]) -> torch.optim.Adam:

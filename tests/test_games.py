@@ -57,6 +57,15 @@ def test_a_game_is_that_of_a_loop_by_hand():
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
 
 
+def test_how_often_a_player_moves_may_change_from_step_to_step():
+    told = iter([1, 1, 3, 2])  # the first is asked at the call
+    model = Duel()
+    run = duel(model, steps=3, moves={"critic": lambda: next(told)}, average=None)
+    assert [model.calls.count("critic") for _ in run] == [1, 4, 6] and model.calls.count("generator") == 3
+    with pytest.raises(ValueError, match="integer moves of the critic >= 1"):
+        duel(Duel(), moves={"critic": lambda: 0})
+
+
 def test_a_history_tells_the_players_apart():
     *_, history = duel(Duel(), steps=2)
     with pytest.raises(ValueError, match=r"needed the name of a player, .* try history.losses\['critic'\]"):

@@ -107,6 +107,8 @@ def test_pairs_of_data_and_pairs_of_samples(r1):
     torch.testing.assert_close(paid, wanted)
     own = list(model.critic.parameters())
     torch.testing.assert_close(torch.autograd.grad(paid, own), torch.autograd.grad(wanted, own))
+    with torch.no_grad():
+        assert not model.critic_loss(x).requires_grad
     torch.manual_seed(2)
     z = model.prior().sample((6,))
     wanted = cross_entropy(model.logits(x, model.encode(x)), 0 * ones)

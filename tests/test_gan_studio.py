@@ -12,7 +12,14 @@ from gdm_core import adversarial, kept
 from gdm_core.explorers import ch08_gan_studio as studio
 
 stand_in = stand_ins.stand_in
-TOLD = {"cure": "R3GAN", "momentum": 0.5, "target": studio.TARGETS["ring"], "critic_alone": 0, "generator_alone": 0}
+TOLD = {
+    "cure": "R3GAN",
+    "momentum": 0.5,
+    "k": 1,
+    "target": studio.TARGETS["ring"],
+    "critic_alone": 0,
+    "generator_alone": 0,
+}
 
 
 def gan():
@@ -114,8 +121,10 @@ def test_a_cure_changes_what_is_paid_while_one_trains():
     run = studio.learn(one, lambda: told, 3)
     next(run)
     assert (one.cost, one.r1, one.gp) == (adversarial.LOSSES["relativistic"], 1.0, 0.0)
-    told |= {"cure": "WGAN-GP", "momentum": 0.9}
+    told |= {"cure": "WGAN-GP", "momentum": 0.9, "k": 3}
+    moved = one.critic.net[0].bias.clone()
     next(run)
+    assert run.gi_frame.f_locals["told"].__len__() == 4 and not torch.equal(moved, one.critic.net[0].bias)
     assert (one.cost, one.r1, one.r2, one.gp) == (adversarial.LOSSES["Wasserstein"], 0.0, 0.0, 1.0)
     assert run.gi_frame.f_locals["optimizer"].param_groups[0]["betas"] == (0.9, 0.99)
 
@@ -125,11 +134,17 @@ def test_each_cure_is_what_it_is_called():
     for cure in studio.CURES:
         studio.settle(one := gan(), cure)
         told[cure] = next(name for name, cost in adversarial.LOSSES.items() if cost is one.cost), one.r1, one.r2, one.gp
+        largest = max(abs(torch.linalg.svdvals(one.critic.net[i].weight.detach())[0] - 1).item() for i in (0, 2, 4))
+        assert (largest < 1e-4) == (cure == "spectral norm")
+    studio.settle(one, "spectral norm")
+    studio.settle(one, "R3GAN")
+    assert torch.equal(one.critic.net[2].weight, gan().critic.net[2].weight)  # as it was
     assert told == {
         "nothing added": ("non-saturating", 0, 0, 0),
         "minimax": ("minimax", 0, 0, 0),
         "least squares": ("least squares", 0, 0, 0),
         "WGAN-GP": ("Wasserstein", 0, 0, 1),
+        "spectral norm": ("non-saturating", 0, 0, 0),
         "R1 + R2": ("non-saturating", 1, 1, 0),
         "R3GAN": ("relativistic", 1, 1, 0),
     }

@@ -208,3 +208,6 @@ def test_movers_that_cannot_be_are_refused(options, words):
     shared = {name: torch.optim.SGD(model.critic.parameters()) for name in BOTH}
     with pytest.raises(ValueError, match="parameters that one optimizer moves"):
         train.steps(model, DATA, optimizer=shared)
+    shared["generator"] = torch.optim.SGD([*model.generator.parameters(), next(model.critic.parameters())])
+    with pytest.raises(ValueError, match="parameters that one optimizer moves"):  # one is too many
+        train.steps(model, DATA, optimizer=shared)

@@ -76,7 +76,8 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
         obeyed = int((read == every).sum())
         text = (
             f"the {k} at z is read as {'a' if read[k] != 8 else 'an'} {int(read[k])}, sure to {sure[k].item():.2f} · "
-            f"{obeyed} of 10 classes at z read as asked · of {JUDGED} draws of a {k}: {judged.share[k].item():.2f} read so · "
+            f"{obeyed} of 10 classes at z read as asked · "
+            f"of {JUDGED} draws of a {k}: {judged.share[k].item():.2f} read so · "
             f"the classifier is right on {right:.3f} of the pen's new pictures · "
             f"{place(controls['z'], warning)} · {when}"
         )

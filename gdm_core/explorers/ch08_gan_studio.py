@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from gdm_core import devices, kept, metrics, networks, train
 from gdm_core.adversarial import LOSSES
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Checkpoint, Learned, learner
-from gdm_core.models.gan import GAN
+from gdm_core.models.gan import GAN, UnitNorm
 from gdm_core.widgets import (
     Arrows,
     Button,
@@ -41,6 +42,7 @@ CURES = {
     "minimax": {"loss": "minimax"},
     "least squares": {"loss": "least squares"},
     "WGAN-GP": {"loss": "Wasserstein", "gp": 1.0},
+    "spectral norm": {"spectral": True},
     "R1 + R2": {"r1": 1.0, "r2": 1.0},
     "R3GAN": {"loss": "relativistic", "r1": 1.0, "r2": 1.0},
 }
@@ -50,7 +52,7 @@ TARGETS = {
     "two groups": np.stack([np.sign(np.arange(8) - 3.5) * 2.6, np.tile([-1.8, -0.6, 0.6, 1.8], 2)], 1),
     "line": np.stack([np.linspace(-3.5, 3.5, 8), np.zeros(8)], 1),
 }
-OPENS = {"target": TARGETS["ring"], "cure": "R3GAN", "momentum": 0.5}
+OPENS = {"target": TARGETS["ring"], "cure": "R3GAN", "momentum": 0.5, "k": 1}
 Ask = Callable[[], dict]  # what the controls say now
 
 
@@ -60,9 +62,21 @@ def data(target, n: int, device) -> Tensor:
     return centers[torch.randint(len(centers), (n,), device=device)] + STD * torch.randn(n, 2, device=device)
 
 
+class Switched(UnitNorm):
+    """Spectral normalization that can be turned on and off."""
+
+    on = False
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return super().forward(weight) if self.on else weight
+
+
 def settle(gan: GAN, cure: str) -> None:
     """Let the players pay as the cure says, from here on."""
     options = CURES[cure]
+    for module in gan.critic.modules():
+        if isinstance(module, Switched):
+            module.on = "spectral" in options
     gan.cost = LOSSES[options.get("loss", "non-saturating")]
     gan.r1, gan.r2, gan.gp = (options.get(name, 0.0) for name in ("r1", "r2", "gp"))
 
@@ -78,12 +92,16 @@ def learn(gan: GAN, ask: Ask, steps: int, rate=None) -> Iterable:
             group["betas"] = (told["momentum"], 0.99)
         return data(told["target"], n, gan._zero.device)
 
-    return train.steps(gan, draw, steps=steps, batch_size=BATCH, optimizer=adam, average=0.97, rate=rate)
+    options = {"moves": {"critic": lambda: ask()["k"]}, "optimizer": adam, "average": 0.97, "rate": rate}
+    return train.steps(gan, draw, steps=steps, batch_size=BATCH, **options)
 
 
 def studio_gan(steps: int = STEPS, device="cpu", ask: Ask | None = None) -> tuple[GAN, Iterable]:
     """Recipe: two small networks; told the opening's controls unless somebody can be asked."""
     players = networks.MLPDecoder(2, (2,), 1, (64, 64)), networks.MLPEncoder((2,), 1, (64, 64))
+    for layer in players[1].modules():
+        if isinstance(layer, nn.Linear):
+            register_parametrization(layer, "weight", Switched())
     gan = GAN(2, 2, generator=players[0], critic=players[1]).to(device)
     settle(gan, OPENS["cure"])
     return gan, learn(gan, ask or (lambda: OPENS), steps, train.falling if ask is None else None)
@@ -140,7 +158,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         views = {"plane": _plane(gan, grid, real, fake), "map": _map(gan, centers)}
         moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
         text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one · "
-        return Frame(views, text + " · ".join([how, told["cure"], *moved]))
+        return Frame(views, text + " · ".join([how, told["cure"], *[f"k = {told['k']}"] * (told["k"] > 1), *moved]))
 
     place = lambda name: lambda controls: {"target": TARGETS[name]}
     stage = Stage(
@@ -149,6 +167,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             Handles("target", OPENS["target"], on="plane", color="data", label="modes of the data"),
             Choice("cure", list(CURES), OPENS["cure"], label="loss"),
             Slider("momentum", 0.0, 0.95, OPENS["momentum"], 0.05),
+            Slider("k", 1, 5, OPENS["k"], 1, label="k: moves of D in a step"),
             Slider("critic_alone", 0, ALONE, 0, 1, label="step D: alone", unit="steps"),
             Slider("generator_alone", 0, ALONE, 0, 1, label="step G: alone", unit="steps"),
             learned.timeline(),

@@ -238,6 +238,13 @@ MUTANTS = [
                 " for name in gan.players()]",
                 _DOTS,
             ),
+            (
+                "spectral-for-good",
+                'module.on = "spectral" in options',
+                "module.on = module.on or 'spectral' in options",
+                "test_each_cure_is_what_it_is_called",
+            ),
+            ("k-of-the-opening", 'lambda: ask()["k"]', 'lambda: OPENS["k"]', _LIVE),
             ("half-a-map", "(rows, rows.flip(1))", "(rows, rows)", "test_the_map_is_that_of_straight_lines"),
         )
     ),

@@ -32,7 +32,7 @@ MUTANTS = [
         "theirs = [saved['param_groups'][0] for",
         _OPTIMIZERS,
     ),
-    _plant("memory-of-a-failed-step", "len(turns) != 1)", "len(turns) > 1)", _BACK, "gdm_core/train.py"),
+    _plant("memory-of-a-failed-step", "len(turns) != 1 or any", "len(turns) > 9 or any", _BACK, "gdm_core/train.py"),
     _plant("any-kind-fits", 'getattr(optimizer, "kind", ', 'getattr(optimizer, "_", ', _REFUSED, _CHECKPOINT),
     _plant("rule-beside-clip", '("clip", clip), ("moves', '("moves', _NOT, "gdm_core/train.py"),
     _plant(
@@ -58,5 +58,12 @@ MUTANTS = [
         ' if i in saved["state"]]',
         "]",
         "test_an_optimizer_that_remembers_nothing_is_saved_beside_one_that_does",
+    ),
+    Mutant(
+        "movers-moves-asked-once",
+        "gdm_core/train.py",
+        "now = turns and in_turn(game)",
+        "now = turns",
+        "tests/test_games.py::test_how_often_a_player_moves_may_change_from_step_to_step",
     ),
 ]

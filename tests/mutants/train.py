@@ -356,8 +356,8 @@ MUTANTS = [
     ),
     Mutant(
         "every-player-moves-once",
-        TRAIN,
-        "for _ in range(player.moves)]",
+        TURNS,
+        'for _ in range(integer(f"moves of the {p.name}", many))]',
         "for _ in range(1)]",
         games("a_game_is_that_of_a_loop_by_hand"),
     ),
