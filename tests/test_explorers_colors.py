@@ -63,5 +63,6 @@ def test_the_words_of_the_two_sample_bench(statistic):
 
 def test_the_words_of_the_digit_board_and_of_the_studio_end_with_how_far_they_are_trained(stand_in):
     assert explorers.digit_board().frame().text.endswith(" · trained 1,500 steps")
-    text = explorers.gan_studio().frame({"k": 3, "critic_alone": 1}).text
-    assert text.endswith(" · trained 800 steps on the ring · R3GAN · k = 3 · critic 1 steps alone")
+    frame = explorers.gan_studio().frame({"k": 3, "critic_alone": 1})
+    assert frame.text.endswith(" · trained 800 steps on the ring · R3GAN · critic 1 steps alone")
+    assert frame.views["plane"].label == "critic, k = 3: purple bets on data"

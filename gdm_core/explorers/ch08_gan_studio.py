@@ -155,10 +155,10 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         fake = gan.generate(noise(0, SAMPLES, 2))
         real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
         found = metrics.modes(fake, centers, STD)
-        views = {"plane": _plane(gan, grid, real, fake), "map": _map(gan, centers)}
+        views = {"plane": _plane(gan, grid, real, fake, told["k"]), "map": _map(gan, centers)}
         moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
         text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one · "
-        return Frame(views, text + " · ".join([how, told["cure"], *[f"k = {told['k']}"] * (told["k"] > 1), *moved]))
+        return Frame(views, text + " · ".join([how, told["cure"], *moved]))
 
     place = lambda name: lambda controls: {"target": TARGETS[name]}
     stage = Stage(
@@ -185,7 +185,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
     return stage
 
 
-def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor) -> View:
+def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor, k: int) -> View:
     """The critic as a field, data and samples on it, and where some of the samples are pulled."""
     D = gan.logits(grid).reshape(CELLS, CELLS)
     D = D - D.mean()  # a constant changes no pull
@@ -197,9 +197,8 @@ def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor) -> View:
         Points(fake, "model", size=4, alpha=0.7, label="samples"),
         Arrows(fake[:PULLED], way, "accent", width=1.8, label="pull on a sample"),
     ]
-    return View(
-        D, marks, (-LIMIT, LIMIT) * 2, "critic: purple bets on data", "PuOr", (-size, size), smooth=True, size=1.3
-    )
+    title = f"critic{f', k = {k}' if k > 1 else ''}: purple bets on data"
+    return View(D, marks, (-LIMIT, LIMIT) * 2, title, "PuOr", (-size, size), smooth=True, size=1.3)
 
 
 def _map(gan: GAN, centers: Tensor, lines: int = 15, most: float = 2.2) -> View:

@@ -17,7 +17,7 @@ def agreement(seed: int) -> tuple[float, float]:
     """Share of training and of test digits whose class, matched at best, is the label."""
     torch.manual_seed(seed)
     digits, new = data.load("digits"), data.load("digits", "test")
-    model = InfoGAN(digits.x.shape[1:], 4, 10, r1=0.3, fog=0.4, unit=True)
+    model = InfoGAN(digits.x.shape[1:], 4, 10, r1=0.3, info=0.2, fog=0.4, unit=True)
     train.fit(model, digits.x, steps=4000, batch_size=64, lr=3e-3, rate=train.falling, seed=seed)
     shares = []
     for d in (digits, new):

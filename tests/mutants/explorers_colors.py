@@ -27,5 +27,5 @@ MUTANTS = [
         _COLORS.format("digit_board"),
     ),
     _fault("board-without-its-steps", "8_digit_board", "· {when}", "· trained", _END),
-    _fault("k-untold", "8_gan_studio", '(told["k"] > 1)', '(told["k"] > 3)', _END),
+    _fault("k-untold", "8_gan_studio", "if k > 1 else", "if k > 3 else", _END),
 ]
