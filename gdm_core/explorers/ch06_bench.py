@@ -94,7 +94,7 @@ def bench(seed: int = 0, device: str = "auto") -> Stage:
             sees,
             marks,
             (-LIMIT, LIMIT) * 2,
-            "where the statistic sees more x, or more y",
+            "purple: more x, orange: more y",
             "PuOr",
             (-size, size),
             smooth=True,

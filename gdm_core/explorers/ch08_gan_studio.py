@@ -167,7 +167,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             Handles("target", OPENS["target"], on="plane", color="data", label="modes of the data"),
             Choice("cure", list(CURES), OPENS["cure"], label="loss"),
             Slider("momentum", 0.0, 0.95, OPENS["momentum"], 0.05),
-            Slider("k", 1, 5, OPENS["k"], 1, label="k: moves of D in a step"),
+            Slider("k", 1, 5, OPENS["k"], 1, label="k, moves of D"),
             Slider("critic_alone", 0, ALONE, 0, 1, label="step D: alone", unit="steps"),
             Slider("generator_alone", 0, ALONE, 0, 1, label="step G: alone", unit="steps"),
             learned.timeline(),
