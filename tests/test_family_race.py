@@ -153,6 +153,11 @@ def test_a_tick_shows_the_last_state_that_is_paid_for():
             assert torch.equal(shown[which[tick]], states[paid]), (family, tick)
 
 
+def test_the_clock_in_words():
+    assert race._work(0) == "after 100 operations a point"
+    assert race._work(24) == "after 25,000 operations a point"  # 10^4.4 = 25,119
+
+
 def test_one_budget_for_all():
     for family, (_, steps, _) in racers.MAKE.items():
         if family != "mixture":

@@ -183,6 +183,9 @@ def test_the_chart_ends_at_the_read_out_and_starts_at_nothing(stage):
     assert curve[-1, 1] == pytest.approx(told(stage, weight=3.0)[0], abs=0.006)
     assert abs(curve[0, 1]) < 0.1 and curve[0, 0] == 1 and abs(curve[-1, 0]) < 1e-6
     assert np.allclose(marks(frame, "distance")[""]["xy"][0], curve[4], atol=1e-5)
+    band = view(frame, "distance")["marks"][0]["xy"]
+    kl, error = told(stage, weight=3.0)[:2]
+    assert sorted(band[np.abs(band[:, 0]) < 1e-6, 1]) == pytest.approx([kl - error, kl + error], abs=0.012)
 
 
 def test_the_ground_is_the_density_that_its_label_names(stage):

@@ -197,6 +197,25 @@ def test_the_read_out_compares_completions_with_the_posterior(law, explorer):
     assert deviations[1][RIGHT].mean() > 1.3 * deviations[1][~RIGHT].mean()  # what is hidden is what is unsure
 
 
+def test_how_far_seen_pixels_are_off_and_should_be(law, explorer):
+    """The first from the states of a run by hand, the second from draws of the posterior."""
+    state = {"hole": RIGHT.double(), "digit": 5, "method": TWISTED, "std": 0.3, "steps": 6}
+    frame, there, noise = explorer("hole_in_the_picture").frame(state).encode(), ~RIGHT.flatten(), hole.Noise(0)
+    test = data.load("digits", "test")
+    y = (16 * test.flat()[int((test.labels == 5).nonzero()[0])].double() - law.middle) / law.unit
+    y = (y + 0.3 * noise(0, 64).double())[there]
+    seen = ob.Observation(ob.mask(there), y, 0.3)
+    posterior, small = law.given(seen), ob.Observation(seen.sight, y.float(), 0.3)
+    times = schedules.times(hole.SCHEDULE, 6, by="angle")
+    e, toss = noise(0, 3 * hole.MOST * hole.REPEATS + 1, hole.DRAWS, 64), noise(0, hole.MOST, uniform=True)
+    *_, (x, w) = hole.fill(TWISTED, law, posterior, small, times, 0.15, e, toss)
+    off = lambda x, w: (w.double() @ (x.double()[:, there] - y).square()).mean().sqrt().item() / 0.3
+    torch.manual_seed(0)
+    draws = posterior.draw(torch.rand(2000), torch.randn(2000, 64))
+    told = numbers(frame["text"] + frame["more"], "seen pixels off by")[:2]
+    assert told == pytest.approx([off(x, w), off(draws, torch.full((2000,), 1 / 2000))], abs=0.03)
+
+
 def test_a_share_in_the_wrong_class_is_counted_once(explorer):
     """The lower half of a 3 may be that of several digits."""
     frame = explorer("hole_in_the_picture").frame({"method": REPLACEMENT}).encode()

@@ -73,6 +73,13 @@ def test_every_hidden_digit_is_looked_for_and_the_band_is_of_hidden_digits_alone
     assert torch.equal(compared[0].unique(dim=0), hidden.unique(dim=0))
 
 
+def test_each_number_stands_in_its_column():
+    score = leaderboard.Score("ada", leaderboard.metrics.Estimate(0.125, 0.25), 0.5, 0.75, 0.625, 0.01)
+    row = dict(zip(leaderboard.COLUMNS, leaderboard.table([score])[0]))
+    wanted = {"rank": 1, "kernel distance": 0.125, "error": 0.25, "precision": 0.5, "coverage": 0.75, "p": 0.625}
+    assert {name: float(row[name]) for name in wanted} == wanted and row["copies"] == "0.01"
+
+
 def test_a_copy_scores_as_real_digits_do_where_nobody_asks_for_copies(rows):
     assert float(rows["copycat"]["kernel distance"]) < float(rows["ada"]["kernel distance"])
 

@@ -124,6 +124,8 @@ def test_what_is_counted_is_what_is_said_and_each_frame_is_of_its_room(stage, mo
     assert f"all of them in {int(fits.all(1).sum())} of 7 rooms" in frame.text
     assert f"true room {found.distance[0].item():.3f}" in frame.text
     assert right.tolist() == fits[1:].all(1).tolist()
+    free = stage.frame({"sentence": explorer.OWN, "own": "a thing"}).text
+    assert "0 of 0 factors" in free and "in 7 of 7 rooms" in free
 
 
 def test_equal_seeds_repeat(stage):

@@ -58,6 +58,7 @@ MUTANTS = [
           "an_error_is_that_of_the_mean_of_four_clouds"),
     _page("band-of-the-mean", "np.log10([chance.min(), chance.max()])", "np.log10([chance.mean(), chance.max()])",
           "the_chart_has_the_band_of_true_draws_that_is_told[distance]"),
+    _page("clock-of-no-digits", "math.log10(work)) - 1)", "math.log10(work)) + 1)", "the_clock_in_words"),
     _page("seven-commas-are-all", "now[name][1][0] == MODES for name", "now[name][1][0] >= MODES - 1 for name",
           "who_has_reached_all_commas_is_counted_among_those_that_are_done"),
     _page("nats-the-wrong-way", "truth.log_prob(x) - log_density(", "log_density(", _NATS),

@@ -43,6 +43,12 @@ MUTANTS = [
     _plant(
         "one-seed-for-what-is-exact", "fixed = Noise(seed)", "fixed = Noise(0)", "another_seed_draws_everything_anew"
     ),
+    _plant(
+        "expected-of-the-hole",
+        "[~hole].mean().sqrt()",
+        "[hole].mean().sqrt()",
+        "how_far_seen_pixels_are_off_and_should_be",
+    ),
     _plant("even-classes", "(each + self.weights.log())", "(each)", _CLASSES),
     _plant("one-class", "roots[k] @", "roots[0] @", _MOMENTS),
     _plant("spread-within-classes-alone", " + (self.means - mean).square()", "", _MOMENTS),

@@ -43,6 +43,12 @@ MUTANTS = [
     _plant("refusals-exit-clean", "return int(bool(refused))", "return 0", _WORDS),
     _plant("refusals-not-written", ", *([name, why] for name, why in refused.items())", "", _WORDS),
     _plant(
+        "columns-exchanged",
+        "(s.precision, s.coverage)",
+        "(s.coverage, s.precision)",
+        "each_number_stands_in_its_column",
+    ),
+    _plant(
         "some-hidden-copies-pass", "metrics.copies(s, self.hidden).copied", "metrics.copies(s, self.real).copied", _ALL
     ),
     _plant(
