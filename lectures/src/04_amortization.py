@@ -181,7 +181,7 @@ claim("and both have fallen by", bare[0] - bare[-1], above=10, digits=2, unit="n
 
 # %%
 vae2 = new_vae(2)
-train.fit(vae2, train_x, steps=1500 * longer, lr=3e-3, rate=train.falling)
+train.fit(vae2, train_x, steps=1100 * longer, lr=3e-3, rate=train.falling)
 search = [s.bound.mean().item() for s in inference.fit_per_datapoint(vae2, new, steps=150, lr=0.1, samples=8)]
 with torch.no_grad():
     answer = inference.elbo(vae2, new, 50).mean().item()
@@ -477,7 +477,7 @@ claim("the variance of the draws is the sum of the other two (law of total varia
 # %%
 torch.manual_seed(SEED)
 plain = Autoencoder((1, 8, 8), 16, hidden=(256,)).to(DEVICE)
-train.fit(plain, train_x, steps=1000 * longer, lr=2e-3, rate=train.falling)
+train.fit(plain, train_x, steps=700 * longer, lr=2e-3, rate=train.falling)
 
 with torch.no_grad():
     codes = {"autoencoder": plain.encode(train_x), "VAE": vae16.encode(train_x).sample()}
