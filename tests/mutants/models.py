@@ -163,7 +163,7 @@ MUTANTS = [
         "em-loses-digits-of-narrow-components",
         EM,
         "> NARROW) | (d > MANY)",
-        "> math.inf) | (d > MANY)",
+        '> float("inf")) | (d > MANY)',
         em("em_keeps_its_digits_on_narrow_components"),
     ),
     Mutant(
