@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT)]
 from gdm_core import train  # noqa: E402
 from gdm_core.data import scenes  # noqa: E402
 from gdm_core.data.scenes import captions  # noqa: E402
-from gdm_core.explorers.room_painter import SIZE, Painter, never, rooms, warm  # noqa: E402
+from gdm_core.explorers.room_painter import SIZE, Painter, never, pace, rooms  # noqa: E402
 
 LATENTS, WIDTH = 128, 512
 PART = 250  # rooms painted, or 20 times as many rendered, at once
@@ -54,8 +54,7 @@ def trained(chosen: argparse.Namespace) -> Painter:
     table, sentences = rooms(chosen.rooms)
     x = torch.cat([scenes.render(some, size=SIZE, device=chosen.device) for some in table.split(20 * PART)])
     model.components.fit(x[: 20 * PART])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    options = {"batch_size": chosen.batch, "clip": 1.0, "optimizer": optimizer, "rate": warm, "average": 0.995}
+    options = {"batch_size": chosen.batch, "average": 0.995, **pace(model, 3e-3)}
     pairs = x, captions.tokens(sentences).to(chosen.device)
     chosen.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     train.fit(model, pairs, steps=chosen.steps, checkpoint=chosen.checkpoint, checkpoint_every=2000, **options)

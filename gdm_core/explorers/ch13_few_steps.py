@@ -6,7 +6,7 @@ The same noise through a solver of the flow, a flow made straight and a map that
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from gdm_core.explorers import headers
 from gdm_core.explorers.read_outs import said
 from gdm_core.explorers.rulers import Ruler
 from gdm_core.models.diffusion import Diffusion
-from gdm_core.models.flow_map import FlowMap
+from gdm_core.models.flow_map import Average, FlowMap, jump
 from gdm_core.widgets import Button, Choice, Ellipses, Frame, Handles, Lines, Noise, Points, Stage, Text, Toggle, View
 
 LIMIT, DOTS, SHOWN, CLOUDS = 3.8, 1600, 400, 19  # half of a panel's side; samples, those shown; clouds of true draws
@@ -61,12 +61,12 @@ def few_jumps(steps: int = JUMPS, device="cpu") -> tuple[FlowMap, Iterable]:
     return model, train.steps(model, target.sample, steps=steps, batch_size=SIZE, lr=5e-3, rate=train.falling)
 
 
-def walked(average: Callable[[Tensor, Tensor, Tensor], Tensor], z: Tensor, times: Tensor) -> Iterable[Tensor]:
+def walked(average: Average, z: Tensor, times: Tensor) -> Iterable[Tensor]:
     """The states from time to time, along the average velocity(z, t, r)."""
     yield z
     times = times.to(z)
     for t, r in zip(times, times[1:]):
-        z = z - (t - r) * average(z, t, r)
+        z = jump(average, z, t, r)
         yield z
 
 

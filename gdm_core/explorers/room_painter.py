@@ -78,13 +78,16 @@ def room_painter(steps: int = STEPS, pictures: int = ROOMS, size: int = SIZE, de
         table, sentences = rooms(pictures)
         x, y = scenes.render(table, size=size).to(device), captions.tokens(sentences).to(device)
         model.components.fit(x[:3000])
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=x.device.type in ("cpu", "cuda")
-        )
-        options = {"batch_size": 64, "clip": 1.0, "optimizer": optimizer, "rate": warm, "average": 0.99}
-        yield from train.steps(model, (x, y), steps=steps, **options)
+        yield from train.steps(model, (x, y), steps=steps, batch_size=64, average=0.99, **pace(model, 5e-3))
 
     return model, learn()
+
+
+def pace(model: Painter, lr: float) -> dict:
+    """Optimizer, its rate and its bound, as `train.steps` takes them."""
+    fused = model.components.mean.device.type in ("cpu", "cuda")
+    adam = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
+    return {"optimizer": adam, "rate": warm, "clip": 1.0}
 
 
 def warm(progress: float) -> float:

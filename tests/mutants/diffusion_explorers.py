@@ -136,8 +136,8 @@ MUTANTS = [
     ),
     _few(
         "jumps-of-the-whole-way",
-        "average(z, t, r)\n",
-        "average(z, t, 0 * r)\n",
+        "z = jump(average, z, t, r)\n",
+        "z = jump(average, z, t, 0 * r)\n",
         "meanflow_jumps_and_the_reflowed_takes_its_own_network",
     ),
     _few(
