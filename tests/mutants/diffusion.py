@@ -7,18 +7,21 @@ _MODEL, _NETWORKS = "gdm_core/models/diffusion.py", "gdm_core/networks.py"
 
 
 def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"diffusion-{name}", file, old, new, " ".join(f"tests/test_diffusion.py::test_{t}" for t in tests))
+    return Mutant(f"diffusion-{name}", file, old, new, " ".join(f"tests/test_{t}" for t in tests))
 
 
-_HAND, _POSTERIOR = "a_ddim_step_by_hand", "with_eta_1_a_step_is_the_posterior[cosine]"
-_LAST = "the_last_step_draws_no_noise"
-_DENSITY = "the_density_of_a_gaussian_by_the_flow[cosine]"
-_HUTCHINSON = "hutchinsons_trace_has_the_right_mean_and_one_noise_for_a_whole_solve"
-_TABLE, _REFUSED = "the_table_is_a_product_of_its_steps", "what_cannot_be_is_refused_in_words"
-_SAME = "whatever_it_predicts_the_denoiser_is_the_same"
-_OWN = "each_example_has_a_time_and_a_noise_of_its_own"
-_NOISES = "each_step_has_a_noise_of_its_own"
-_TERMS, _TIGHT = "the_terms_of_the_bound_are_the_kls_of_its_steps", "the_bound_of_the_exact_denoiser_is_tight"
+_HAND = "samplers.py::test_a_ddim_step_by_hand"
+_POSTERIOR = "samplers.py::test_with_eta_1_a_step_is_the_posterior[cosine]"
+_LAST = "samplers.py::test_the_last_step_draws_no_noise"
+_DENSITY = "ode.py::test_the_density_of_a_gaussian_by_the_flow[cosine]"
+_HUTCHINSON = "ode.py::test_hutchinsons_trace_has_the_right_mean_and_one_noise_for_a_whole_solve"
+_TABLE = "schedules.py::test_the_table_is_a_product_of_its_steps"
+_REFUSED = "diffusion.py::test_what_cannot_be_is_refused_in_words"
+_SAME = "diffusion.py::test_whatever_it_predicts_the_denoiser_is_the_same"
+_OWN = "diffusion.py::test_each_example_has_a_time_and_a_noise_of_its_own"
+_NOISES = "samplers.py::test_each_step_has_a_noise_of_its_own"
+_TERMS = "diffusion.py::test_the_terms_of_the_bound_are_the_kls_of_its_steps"
+_TIGHT = "diffusion.py::test_the_bound_of_the_exact_denoiser_is_tight"
 
 MUTANTS = [
     # Schedules
@@ -36,17 +39,21 @@ MUTANTS = [
         "return (log_alpha2 / 2).exp(),",
         "return log_alpha2.exp(),",
         _TABLE,
-        "the_numbers_of_the_papers",
+        "schedules.py::test_the_numbers_of_the_papers",
     ),
     _plant(
-        _SCHEDULES, "line-turned", "return 1 - t, t", "return t, 1 - t", "schedules_start_clean_and_end_in_noise[line]"
+        _SCHEDULES,
+        "line-turned",
+        "return 1 - t, t",
+        "return t, 1 - t",
+        "schedules.py::test_schedules_start_clean_and_end_in_noise[line]",
     ),
     _plant(
         _SAMPLERS,
         "times-on-the-card",
         "return *schedule(times.double()), times.to(x.dtype)",
         "return *schedule(times.double()), times.to(x)",
-        "a_solver_leaves_the_card_alone_with_what_depends_on_the_time_only",
+        "samplers.py::test_a_solver_leaves_the_card_alone_with_what_depends_on_the_time_only",
     ),
     _plant(_SCHEDULES, "start-not-looked-at", "abs(alpha[0] - 1) > CLEAN or", "False and", _REFUSED),
     _plant(_SCHEDULES, "table-without-an-end", "> own:", "> 10 * own:", _REFUSED),
@@ -55,28 +62,28 @@ MUTANTS = [
         "times-rise",
         "t = torch.linspace(1, 0, ",
         "t = torch.linspace(0, 1, ",
-        "times_fall_from_noise_to_data[line]",
+        "schedules.py::test_times_fall_from_noise_to_data[line]",
     ),
     _plant(
         _SCHEDULES,
         "diffusion-of-the-drift-lost",
         "grown - 2 * f * sigma",
         "grown + 2 * f * sigma",
-        "the_process_has_the_marginals_of_its_schedule",
+        "schedules.py::test_the_process_has_the_marginals_of_its_schedule",
     ),
     _plant(
         _SCHEDULES,
         "diffusion-of-sigma-alone",
         "return f, grown - 2 * f * sigma.detach() ** 2",
         "return f, grown",
-        "the_process_has_the_marginals_of_its_schedule",
+        "schedules.py::test_the_process_has_the_marginals_of_its_schedule",
     ),
     _plant(
         _SCHEDULES,
         "time-on-the-wrong-side",
         "below = angle(schedule, middle) < wanted",
         "below = angle(schedule, middle) < wanted / 2",
-        "the_angle_walks_back_to_its_time[line]",
+        "schedules.py::test_the_angle_walks_back_to_its_time[line]",
     ),
     # Samplers
     _plant(
@@ -137,59 +144,63 @@ MUTANTS = [
         "heun-that-is-euler",
         "u = u + h / 2 * (here + velocity(u + h * here, k + 1))",
         "u = u + h * here",
-        "the_order_of_each_solver[cosine-heun-2]",
+        "samplers.py::test_the_order_of_each_solver[cosine-heun-2]",
     ),
     _plant(
         _SAMPLERS,
         "heun-looks-from-where-it-stood",
         "velocity(u + h * here, k + 1)",
         "velocity(u, k + 1)",
-        "the_order_of_each_solver[cosine-heun-2]",
+        "samplers.py::test_the_order_of_each_solver[cosine-heun-2]",
     ),
     _plant(
         _SAMPLERS,
         "multistep-ratio-turned",
         "ratio = ahead[1:] / (2 * ahead[:-1])",
         "ratio = ahead[:-1] / (2 * ahead[1:])",
-        "two_steps_of_multistep_by_hand",
+        "samplers.py::test_two_steps_of_multistep_by_hand",
     ),
     _plant(
         _SAMPLERS,
         "multistep-forgets-what-was",
         "state, before = kept[i] * state + of_mean[i] * ahead, mean",
         "state, before = kept[i] * state + of_mean[i] * ahead, None",
-        "the_order_of_each_solver[cosine-multistep-2]",
+        "samplers.py::test_the_order_of_each_solver[cosine-multistep-2]",
     ),
     _plant(
         _SAMPLERS,
         "half-of-the-score",
         "of_state = 1 - steps * (f + g2 / sigma[:-1] ** 2)",
         "of_state = 1 - steps * (f + g2 / 2 / sigma[:-1] ** 2)",
-        "a_step_of_the_reverse_process_by_hand",
+        "samplers.py::test_a_step_of_the_reverse_process_by_hand",
     ),
     _plant(
         _SAMPLERS,
         "drift-forward",
         "of_state = 1 - steps * (f + g2",
         "of_state = 1 - steps * (-f + g2",
-        "a_step_of_the_reverse_process_by_hand",
+        "samplers.py::test_a_step_of_the_reverse_process_by_hand",
     ),
     _plant(
         _SAMPLERS,
         "corrector-of-the-wrong-level",
         "state, size * s2, corrections",
         "state, size * s2**2, corrections",
-        "a_corrected_step_by_hand",
+        "samplers.py::test_a_corrected_step_by_hand",
     ),
     _plant(
-        _SAMPLERS, "any-eta", "if not 0 <= eta <= 1:", "if not -9 <= eta <= 9:", "bad_settings_are_refused_at_the_call"
+        _SAMPLERS,
+        "any-eta",
+        "if not 0 <= eta <= 1:",
+        "if not -9 <= eta <= 9:",
+        "samplers.py::test_bad_settings_are_refused_at_the_call",
     ),
     _plant(
         _SAMPLERS,
         "any-time",
         "if times[0] > 1 or times[-1] < 0:",
         "if times[0] > 9:",
-        "bad_settings_are_refused_at_the_call",
+        "samplers.py::test_bad_settings_are_refused_at_the_call",
     ),
     # The flow's density
     _plant(_ODE, "likelihood-without-divergence", "return grown - 0.5 * (", "return 0 * grown - 0.5 * (", _DENSITY),
@@ -199,7 +210,7 @@ MUTANTS = [
         "prior-of-unit-size",
         "s = (sigma / torch.hypot(alpha, sigma)).item()",
         "s = 0.9",
-        "the_density_of_a_gaussian_by_the_flow[edm]",
+        "ode.py::test_the_density_of_a_gaussian_by_the_flow[edm]",
     ),
     _plant(
         _ODE,
@@ -224,7 +235,7 @@ MUTANTS = [
         "runge-without-its-middle",
         "(a + 2 * b + 2 * c + d)",
         "(2 * a + b + c + 2 * d)",
-        "the_density_converges_with_order_four",
+        "ode.py::test_the_density_converges_with_order_four",
     ),
     # The model
     _plant(
@@ -232,7 +243,7 @@ MUTANTS = [
         "time-not-told",
         "F = self.network(x_t / self._levels(t, x_t)[2], each, y)",
         "F = self.network(x_t / self._levels(t, x_t)[2], 0 * each, y)",
-        "time_reaches_the_network_and_labels_too",
+        "diffusion.py::test_time_reaches_the_network_and_labels_too",
         _OWN,
     ),
     _plant(
@@ -262,7 +273,7 @@ MUTANTS = [
         "return d_alpha * x + d_sigma * noise",
         "return d_alpha * x - d_sigma * noise",
         f"{_SAME}[velocity-line]",
-        "the_floor_of_flow_matching[2.0]",
+        "diffusion.py::test_the_floor_of_flow_matching[2.0]",
     ),
     _plant(
         _MODEL,
@@ -283,42 +294,42 @@ MUTANTS = [
         "one-point-of-the-batch",
         "        return off.mean()",
         "        return off[0]",
-        "the_floor_of_flow_matching[2.0]",
+        "diffusion.py::test_the_floor_of_flow_matching[2.0]",
     ),
     _plant(
         _MODEL,
         "loss-averaged-over-entries",
         ".flatten(1).sum(1)\n        if self.predicts",
         ".flatten(1).mean(1)\n        if self.predicts",
-        "losses_are_one_regression_in_other_units[noise-preserving-0]",
+        "diffusion.py::test_losses_are_one_regression_in_other_units[noise-preserving-0]",
     ),
     _plant(
         _MODEL,
         "score-not-weighed",
         "off = off * self.schedule(t)[1] ** 2",
         "pass",
-        "losses_are_one_regression_in_other_units[score-preserving-0]",
+        "diffusion.py::test_losses_are_one_regression_in_other_units[score-preserving-0]",
     ),
     _plant(
         _MODEL,
         "labels-never-dropped",
         "device=x.device) < self.drop",
         "device=x.device) < 0 * self.drop",
-        "a_share_of_the_labels_is_dropped",
+        "diffusion.py::test_a_share_of_the_labels_is_dropped",
     ),
     _plant(
         _MODEL,
         "labels-all-dropped",
         "device=x.device) < self.drop",
         "device=x.device) < 1 - self.drop",
-        "a_share_of_the_labels_is_dropped",
+        "diffusion.py::test_a_share_of_the_labels_is_dropped",
     ),
     _plant(
         _MODEL,
         "starts-from-unit-noise",
         "x = self.schedule(torch.ones_like(like))[1] * torch.randn(",
         "x = torch.randn(",
-        "samples_start_at_the_noise_of_the_last_level_and_follow_the_flow",
+        "diffusion.py::test_samples_start_at_the_noise_of_the_last_level_and_follow_the_flow",
     ),
     _plant(
         _MODEL,
@@ -338,30 +349,36 @@ MUTANTS = [
         "layers-deaf-to-time",
         "scale, shift = told(said).chunk(2, 1)\n            further = layer(nn.functional.silu(h + h * scale + shift))",
         "scale, shift = told(said).chunk(2, 1)\n            further = layer(nn.functional.silu(h))",
-        "time_reaches_the_network_and_labels_too",
+        "diffusion.py::test_time_reaches_the_network_and_labels_too",
     ),
     _plant(
         _SAMPLERS,
         "heun-ends-at-the-noisy-state",
         "math.cos(phi[k]) * u - math.sin(phi[k]) * here",
         "math.cos(phi[k]) * u",
-        "the_last_step_ends_at_what_the_denoiser_says",
+        "samplers.py::test_the_last_step_ends_at_what_the_denoiser_says",
     ),
     _plant(
         _SCHEDULES,
         "table-rounded-to-its-steps",
         "place.detach().floor()",
         "place.detach().round()",
-        "a_table_between_its_steps_has_a_straight_log_signal",
+        "schedules.py::test_a_table_between_its_steps_has_a_straight_log_signal",
     ),
     _plant(
         _MODEL,
         "none-is-a-label-to-train-on",
         "checked(y, n, self.labels + free)",
         "checked(y, n, self.labels + 1)",
-        "training_without_a_drop_knows_no_label_for_none",
+        "diffusion.py::test_training_without_a_drop_knows_no_label_for_none",
     ),
-    _plant(_SCHEDULES, "table-one-step-short", "steps) > own:", "steps) >= own:", "a_table_gives_its_own_times"),
+    _plant(
+        _SCHEDULES,
+        "table-one-step-short",
+        "steps) > own:",
+        "steps) >= own:",
+        "schedules.py::test_a_table_gives_its_own_times",
+    ),
     _plant(_SCHEDULES, "noise-may-stand-still", ".diff() > 0).all() or", ".diff() >= 0).all() or", _REFUSED),
     _plant(
         _MODEL,
@@ -386,9 +403,11 @@ MUTANTS = [
         "ahead-at-the-data",
         "torch.where(torch.isfinite(ratio), ratio, 0.0)",
         "torch.where(torch.isfinite(ratio), ratio, 0.5)",
-        "the_last_step_ends_at_what_the_denoiser_says[multistep]",
+        "samplers.py::test_the_last_step_ends_at_what_the_denoiser_says[multistep]",
     ),
-    _plant(_ODE, "a-stage-taken-twice", "u + h * c)", "u + h * b)", "the_density_converges_with_order_four"),
+    _plant(
+        _ODE, "a-stage-taken-twice", "u + h * c)", "u + h * b)", "ode.py::test_the_density_converges_with_order_four"
+    ),
     Mutant(
         "denoising-little-signal-is-more",
         "gdm_core/denoising.py",
@@ -401,6 +420,6 @@ MUTANTS = [
         "labels-of-the-bound-in-another-order",
         "y.repeat(len(k), *[1] * (y.ndim - 1))",
         "y.repeat_interleave(len(k), 0)",
-        "the_bound_tells_each_example_with_its_own_label",
+        "diffusion.py::test_the_bound_tells_each_example_with_its_own_label",
     ),
 ]
