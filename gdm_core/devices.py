@@ -25,12 +25,9 @@ def pick(name: str | torch.device = "auto", *, double: bool = False, small: bool
     device(type='cpu')
     """
     asked = os.environ.get("GDM_DEVICE") or "auto" if name == "auto" else name
-    if asked == "auto" and small:
-        asked = "cpu"
-    elif asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        if double and asked == "mps":
-            asked = "cpu"
+    if asked == "auto":
+        mps = torch.backends.mps.is_available() and not double
+        asked = "cpu" if small else "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     found = torch.empty(0, device=existing(asked)).device
     if double and found.type == "mps":
         raise bad("a device with float64", repr(name), "device='cpu'")

@@ -176,6 +176,14 @@ def test_what_is_small_takes_the_cpu_unless_a_card_is_asked_for(monkeypatch):
     assert devices.pick(small=True).type == "meta"
 
 
+def test_what_needs_float64_passes_mps_by(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "existing", lambda name: "meta" if name == "mps" else name)
+    monkeypatch.delenv("GDM_DEVICE")
+    assert [devices.pick(double=double).type for double in (False, True)] == ["meta", "cpu"]
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
