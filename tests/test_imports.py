@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mutants.imports import Imports
 
 ROOT = Path(__file__).parents[1] / "gdm_core"
 
@@ -122,6 +123,18 @@ def test_no_file_imports_in_a_circle_not_even_inside_functions():
     graph = {n: set(known(ast.parse(f.read_text(encoding="utf-8")), files)) - {n} for n, f in files.items()}
     assert graph["gdm_core.widgets.stage"] >= {"gdm_core.widgets.still", "gdm_core.validate"}
     list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_commands_that_compute_nothing_start_without_torch():
+    needs = Imports(ROOT.parent).needs
+    course = {ROOT / "course" / f"{name}.py" for name in ("cli", "lint", "notebooks", "start", "replay")}
+    files = {f for at in course for f in needs(at, lazily=False) if f.suffix == ".py"}
+    assert ROOT / "validate.py" in files
+    at_once = {
+        f: [n for n in ast.parse(f.read_bytes()).body if isinstance(n, ast.Import | ast.ImportFrom)] for f in files
+    }
+    loaded = {(f.name, name.split(".")[0]) for f, nodes in at_once.items() for name in imports(ast.Module(nodes, []))}
+    assert not {pair for pair in loaded if pair[1] in {"torch", "scipy", "sklearn", "matplotlib"}}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,13 @@ BUILD, LINTS, RUN, COURSES = (f"tests/test_{name}.py::test_" for name in ("build
 JUDGEMENT = "tests/test_mutants.py::test_judgement"
 
 MUTANTS = [
+    Mutant(
+        "torch-for-commands-that-compute-nothing",
+        "gdm_core/validate.py",
+        "import difflib\n",
+        "import difflib\n\nimport torch\n",
+        "tests/test_imports.py::test_commands_that_compute_nothing_start_without_torch",
+    ),
     # Claims
     Mutant(
         "bound-not-to-be-touched",
