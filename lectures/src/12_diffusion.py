@@ -6,11 +6,11 @@
 # After this lecture you can
 #
 # - corrupt data step by step, and jump to any step at once;
-# - derive what one step back needs, and see that it is a single mean;
-# - write the training step and the sampling loop, and say what their noise does;
-# - draw with few or many steps, and compute an exact likelihood.
+# - derive what one step back needs, and see that it is a single conditional mean;
+# - write the training step and the sampling loop, and say where each of them uses noise;
+# - sample with DDPM, DDIM and higher-order solvers, and compute an exact likelihood.
 #
-# You need: Gaussians, and chapter 11's score. Time: 45 minutes to read, 10 more to play.
+# You need: Gaussians, the lower bound of chapter 3, and chapter 11's score. Time: 55 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -50,16 +50,20 @@ def of_mixture(target, schedule):
 # %% [markdown]
 # ## 12.1 To destroy is easy
 #
-# Take a picture. Shrink it a little, add a little noise, and do so again, a thousand times:
+# Earlier chapters learned a map from noise to data in one go. Diffusion models (Sohl-Dickstein et al., 2015) first
+# destroy the data slowly, which needs no learning, and then learn to undo one small piece of the damage at a time.
+#
+# Take a picture. Shrink it a little, add a little Gaussian noise, and repeat a thousand times:
 #
 # $$ q(x_k \mid x_{k-1}) = \mathcal N\big(\sqrt{1 - \beta_k}\; x_{k-1},\; \beta_k I\big), \qquad k = 1, \dots, 1000 . $$
 #
-# The $\beta_k$ rise from 0.0001 to 0.02 (Ho et al., 2020). At the end no trace of the picture is left.
+# The $\beta_k$ rise from 0.0001 to 0.02 (Ho et al., 2020). At the end practically nothing of the picture is left.
 #
-# Why not go back at once? Whoever sees $x_k$ and knows 2,000 other digits can name the best guess there is, the mean
-# $\mathbb E[x \mid x_k]$: each known digit counts as much as it fits.
+# Why not go back in a single leap? If we see $x_k$ and know 2,000 other digits, the guess with the smallest squared
+# error is the conditional mean $\mathbb E[x \mid x_k]$: an average of the known digits, each weighted by how likely it
+# is to have produced $x_k$.
 #
-# **Predict before you run.** What is the best guess when nothing but noise is left?
+# **Predict before you run.** What does this best guess look like when nothing but noise is left?
 
 # %%
 betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
@@ -83,7 +87,7 @@ def fading():
         seen = torch.cat([states[k][:2] if row == 0 else guess(states[k][:2], torch.tensor(max(k, 1) / 1000)) for k in MOMENTS])
         seen = seen.reshape(-1, 2, 1, 28, 28).transpose(0, 1).flatten(0, 1)
         plotting.images((seen + 0.5) / 3, ax, columns=len(MOMENTS), titles=[f"k = {k}" for k in MOMENTS] if row == 0 else ())
-    axes[0].set_title("Two digits fade into noise\n")
+    axes[0].set_title("Two new digits fade into noise\n")
     axes[1].set_title("The best guess at each moment: a copy, then a blur")
 
 
@@ -91,18 +95,24 @@ def fading():
 fading()
 
 # %% [markdown]
-# From pure noise the best guess is the mean of all digits, a gray blur: right on average, and no digit at all. One step is too
-# much to ask. A *small* step back is not.
+# Read the lower rows from left to right. With little noise one known digit fits far better than all others, and the
+# guess is a copy of it. (It is not the digit itself, which is not among the 2,000.) With more noise several digits
+# fit,, perhaps of a wrong class. From pure noise the guess is the mean of all digits, a gray blur: right on average,
+# but not a digit. A single leap asks too much. A *small* step back does not, as 12.3 shows.
 #
 # ## 12.2 Any step at once
 #
-# A Gaussian shrunk, plus Gaussian noise, is a Gaussian. So a thousand steps make one:
+# Training will need $x_k$ for random $k$, and there is a shortcut. A Gaussian, shrunk and with Gaussian noise added, is
+# again a Gaussian, so a thousand steps collapse into one:
 #
 # $$ x_k = \sqrt{\bar\alpha_k}\; x + \sqrt{1 - \bar\alpha_k}\; \epsilon, \qquad \bar\alpha_k = \prod_{j \le k} (1 - \beta_j) . $$
 #
-# We write $t = k/1000$ from 0 to 1, and $x_t = \alpha_t x + \sigma_t \epsilon$, with $\alpha_t = \sqrt{\bar\alpha_k}$ and $\sigma_t =
-# \sqrt{1 - \bar\alpha_k}$. (Some notes write $\alpha_t$ for $\bar\alpha_k$ itself, the **signal rate**.) Any pair that starts at
-# $(1, 0)$ makes a **schedule**.
+# From here on time runs from 0 to 1, $t = k/1000$, and we write $x_t = \alpha_t x + \sigma_t \epsilon$ with
+# $\alpha_t = \sqrt{\bar\alpha_k}$ and $\sigma_t = \sqrt{1 - \bar\alpha_k}$. Any pair of functions that goes from
+# $(1, 0)$, all signal, to almost no signal is a **noise schedule**. (Some texts write $\alpha_t$ for our
+# $\bar\alpha_k$, the **signal rate**.)
+#
+# To check it, we run 20,000 chains for 300 steps.
 
 # %%
 one = torch.ones(20_000).double()  # 20,000 chains from the number 1
@@ -134,21 +144,27 @@ def river():
         a, s = (v.item() for v in table(torch.tensor(at)))
         axes[1].plot(two.noisy(s, a).log_prob(y).exp(), y, color=shade, label=f"t = {at:g}")
     axes[1].legend(loc="lower right", handlelength=1)
-    axes[1].set(xticks=[], xlim=(-0.05, 1.4), title="three cuts")
+    axes[1].set(xticks=[], xlim=(-0.05, 1.4), title="Three moments")
 
 
 # %%
 river()
 
 # %% [markdown]
+# In the figure time runs to the right, brightness is the density of $x_t$, and each white line is one chain. Halfway
+# along, a chain no longer remembers which of the two modes it came from.
+#
 # ## 12.3 One step back
 #
-# Take two times $s < t$. Given $x_t$ *and* the clean $x$, the earlier $x_s$ is a product of two Gaussians, $q(x_s \mid x)$ and
-# $q(x_t \mid x_s) = \mathcal N(a x_s, v)$ with $a = \alpha_t/\alpha_s$ and $v = \sigma_t^2 - a^2 \sigma_s^2$. Precisions add:
+# How does one go from $x_t$ to a slightly cleaner $x_s$, where $s < t$? If the clean $x$ were known, Bayes' rule would
+# answer exactly. The density of $x_s$ given both is proportional to the product of two Gaussians, $q(x_s \mid x)$ and
+# $q(x_t \mid x_s) = \mathcal N(a x_s, v)$, with $a = \alpha_t/\alpha_s$ and $v = \sigma_t^2 - a^2 \sigma_s^2$. Their
+# precisions add:
 #
 # $$ q(x_s \mid x_t, x) = \mathcal N\Big( \frac{\alpha_s v\, x + a \sigma_s^2\, x_t}{\sigma_t^2},\; \frac{v\, \sigma_s^2}{\sigma_t^2} \Big) . $$
 #
-# **Check it without the formula:** run many chains, keep those whose $x_t$ is near 0.5, look at their $x_s$.
+# **Check it without the formula:** simulate a million chains from $x = 1$, keep those whose $x_t$ happens to land near
+# 0.5, and look at where their $x_s$ had been.
 
 # %%
 def posterior(x, x_t, t, s):
@@ -169,14 +185,27 @@ claim("their standard deviation", kept.std(), near=std, within=0.02, digits=2)
 claim("standard deviation of all chains", earlier.std(), near=sigma_s, within=0.02, digits=2)
 
 # %% [markdown]
-# Everything in it is known but $x$. A model that goes back without $x$ has to put something in its place. Let it keep the variance
-# and use a guess $\hat x(x_t)$. Two Gaussians of one variance differ by their means alone, and after some algebra
+# Knowing $x_t$ narrows $x_s$ from a standard deviation of 0.58 to 0.47, as the formula says.
+#
+# The only unknown in this formula is $x$. A model that has to go back without $x$ must put a guess $\hat x(x_t)$ in its
+# place. Call the result $p(x_s \mid x_t)$, with the same variance. Two Gaussians with equal variance differ in their
+# means alone, and after some algebra a wrong guess costs
 #
 # $$ \mathrm{KL}\big(q(x_s \mid x_t, x)\,\big\|\, p(x_s \mid x_t)\big) = \tfrac12 \Big( \frac{\alpha_s^2}{\sigma_s^2} -
 # \frac{\alpha_t^2}{\sigma_t^2} \Big)\, \lVert x - \hat x(x_t) \rVert^2 . $$
 #
-# **A squared error.** So the best guess is the mean $\mathbb E[x \mid x_t]$, at every level of noise, and a network learns it by
-# regression.
+# This is **a squared error**, weighted by how much the signal-to-noise ratio $\alpha^2/\sigma^2$ rises in that step. So
+# the best guess is the conditional mean $\mathbb E[x \mid x_t]$, at every noise level, and a network can learn it by
+# plain regression.
+#
+# Is this maximum likelihood? It is chapter 3's bound: the chain is a hierarchy of latents, and its "encoder" $q$ is
+# fixed. With times $0 < t_1 < \dots < t_n = 1$ the ELBO becomes a sum over steps (Sohl-Dickstein et al., 2015; Ho et
+# al., 2020),
+#
+# $$ -\log p(x) \;\le\; \mathrm{KL}\big(q(x_{t_n} \mid x)\,\|\,\mathcal N(0, I)\big) + \sum_{i=2}^{n} \mathbb E_q\, \mathrm{KL}\big(q(x_{t_{i-1}} \mid x_{t_i}, x)\,\big\|\,p(x_{t_{i-1}} \mid x_{t_i})\big)
+# - \mathbb E_q \log p(x \mid x_{t_1}) , $$
+#
+# and each KL in the sum is the squared error above.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # The algebra, with numbers
@@ -188,9 +217,13 @@ claim("KL of a wrong guess by both formulas: difference", by_kl - by_snr, near=0
 # %% [markdown]
 # ## 12.4 Learn the noise
 #
-# To know the mean of $x$ is to know that of $\epsilon$: $x_t = \alpha_t x + \sigma_t \epsilon$. The network tells $\epsilon$, which
-# has unit size at every level. (The factor of the KL is dropped, as in Ho et al., 2020: at each level the best answer is the mean,
-# whatever the level counts.) The training step, as the notes have it ($a$ is the signal rate):
+# Since $x_t = \alpha_t x + \sigma_t \epsilon$, whoever knows $\mathbb E[x \mid x_t]$ also knows
+# $\mathbb E[\epsilon \mid x_t]$. Ho et al. (2020) let the network predict the noise $\epsilon$, because it has the same
+# size at every level. They also dropped the weight in front of the squared error (their "simple" loss). That changes
+# how much each level counts, but not the best answer at any level, which is still the conditional mean.
+#
+# One training step draws a random time and noise for each example, corrupts the example in a single jump, and asks the
+# network for the noise. Here `a` is the signal rate $\bar\alpha$:
 
 # %%
 target = toy.target(DATASET)
@@ -219,10 +252,11 @@ torch.manual_seed(SEED)
 history = train.fit(model, target.sample, steps=1200 * LONGER, batch_size=512, lr=1e-2, rate=train.falling, average=0.995, progress=False)
 
 # %% [markdown]
-# That is all of it: no adversary, no sampler, no determinant. What did it learn? The data are a mixture of Gaussians, and with noise
-# they are a mixture still, so the *exact* mean $\mathbb E[x \mid x_t]$ is a formula.
+# That is all: no adversary (chapter 8), no chain (chapter 11), no determinant (chapter 9). What has the network
+# learned? Our data are a mixture of Gaussians. With noise added they remain one, so the *exact* mean
+# $\mathbb E[x \mid x_t]$ has a formula, and we can compare.
 #
-# **Predict.** At which noise level does the network err most?
+# **Predict before you run.** At which noise level is the network's guess of $x$ furthest from the exact one?
 
 # %% jupyter={"source_hidden": true}
 # The figure: where each noisy point is sent, exactly and by the network
@@ -246,7 +280,7 @@ def two_denoisers():
     axes[3].semilogy(grid_t, spreads, color=colors.EXACT)
     axes[3].text(0.35, 0.5, "left to guess", color=colors.EXACT, fontweight="bold")
     axes[3].text(0.2, 0.0006, "network's error", color=colors.MODEL, fontweight="bold")
-    axes[3].set(xlabel="t", title="mean square, by t")
+    axes[3].set(xlabel="t", title="Mean squared errors, by t")
 
 
 # %%
@@ -263,12 +297,20 @@ share = [e / s for e, s in zip(errors, spreads)]
 claim("network's error as a share of what is left to guess, median over t", np.median(share), below=0.1, digits=1)
 a, s = table(grid_t[-1])
 claim("its mean square error at t = 0.98", errors[-1], above=0.3, digits=1)
-claim("the same in the noise that it told", errors[-1] * (a / s) ** 2, below=0.01, digits=1)
+claim("the same error in the noise that it predicts", errors[-1] * (a / s) ** 2, below=0.01, digits=1)
 
 # %% [markdown]
-# Green arrows end where the data behind a noisy point are on average; at much noise that is the middle, where there may be no data.
-# Vermilion ones are the network's. It errs most where $\alpha_t$ is small and divides: the noise that it tells there is nearly
-# right, the mean that follows is not. And chapter 11's **score** is there for free, for it is the noise that is expected, turned around:
+# Each arrow starts at a noisy point and ends at a guess of the clean one, exact in green and by the network in
+# vermilion; the gray background shows where noisy points are. At high noise the arrows point to the middle of the ring,
+# where there are no data: a conditional mean need not look like an example. At $t = 0.6$ the two differ mostly in the
+# corners, where the network saw hardly any points.
+#
+# The right panel answers the question. The network's error is far below what even the exact guess leaves open, except
+# near $t = 1$. There the *noise* that it predicts is nearly perfect, with an error of 0.0003, but
+# $\hat x = (x_t - \sigma_t \hat\epsilon)/\alpha_t$ divides by a tiny $\alpha_t$, and the error in $x$ is 5.
+#
+# The predicted noise also gives us chapter 11's **score**, by Tweedie's formula (Robbins, 1956). It is the expected
+# noise, negated and rescaled:
 #
 # $$ \nabla \log p_t(x_t) = -\frac{\mathbb E[\epsilon \mid x_t]}{\sigma_t} . $$
 
@@ -281,9 +323,10 @@ told = (x_t - a * exact(x_t, t)) / s
 claim("score of the blurred mixture and its expected noise: largest difference", (mixed.score(x_t) + told / s).abs().max(), below=1e-4)
 
 # %% [markdown]
-# ## 12.5 The way back, with and without dice
+# ## 12.5 The way back, with and without fresh noise
 #
-# The notes' sampling loop: guess the data, put the *predicted* noise back at the next, lower rate.
+# To generate, start from pure noise and repeat two moves: guess the clean data, then put the *predicted* noise back at
+# the next, slightly lower level.
 
 # %%
 @torch.no_grad()
@@ -304,11 +347,17 @@ ddim = samplers.last(samplers.ddim(model.denoise, table, start, times, eta=0.0))
 claim("the loop is DDIM with η = 0: largest difference", (drawn - ddim).abs().max(), below=0.01)
 
 # %% [markdown]
-# No dice are thrown after the start. **DDPM** throws them: it draws from $q(x_s \mid x_t, \hat x)$ of 12.3. Between the two lies a
-# dial $\eta$ (Song, Meng & Ermon, 2021): a share of the noise is drawn anew, and the direction term keeps the rest:
+# This deterministic sampler is **DDIM** (Song, Meng & Ermon, 2021): after the random start, nothing is left to chance.
+# The older sampler, **DDPM** (Ho et al., 2020), draws fresh noise at each step. It samples $x_s$ from the Gaussian
+# $q(x_s \mid x_t, \hat x)$ of 12.3. A dial $\eta$ connects the two. Write
+# $\hat\epsilon = (x_t - \alpha_t \hat x)/\sigma_t$ for the predicted noise. Part of the noise at the next level is
+# drawn anew, and the predicted noise supplies the rest:
 #
 # $$ x_s = \alpha_s \hat x + \sqrt{\sigma_s^2 - \eta^2 w}\; \hat\epsilon + \eta \sqrt{w}\, \epsilon, \qquad
 # w = \sigma_s^2 \Big(1 - \frac{\alpha_t^2 \sigma_s^2}{\alpha_s^2 \sigma_t^2}\Big) . $$
+#
+# The total noise variance is $\sigma_s^2$ whatever $\eta$ is. At $\eta = 0$ this is the loop above; at $\eta = 1$ it is
+# DDPM, for $w$ is the variance of 12.3.
 
 # %% jupyter={"source_hidden": true}
 # η = 1 and the posterior of 12.3
@@ -319,7 +368,8 @@ mean, std = posterior(best, x_t, t, s)
 claim("DDIM with η = 1 draws from the posterior of 12.3: largest difference", (back - mean - std * e).abs().max(), below=EQUAL)
 
 # %% [markdown]
-# The same 12 starts, the exact denoiser, 200 steps, and both ends of the dial:
+# Does the dial change what is drawn? With the exact denoiser, so that no error of learning interferes, we walk from the
+# same 12 starts in 200 steps at both ends of the dial. **Predict:** will a point end at the same mode both times?
 
 # %% jupyter={"source_hidden": true}
 # The figure: from noise to the mixture, with and without dice; which modes are reached
@@ -346,19 +396,22 @@ def same_ends():
     plotting.points(ways[0.0][-1, :700], axes[2], color=SHADES[0.0], size=9)
     plotting.points(ways[1.0][-1, :700], axes[2], color=SHADES[1.0], size=9)
     axes[2].set(xlim=(-4, 4), ylim=(-4, 4), xticks=[], yticks=[])
-    axes[2].set_title("the ends of 700 of each", loc="center")
+    axes[2].set_title("the same ends, 700 of each", loc="center")
 
 
 # %%
 same_ends()
 fresh = target.sample(2000).double()
 claim("η = 0: sliced distance of 2,000 ends from 2,000 fresh data", metrics.sliced(ways[0.0][-1], fresh), below=0.25, digits=1)
-claim("η = 1: the same", metrics.sliced(ways[1.0][-1], fresh), below=0.25, digits=1)
-claim("two heaps of fresh data", metrics.sliced(target.sample(2000).double(), fresh), below=0.25, digits=1)
+claim("η = 1: the same distance", metrics.sliced(ways[1.0][-1], fresh), below=0.25, digits=1)
+claim("distance of two sets of fresh data", metrics.sliced(target.sample(2000).double(), fresh), below=0.25, digits=1)
 
 # %% [markdown]
-# Different roads, the same heap. A frequent bug keeps $\sigma_s$ whole in front of the direction and draws new noise as well: too
-# much noise at each step.
+# Roads and ends of single points (orange) differ. But the distribution is the same: 2,000 ends lie as far from fresh
+# data as two sets of fresh data from each other, about 0.1.
+#
+# The balance of the formula matters. A frequent bug keeps the full $\sigma_s \hat\epsilon$ *and* adds fresh noise, so
+# that there is too much noise at each step:
 
 # %%
 torch.manual_seed(SEED)
@@ -371,7 +424,8 @@ away = lambda x: torch.cdist(x, target.means.double()).amin(1).square().mean().s
 claim("distance of the ends from the nearest mode, with the bug over without it", away(x) / away(ways[1.0][-1]), above=2, digits=1)
 
 # %% [markdown]
-# On pictures the road looks like this. The denoiser is the exact one of 2,000 digits.
+# With the bug the points end more than twice as far from the modes as they should. Now the same correct sampler on
+# pictures, with the exact denoiser of 2,000 digits:
 
 # %% jupyter={"source_hidden": true}
 # The figure: digits out of noise, and what the denoiser sees in it
@@ -381,7 +435,7 @@ def developing(moments=(0, 20, 30, 36, 42, 48, 54, 60)):
     states = list(samplers.ddim(guess, table, torch.randn(2, 1, 28, 28).double(), times))
     sees = [guess(states[k], times[k].clamp(min=1e-3)) for k in moments]
     fig, axes = plt.subplots(2, 1, figsize=(12, 6.2))
-    for ax, seen, title in zip(axes, ([states[k] for k in moments], sees), ("x_t: digits come out of noise", "what the denoiser sees in it")):
+    for ax, seen, title in zip(axes, ([states[k] for k in moments], sees), ("Digits come out of noise, x_t", "The denoiser's guess: a blur, then a copy")):
         sheet = torch.stack(seen, 1).flatten(0, 1)
         plotting.images((sheet + 0.5) / 3, ax, columns=len(moments), titles=[f"t = {times[k]:.2g}" for k in moments])
         ax.set_title(title + "\n")
@@ -391,23 +445,27 @@ def developing(moments=(0, 20, 30, 36, 42, 48, 54, 60)):
 developing()
 
 # %% [markdown]
-# These are copies of known digits: an exact denoiser of 2,000 pictures can do no other. Why a trained one does not copy is
-# the question of part 12b.
+# Compare the rows. While $x_t$ still looks like noise, the guess is a blur of many digits; around $t = 0.5$ it settles
+# on one, and the rest of the way only removes noise. What comes out are copies of known digits: the exact denoiser of
+# 2,000 pictures can produce nothing else. Why a trained network does not copy is the question of part 12b.
 #
 # ## 12.6 Continuous time
 #
-# With ever smaller steps the chain becomes a **stochastic differential equation**, and it runs backward too (Anderson, 1982; Song et
-# al., 2021):
+# How many steps does one need, and are DDPM and DDIM the only choices? Take the limit of infinitely many steps. The
+# noising chain is then a **stochastic differential equation**, and so is its reversal in time (Anderson, 1982; Song,
+# Sohl-Dickstein et al., 2021):
 #
 # $$ dx = f\,x\,dt + g\,dB, \qquad dx = \big(f\,x - g^2\, \nabla \log p_t(x)\big)\, dt + g\, d\bar B \quad\text{backward}, $$
 #
-# with $f = \alpha'/\alpha$ and $g^2 = (\sigma^2)' - 2f\sigma^2$. Half of the score and no noise does as well: the
-# **probability-flow ODE**
+# with $f = \alpha'/\alpha$ and $g^2 = (\sigma^2)' - 2f\sigma^2$. Here $B$ is Brownian motion (independent Gaussian
+# increments), and in the second equation time runs from 1 to 0. Only the score must be learned. The **probability-flow
+# ODE** uses half of it and no noise, and has the same distribution of $x_t$ at every $t$:
 #
 # $$ \frac{dx}{dt} = f\,x - \tfrac12\, g^2\, \nabla \log p_t(x) . $$
 #
-# The rule is one: $\lambda g^2$ of noise needs $\tfrac12 (1 + \lambda) g^2$ of score. **Predict:** what becomes of the data if one takes the
-# noise, but only half of the score?
+# DDIM with small steps follows this ODE, DDPM the SDE. Both are members of one family: noise of variance $\lambda g^2$
+# requires $\tfrac12 (1 + \lambda) g^2$ times the score. **Predict before you run.** What happens to the two modes of
+# 12.2 if we add the noise of the SDE ($\lambda = 1$) but use only half of the score?
 
 # %%
 smooth = schedules.preserving()  # the same chain in continuous time
@@ -429,17 +487,26 @@ torch.manual_seed(SEED)
 ends = {"SDE": backward(1, 1), "ODE": backward(0.5, 0), "noise, half of the score": backward(0.5, 1)}
 inside = lambda x: (x[x > 0] - 1.5).std()  # of the upper mode: 0.25 in truth
 claim("width of the upper mode: reverse SDE", inside(ends["SDE"]), near=0.25, within=0.04, digits=2)
-claim("probability-flow ODE", inside(ends["ODE"]), near=0.25, within=0.04, digits=2)
-claim("noise with half of the score", inside(ends["noise, half of the score"]), above=0.4, digits=1)
+claim("width of the upper mode: probability-flow ODE", inside(ends["ODE"]), near=0.25, within=0.04, digits=2)
+claim("width of the upper mode: noise with half of the score", inside(ends["noise, half of the score"]), above=0.4, digits=1)
 
 # %% [markdown]
+# The balance is needed. The SDE and the ODE both give the upper mode its true width of 0.25. With all of the noise and
+# half of the score nothing pulls the points back together, and the mode is spread to a width of 0.7.
+#
 # ## 12.7 How few steps?
 #
-# Each call of the network costs, so count the calls. The solvers: the SDE step by step, DDPM, DDIM (first order), **Heun** (two calls a
-# step, second order), **multistep** (second order too, reuses the last call; DPM-Solver++, Lu et al., 2022). With the exact
-# denoiser of the ring of eight all of the error is the solver's.
+# Sampling costs calls of the network, so we compare solvers at equal numbers of calls:
 #
-# **Predict.** Which is the last to get the width of the modes right?
+# - **SDE**: the reverse equation in plain Euler steps (Euler-Maruyama);
+# - **DDPM** and **DDIM** as above; DDIM is a first-order solver of the ODE;
+# - **Heun**: second order, with two calls a step (Karras et al., 2022);
+# - **multistep**: second order with one call a step, because it reuses the previous one (DPM-Solver++, Lu et al.,
+#   2022).
+#
+# With the exact denoiser of the ring of eight any error is the solver's alone.
+#
+# **Predict before you run.** Which solver will be the last to get the width of the modes right?
 
 # %% jupyter={"source_hidden": true}
 # The contest, with the exact denoiser; the steps shrink toward the data
@@ -476,8 +543,8 @@ def contest():
     axes[0].axhline(1, color=colors.EXACT, lw=6, alpha=0.35, zorder=0)
     axes[0].legend()
     axes[0].set_xscale("log")
-    axes[0].set(ylabel="width of the modes", title="Dice need many steps", ylim=(0.7, 1.75))
-    axes[1].set(ylabel="distance from the exact end", title="The flow alone: first and second order")
+    axes[0].set(ylabel="width of the modes, truth = 1", title="Samplers with fresh noise settle last", ylim=(0.7, 1.75))
+    axes[1].set(ylabel="distance from the exact end", title="Solvers of the ODE: first and second order")
     for ax in axes:
         ax.set_xticks(CALLS, CALLS)
         ax.minorticks_off()
@@ -492,24 +559,27 @@ flows = ("DDIM", "Heun", "multistep")
 off = {name: [(x - true_ends).square().sum(1).mean().sqrt().item() for x in ends[name]] for name in flows}
 contest()
 claim("DDPM, 16 calls: width of the modes beside the true one", widths["DDPM"][2], below=0.97, digits=2)
-claim("SDE, 16 calls", widths["SDE"][2], above=1.03, digits=2)
-claim("Heun, 16 calls", widths["Heun"][2], near=1, within=0.05, digits=2)
+claim("SDE, 16 calls: the same width", widths["SDE"][2], above=1.03, digits=2)
+claim("Heun, 16 calls: the same width", widths["Heun"][2], near=1, within=0.05, digits=2)
 claim("4 calls: least distance from the exact end", min(error[0] for error in off.values()), above=0.15, digits=1)
 claim("DDIM: error with 32 calls over that with 128", off["DDIM"][3] / off["DDIM"][5], near=4, within=0.8, digits=1)
-claim("Heun: the same", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
+claim("Heun: error with 32 calls over that with 128", off["Heun"][3] / off["Heun"][5], above=8, digits=1)
 
 # %% [markdown]
-# Four times the calls leave a quarter of DDIM's error, and less than an eighth of Heun's. With dice the modes' width is wrong longest: DDPM's
-# are too narrow, Euler's steps of the SDE too wide. With 4 calls no solver comes near. (Where the steps lie counts as much:
-# here they are equal in the root of the *angle* $\arctan \sigma_t/\alpha_t$, short near the data.)
+# Left, all five against the true width (green band): from 16 calls on, the two solvers with fresh noise are the last to
+# arrive. DDPM makes the modes too narrow (0.94 of their width with 16 calls), Euler steps of the SDE make them too
+# wide. Right, the three ODE solvers against the exact end of each path, on logarithmic axes. Four times the calls leave
+# a quarter of DDIM's error, as first order promises, and less than an eighth of Heun's. With only 4 calls no solver
+# comes closer than 0.3, the standard deviation of a mode; part 13b asks for more. (All solvers use the same times,
+# which crowd toward the data: equal steps in the square root of the angle $\arctan \sigma_t/\alpha_t$.)
 #
-# **Play.** The field that drives the points is exact, learned, or both with the error between them. *Before you drag:* pull one of the
-# bumps away. With the same noise, which points change their end?
+# **Play.** The field that moves the points is exact, learned, or both with the error between them. *Before you drag:*
+# pull one of the bumps away. The starting noise stays the same; which points will end elsewhere?
 #
 # <details><summary>Answer</summary>
 #
-# Those that ended near that bump follow it, and some near the border between two basins change sides. Far ones hardly move.
-# </details>
+# Those that ended near that bump follow it, and some near the border between two basins change sides. Distant ones
+# hardly move. </details>
 
 # %%
 from gdm_core import explorers
@@ -519,18 +589,21 @@ explorers.diffusion_film(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 12.8 The exact likelihood
 #
-# The ODE is a continuous flow: chapter 09 again. What spreads out on its way to the noise was dense before
-# (Chen et al., 2018), and the integral of the divergence along the way counts it:
+# The ODE is an invertible map between noise and data, a continuous normalizing flow (Chen et al., 2018), so chapter 9's
+# change of variables applies. Where paths spread out on their way to the noise, the data were denser; the integral of
+# the divergence along the path says by how much:
 #
 # $$ \log p(x) = \log \mathcal N(x_1;\, 0, \sigma_1^2 I) + \int_0^1 \nabla \cdot \frac{dx_t}{dt}\, dt . $$
 #
-# That is one way to the likelihood. With exact means there are others, and they must agree. Test them on three bumps in the plane:
+# Earlier chapters suggest other ways, and with exact conditional means all must agree. We test five of them at four
+# points, for three bumps in the plane:
 #
-# 1. **the density** itself;
-# 2. **the ODE**, divergence by autograd;
-# 3. **denoising error** against a unit Gaussian's, at all levels: chapter 11's line (Guo, Shamai & Verdú, 2005);
-# 4. **the bound** of 12.3: KLs of infinitely many steps, and the two ends;
-# 5. **one coordinate after the other**: $p(x_1)\,p(x_2 \mid x_1)$, chapter 10's way.
+# 1. **the density** itself, which is a mixture;
+# 2. **the ODE**, with the divergence by automatic differentiation;
+# 3. **the denoising error** compared with a unit Gaussian's, over all noise levels (11.9; Guo, Shamai & Verdú, 2005);
+# 4. **the bound** of 12.3 with infinitely many steps, whose sum of KLs becomes an integral (Kingma et al., 2021);
+# 5. **one coordinate after the other**, first that of the horizontal axis, then the vertical one given the first, as in
+#    chapter 10.
 
 # %%
 bumps = Mixture([[-1.0, -0.5], [1.0, -0.5], [0.0, 1.0]], std=0.5, weights=[0.5, 0.3, 0.2]).double()
@@ -567,9 +640,12 @@ for name, values in routes.items():
     claim(f"log p at four points by {name}: largest difference", (values - routes["density"]).abs().max(), below=1e-6, unit="nats")
 
 # %% [markdown]
-# Five routes, one number. A trained network has the ODE and the bound. What do they say of ours? Beside it a second one, with the
-# same layers, steps and batches, which predicts the **velocity** $\alpha_t' x + \sigma_t' \epsilon$ on the schedule
-# $\cos \tfrac{\pi}{2} t,\ \sin \tfrac{\pi}{2} t$ (Salimans & Ho, 2022): nothing divides by $\alpha_t$ there.
+# Five routes, one number: with exact means the bound of route 4 is tight.
+#
+# A trained network has errors, and only routes 2 and 4 remain. What do they say about ours? Beside it we train a second
+# network with the same layers, steps and batches, which predicts the **velocity** $\alpha_t' x + \sigma_t' \epsilon$
+# (v-prediction; Salimans & Ho, 2022) on the cosine schedule $\alpha_t = \cos \tfrac{\pi}{2} t$,
+# $\sigma_t = \sin \tfrac{\pi}{2} t$, where nothing has to be divided by $\alpha_t$.
 
 # %%
 torch.manual_seed(SEED)
@@ -589,13 +665,14 @@ claim("ODE with the exact mean: largest difference from the exact log density", 
 # %% [markdown]
 # ## 12.9 What a wrong score costs
 #
-# The bound's gap is no mystery. Every KL of 12.3 is a squared error, and what it has beyond that of the exact mean is
-# $\lVert \hat x - \mathbb E[x \mid x_t] \rVert^2$, the error of the score in other units. Added up over all levels,
+# Where do the nats go? Both networks lose a few hundredths of a nat. Each KL of 12.3 is a squared error, and its
+# avoidable part is $\lVert \hat x - \mathbb E[x \mid x_t] \rVert^2$, the error of the score in other units. Added up
+# over all levels, this bounds the loss of the reverse SDE (Song, Durkan et al., 2021):
 #
 # $$ \mathrm{KL}(p_0 \,\|\, p_\theta) \;\le\; \frac12 \int_0^1 g^2\, \mathbb E\, \lVert \nabla \log p_t - s_\theta \rVert^2\, dt
-# + \mathrm{KL}(p_1 \,\|\, \text{noise}) $$
+# + \mathrm{KL}(p_1 \,\|\, \text{noise}) . $$
 #
-# for the reverse SDE (Song et al., 2021). We have the exact score, so the right side can be measured, level by level.
+# With the exact score we can measure the right-hand side, level by level.
 
 # %%
 torch.manual_seed(SEED)
@@ -620,10 +697,10 @@ costs = {"noise": cost_by_level(model), "velocity": cost_by_level(rival)}
 # The figure: which levels cost how many nats; the two densities
 def bill():
     fig, axes = plt.subplots(1, 3, figsize=(15, 4.4), width_ratios=[1.5, 1, 1])
-    for name, shade in (("noise", colors.LATENT), ("velocity", colors.MODEL)):
+    for name, shade in (("noise", colors.COMPONENTS[0]), ("velocity", colors.COMPONENTS[2])):
         axes[0].plot(centers / math.log(10), costs[name], color=shade, label=f"{name}: {sum(costs[name]):.2g} nats in all")
     axes[0].legend()
-    axes[0].set(xlabel="log₁₀ of noise over signal", ylabel="nats", title="What the errors cost, by level", ylim=(0, None))
+    axes[0].set(xlabel="log₁₀ of noise over signal", ylabel="nats", title="What errors cost at each noise level", ylim=(0, None))
     learned = lambda x: rival.log_prob(x, steps=12)
     top = truth.max().exp().item()
     for ax, log_p, name in ((axes[1], target.log_prob, "exact"), (axes[2], learned, "learned")):
@@ -642,19 +719,22 @@ clean = {name: sum(cost[:20]) for name, cost in costs.items()}
 claim("noise: cost of the cleanest third of the levels, over that of velocity", clean["noise"] / clean["velocity"], above=1.2, digits=1)
 
 # %% [markdown]
-# Two roads to one number again. The network that tells the noise pays more at the cleanest levels. (Its schedule differs too, so
-# this says nothing of the target alone.)
+# The integral agrees with the gap of the bound in 12.8, which was computed without the exact score. The figure shows
+# where the cost arises, at low noise and at the level where the modes begin to merge; at high noise a wrong score costs
+# next to nothing. At the cleanest third of the levels the network that predicts noise pays more. (The two also differ
+# in their schedule, so this does not say which target is better.)
 #
 # ## 12.10 When is it decided?
 #
-# Back to one dimension. Two modes at $\pm\mu$, each of standard deviation $s$; a sample begins at noise, in the middle. At first both modes
-# are open. At the end one is chosen. When?
+# When does a digit become a 3 rather than a 7? Return to one dimension, with two equal modes at $\pm\mu$, each of
+# standard deviation $s$.
 #
-# On the way back the density has one bump, until it splits. Between the modes the curvature of $\log p_t$ changes sign where
+# Seen backward in time, the density of $x_t$ has one bump until it splits in two. The origin turns from peak to valley
+# at the signal rate
 #
 # $$ \alpha_t^2 = \bar\alpha = \frac{1}{1 + \mu^2 - s^2} . $$
 #
-# **Predict.** At that moment, how sure is the outcome?
+# **Predict before you run.** When a walk of DDPM passes this moment, how sure is it already in which mode it will end?
 
 # %%
 mu, width = 1.5, 0.25
@@ -694,7 +774,7 @@ def decided():
     for ax in axes:
         ax.axvline(moment, color=colors.ACCENT, lw=2.5)
     axes[0].text(moment - 0.01, 2.9, "the density splits", color=colors.ACCENT, fontweight="bold")
-    axes[0].set(ylabel="x", xlim=(1, 0), ylim=(-3.4, 3.4), title="Colored by where they end")
+    axes[0].set(ylabel="x", xlim=(1, 0), ylim=(-3.4, 3.4), title="Walks, colored by the mode in which they end")
     axes[1].set(xlabel="t, from noise to data", ylabel="how sure", ylim=(0.5, 1.02), title="Mean chance of the likelier mode")
 
 
@@ -707,22 +787,37 @@ claim("how sure it is at twice that signal rate", sure[(smooth(times)[0] ** 2 - 
 claim("how sure it is at half of that signal rate", sure[(smooth(times)[0] ** 2 - splits / 2).abs().argmin()], below=sure[at] - 0.05, digits=2)
 
 # %% [markdown]
-# The choice falls around the split (Biroli et al., 2024, call it **speciation**): noise does not yet know where it will end, and
-# the last part of the way changes no more than where in its mode a sample lies.
+# At the split the likelier mode has a chance of 0.84 on average. The choice is not made in an instant: the chance is
+# 0.74 at half that signal rate and 0.97 at twice that rate. Before this stretch a walk hardly knows where it will end;
+# after it only its place within the mode is left to settle. Biroli et al. (2024) call the transition **speciation**. It
+# is a statement about walks with fresh noise: along the ODE the end follows from the start.
 #
-# **Limits.** In the plane a formula judges the network; for pictures no exact mean of the true distribution exists. One training run
-# a figure: seeds move its KL by hundredths of a nat. The contest of 12.7 ranks solvers with an exact denoiser on one target.
+# ## What to keep, and what is not settled
+#
+# - One step back needs one unknown, the mean $\mathbb E[x \mid x_t]$, learned by regression. Noise, velocity and score
+#   are the same answer in other units.
+# - The sum of the squared errors, properly weighted, is the ELBO of a model whose encoder is fixed.
+# - DDIM follows an ODE, DDPM an SDE. Both have the same distribution at every $t$, as long as noise and score are
+#   balanced.
+# - The ODE gives likelihoods. The bound's gap is the error of the score, summed over the levels.
+#
+# Honest limits. In the plane a formula judges the network; for pictures nobody knows the exact mean of the true
+# distribution. Each network was trained once, and 12.7 compares solvers on one target, without errors of learning.
 #
 # ## References
 #
-# - Anderson, B. (1982). Reverse-time diffusion equation models. Stochastic Processes and their Applications.
-# - Biroli, G., Bonnaire, T., de Bortoli, V., & Mézard, M. (2024). Dynamical regimes of diffusion models. Nature Communications.
+# - Anderson, B. (1982). Reverse-time diffusion equation models. Stoch. Proc. Appl.
+# - Biroli, G., et al. (2024). Dynamical regimes of diffusion models. Nature Communications.
 # - Chen, R. T. Q., et al. (2018). Neural ordinary differential equations. NeurIPS.
 # - Guo, D., Shamai, S., & Verdú, S. (2005). Mutual information and minimum mean-square error in Gaussian channels. IEEE
-#   Transactions on Information Theory.
+#   Trans. Inf. Theory.
 # - Ho, J., Jain, A., & Abbeel, P. (2020). Denoising diffusion probabilistic models. NeurIPS.
+# - Karras, T., et al. (2022). Elucidating the design space of diffusion-based generative models. NeurIPS.
+# - Kingma, D., et al. (2021). Variational diffusion models. NeurIPS.
 # - Lu, C., et al. (2022). DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models.
+# - Robbins, H. (1956). An empirical Bayes approach to statistics. Berkeley Symposium.
 # - Salimans, T., & Ho, J. (2022). Progressive distillation for fast sampling of diffusion models. ICLR.
 # - Sohl-Dickstein, J., et al. (2015). Deep unsupervised learning using nonequilibrium thermodynamics. ICML.
 # - Song, J., Meng, C., & Ermon, S. (2021). Denoising diffusion implicit models. ICLR.
-# - Song, Y., et al. (2021). Score-based generative modeling through stochastic differential equations. ICLR.
+# - Song, Y., Durkan, C., et al. (2021). Maximum likelihood training of score-based diffusion models. NeurIPS.
+# - Song, Y., Sohl-Dickstein, J., et al. (2021). Score-based generative modeling through SDEs. ICLR.
