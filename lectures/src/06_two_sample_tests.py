@@ -5,12 +5,12 @@
 #
 # After this lecture you can
 #
-# - say why a likelihood may praise a model whose samples are noise;
-# - test whether two samples have one source, and say what a p-value is and what it is not;
-# - choose a statistic, or learn one, and read what a trained classifier says about two densities;
-# - distrust a printed Fréchet distance for the right reasons.
+# - explain why a model with a high likelihood may still draw noise;
+# - run a permutation test on two samples, and say what a p-value is and what it is not;
+# - choose a statistic or learn one, and read a trained classifier as a ratio of two densities;
+# - name three ways in which a Fréchet distance, as papers print it, can mislead.
 #
-# You need: chapter 1. Time: 35 minutes to read, 10 more to play.
+# You need: chapter 1. Time: 40 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more repetitions, longer training
@@ -44,12 +44,15 @@ pictures = data.load(DATASET, n=few, device=DEVICE)
 # %% [markdown]
 # ## 6.1 A likelihood may mislead
 #
-# So far a model was good if $\log p(x)$ of new data was high. Now take a perfect model $p$ and spoil it: 99 times of
-# 100 the spoiled model shows noise, and once it asks $p$.
+# In chapters 1 to 5 a model was good if it gave new data a high log-likelihood. Section 1.9 already had a warning: of
+# two models of digits, the one with the better likelihood drew dust. Here is the same warning in its purest form.
+# Take a perfect model $p$ and spoil it: 99 times out of 100 the spoiled model $q$ shows noise, and only once does it
+# draw from $p$.
 #
 # $$ q(x) = \tfrac{99}{100}\,\text{noise}(x) + \tfrac{1}{100}\,p(x) \;\ge\; \tfrac{1}{100}\,p(x) $$
 #
-# **Predict:** how many nats does $q$ lose? (Theis, van den Oord & Bethge, 2016)
+# **Predict:** how many nats per example can $q$ lose against $p$? (The example is that of Theis, van den Oord and
+# Bethge, 2016.)
 
 # %%
 share = 0.01
@@ -72,14 +75,16 @@ def two_heaps_of_pictures(count=36):
 two_heaps_of_pictures()
 
 # %% [markdown]
-# A few nats, whatever the pictures; models of pictures differ by tens. So likelihood hardly sees what we see at
-# once. And it does not even exist for a model that only draws: the generators of chapter 8 have no $p(x)$ to ask. What
-# remains is to set **samples against samples**.
+# Since $q(x) \ge p(x)/100$, we have $\log q(x) \ge \log p(x) - \log 100$ for every $x$: the loss is at most 4.61
+# nats, whatever the pictures. In 1.9 two models of digits lay further apart than that. So the likelihood hardly
+# registers what we see at a glance. And some models have no likelihood to compute: the generators of chapter 8 draw
+# samples, but nobody can evaluate their $p(x)$. For them, what remains is to compare **samples with samples**.
 #
 # ## 6.2 Two heaps
 #
-# Two heaps of pictures, $x$ from $p$ and $y$ from $q$. In the first all are threes. In the second every third is an
-# eight. **Predict:** would you notice without the labels?
+# Here are two samples: pictures $x_1, \dots, x_n$ from $p$ and pictures $y_1, \dots, y_n$ from $q$. All the $x$ are
+# threes, and one third of the $y$ are eights. You will see that at once. **Predict:** could a single number see it
+# too, computed from pixels alone, without any idea of what a digit is?
 
 # %%
 threes, eights = (pictures.x[pictures.labels == k] for k in (3, 8))
@@ -100,10 +105,12 @@ def heaps():
 heaps()
 
 # %% [markdown]
-# The **null hypothesis** $H_0$ says $p = q$. A **statistic** $T$ is a number that is large where $x$ and $y$ differ;
-# here the distance of the two mean pictures. How large is large? If $H_0$ holds, which picture lies in which heap is a
-# matter of chance. So exchange them: throw all in one heap, deal again, and note $T$ each time. That is the
-# **permutation distribution**, and the **p-value** the share of deals as extreme as what came:
+# The **null hypothesis** $H_0$ says $p = q$. A **statistic** $T(x, y)$ is a number that is large when the two samples
+# differ; ours is the distance between the two mean pictures. But how large is large? If $H_0$ holds, it is a matter
+# of chance which picture landed in which sample. So we imitate that chance: pool all the pictures, deal them out
+# again at random, and compute $T_b$ for deals $b = 1, \dots, B$. This is the **permutation test** (Fisher, 1935). The
+# values $T_b$ form the **permutation distribution**, and the **p-value** is the share of deals that look at least as
+# extreme as the data did:
 #
 # $$ p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B} $$
 
@@ -137,18 +144,21 @@ def show_null(test, title, ax=None):
 
 
 # %%
-show_null(test, "Exchanged labels, and the labels as they came")
+show_null(test, "Few random deals are as extreme as the data")
 
 # %% [markdown]
-# The 1 in the formula is no trick: the deal that came is itself one of the deals, so $p$ is never 0. A p-value is *not*
-# the probability that $H_0$ holds, and a large one does not say that $p = q$: only that this statistic, with so many
-# pictures, does not see a difference.
+# Gray: the statistic of 999 random deals. Orange: the statistic of the data, far out in the tail. So yes, one number
+# sees the eights. The 1 in the formula counts the original deal, which is one of the possible deals too; therefore
+# $p$ is never 0. A p-value is *not* the probability that $H_0$ holds. And a large one does not show that $p = q$; it
+# says only that *this* statistic, with *this many* pictures, sees no difference.
 #
 # ## 6.3 What a test promises
 #
-# If $H_0$ holds, $p \le 0.05$ happens in at most one test of twenty, whatever the distribution and however few the
-# examples: without ties all p-values are equally frequent. If $H_0$ fails, the share of tests that notice is the
-# **power**. **Predict:** which of the two can be chosen?
+# A test can err in two ways. It can see a difference where there is none: if $H_0$ holds, $p \le 0.05$ happens in at
+# most one test out of twenty. This share is the **level** of the test, and it holds for any distribution and any
+# number of examples, because all ranks of $T$ among the $T_b$ are then equally likely. Or it can miss a difference
+# that is there: if $H_0$ fails, the share of tests that notice is called the **power**. **Predict:** one of the two
+# you may set before you see any data. Which one?
 
 # %%
 def p_of(shift, n=30):
@@ -165,13 +175,13 @@ def null_and_power():
     _, axes = plt.subplots(1, 2, figsize=(12, 3.4))
     axes[0].hist(null_p, bins=torch.linspace(0, 1, 11).numpy() + 0.005, color=colors.NOISE, alpha=0.5)
     axes[0].axhline(REPEATS / 10, color=colors.EXACT, ls="--")
-    axes[0].set(xlabel="p-value", ylabel="tests", title="p = q: all p-values are equally frequent")
+    axes[0].set(xlabel="p-value", ylabel="tests", title="p = q: p-values are uniform")
     shifts = torch.linspace(0, 1.2, 60)
     rate = torch.distributions.Normal(0, 1).cdf
     plotting.curve(shifts, rate(shifts * math.sqrt(15) - 1.96) + rate(-shifts * math.sqrt(15) - 1.96), axes[1],
                    "z-test", color=colors.EXACT, at=0.75, offset=(-62, 6))
     axes[1].plot([0, *power], [(null_p <= 0.05).double().mean(), *power.values()], "o", color=colors.MODEL, ms=9)
-    axes[1].set(xlabel="shift of N(0, 1)", ylabel="share p ≤ 0.05", ylim=(0, 1.05), title="p ≠ q: the power")
+    axes[1].set(xlabel="shift of N(0, 1)", ylabel="share p ≤ 0.05", ylim=(0, 1.05), title="p ≠ q: power grows")
 
 
 # %%
@@ -180,14 +190,30 @@ claim("share of tests with p ≤ 0.05 where p = q", (null_p <= 0.05).double().me
 claim("power at a shift of one standard deviation, 30 and 30 examples", power[1.0], above=0.8, digits=2)
 
 # %% [markdown]
-# The level is chosen; the power follows from difference, statistic and number of examples. The green curve belongs to
-# the classical test that knows the variance, and no test without a favorite direction has more power (Lehmann & Romano,
-# 2005). Permutations know nothing, and the points lie close to it.
+# Left: where $p = q$, every p-value is about equally frequent, so a threshold of 0.05 is crossed as rarely as
+# promised. You choose the level. The power (right) then follows from the size of the difference, the statistic, and
+# the number of examples. The green curve is the classical z-test, which is told that both variances are 1; no other
+# unbiased test of a shift, up or down, has more power (Lehmann and Romano, 2005). The permutation test is told
+# nothing, and its points lie close to the curve.
 #
 # ## 6.4 Means that agree
 #
-# A ring of eight Gaussians, and the one Gaussian with the same mean and covariance. This pair stays with us: all of
-# it is known exactly.
+# A statistic sees only what it measures. Take a ring of eight Gaussians, and the one Gaussian with the same mean and
+# the same covariance. We know both densities exactly, and will come back to this pair through the whole lecture. The
+# difference of means is blind to it by construction. The remedy is to look at *pairs* of points. Let $k(s, t)$ be a
+# **kernel**, a similarity that is 1 for equal points and falls with their distance; ours is
+# $k(s, t) = \exp(-\lVert s - t\rVert^2 / 2h^2)$ with a width $h$. Primes mark independent copies.
+#
+# $$ \mathrm{MMD}^2 = \mathbb E\,k(x, x') + \mathbb E\,k(y, y') - 2\,\mathbb E\,k(x, y) , \qquad
+# f(t) = \mathbb E\,k(t, x) - \mathbb E\,k(t, y) . $$
+#
+# This is the **maximum mean discrepancy**: among all functions of a certain smoothness, it finds the one whose means
+# under $p$ and $q$ differ most, and reports that difference (Gretton et al., 2012). Up to a factor, the function is
+# the **witness** $f$, which is positive where $x$ has more points and negative where $y$ has. The width $h$ sets how
+# fine a difference is looked for; a common choice is the median distance between two points. The **energy distance**
+# (Székely and Rizzo, 2013) is the same formula with $-\lVert s - t\rVert$ in place of $k$.
+#
+# The code pits four statistics against our pair, 100 points against 100. **Predict:** which of them will notice?
 
 # %%
 p = data.load("eight_gaussians", n=2).density
@@ -201,15 +227,9 @@ noticed = {name: two_sample.power(lambda n: (p.sample(n), q.sample(n)), lambda x
                                   repeats=60)[0].share for name, s in statistics.items()}
 
 # %% [markdown]
-# The other statistics look at pairs of points. With a kernel $k$, 1 for equal points and falling with their distance,
+# Bare, MMD takes four lines. The averages leave out pairs of a point with itself; with those included, the estimate
+# would be too large.
 #
-# $$ \mathrm{MMD}^2 = \mathbb E\,k(x, x') + \mathbb E\,k(y, y') - 2\,\mathbb E\,k(x, y) , \qquad
-# f(t) = \mathbb E\,k(t, x) - \mathbb E\,k(t, y) . $$
-#
-# MMD is the largest difference of means that *any* function of a certain smoothness can have (Gretton et al., 2012), and
-# the **witness** $f$ is, but for a factor, that function: positive where $x$ has more points. The **energy distance** has $-|s - t|$ for
-# $k(s, t)$. The width $h$ of $k$ says how fine a difference is looked for. Averages over pairs leave out a point with
-# itself, or the estimate would be too large.
 
 # %%
 def bare_mmd(x, y, h):
@@ -228,12 +248,12 @@ def witness_figure():
     _, axes = plt.subplots(1, 3, figsize=(14, 4.3))
     plotting.points(y, axes[0], color=colors.MODEL)
     plotting.points(x, axes[0], color=colors.DATA)
-    axes[0].set(xlim=extent[:2], ylim=extent[2:], title="x: ring, y: one Gaussian")
+    axes[0].set(xlim=extent[:2], ylim=extent[2:], title="x (dark): ring, y: Gaussian")
     for ax, h, words in zip(axes[1:], (0.8, 3.5), ("narrow kernel", "wide kernel")):
         f = two_sample.witness(x, y, h)
         size = f(plotting.grid(extent)).abs().max().item()
         plotting.field(f, ax, extent, cmap=colors.DIVERGING, vmin=-size, vmax=size)
-        ax.set_title(f"Witness, {words}")
+        ax.set_title(f"Witness of a {words}")
 
 
 # %%
@@ -242,10 +262,13 @@ for name, bounds in zip(statistics, ({"below": 0.25}, {"below": 0.9}, {"below": 
     claim(f"share of tests that tell 100 points of the ring from 100 of the Gaussian: {name}", noticed[name], **bounds, digits=1)
 
 # %% [markdown]
-# Violet is where the ring has more points, orange where it has fewer. The means have nothing to see here, and
-# notice by chance alone. A narrow kernel finds the bumps; a wide one blurs them with the hole between them, and of what
-# is left chance has a large share: maps of new samples agree for the narrow kernel, and hardly for the wide one. In the
-# explorer you move the clouds yourself. **Predict** where the witness is largest, before you look.
+# Left: the ring (dark) and the Gaussian (orange). Middle and right: the witness, violet where it sees more of the
+# ring, orange where it sees more of the Gaussian. The narrow kernel finds the eight bumps and the hole, and its test
+# never misses. The difference of means notices as often as chance allows. A wide kernel averages over bumps and hole
+# alike, and what survives is mostly accident: for twelve new pairs of samples, the maps of the narrow kernel have a
+# mean correlation of 0.9, those of the wide one 0.4.
+#
+# In the explorer you move the clouds yourself. **Predict** where the witness will be largest, before you look.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Claims: how alike witnesses of new samples are
@@ -261,8 +284,9 @@ explorers.bench(seed=SEED)
 # %% [markdown]
 # ## 6.5 High dimension
 #
-# One of $d$ numbers is shifted by one standard deviation; the others are noise. **Predict:** 50 examples of each. At
-# which $d$ is the shift lost?
+# Pictures have hundreds of dimensions, and a difference may live in few of them. Shift one of $d$ numbers by one
+# standard deviation and leave the others as pure noise, the same on both sides. **Predict:** with 50 examples of
+# each, at which $d$ is the shift lost?
 
 # %%
 def shifted(d, n=50):
@@ -304,18 +328,25 @@ for words, n, keep in (("200 examples of each", 200, 256), ("50 examples, the sh
     claim(f"power of MMD in 256 dimensions: {words}", found[0].share, above=0.7, digits=1)
 
 # %% [markdown]
-# A distance adds up all dimensions, those that tell nothing too. More examples help, or a statistic that knows where
-# to look. Could it be *learned*?
+# In one dimension the shift is always seen; in 256 the power of MMD is down to 0.3. It is still in the data: with 200
+# examples, or with 50 and a look at the right number alone, every test sees it. But a distance adds up all
+# dimensions, and here all but one contribute noise. So we need more examples, or a statistic that knows where to
+# look. Could such a statistic be *learned*?
 #
 # ## 6.6 A classifier is a learned statistic
 #
-# Take one point, from $p$ or $q$ as a fair coin decides. Let $D(t)$ be the probability that it came from $p$. The best
-# answer, and what its guesses are worth, are known (Goodfellow et al., 2014):
+# Toss a coin; draw a point $t$ from $p$ if it shows heads, from $q$ if tails. A **classifier** $D(t)$ sees only $t$
+# and states the probability of heads. By Bayes' rule the best answer is $D^*$ below. Guessing the likelier side is
+# then right with probability $\frac12 \int \max(p, q)$, which gives the second formula. Inserting $D^*$ into the
+# log-likelihood of the coin gives the third (Goodfellow et al., 2014).
 #
 # $$ D^*(t) = \frac{p(t)}{p(t) + q(t)} , \qquad \text{accuracy} \le \tfrac12 + \tfrac12 \mathrm{TV}(p, q) , \qquad
 # \mathbb E_p \log D + \mathbb E_q \log (1 - D) \le 2\,\mathrm{JS}(p, q) - \log 4 . $$
 #
-# TV is half the area between the densities, JS the Jensen-Shannon divergence. For our pair both are integrals.
+# TV, the **total variation distance**, is half the area between the two densities. JS is the **Jensen-Shannon
+# divergence** $\frac12 \mathrm{KL}(p \,\|\, m) + \frac12 \mathrm{KL}(q \,\|\, m)$ with $m = \frac12(p + q)$; $\log 4$
+# appears because $D^*$ compares with $p + q = 2m$. For our pair both are integrals over the plane, so we know the
+# best possible score before we train anything.
 
 # %%
 points, cells = grid([-12.0] * 2, [12.0] * 2, 0.15)
@@ -341,8 +372,8 @@ claim("value of the learned D on new examples", learned_value, below=value.item(
 # The figure: the best classifier and a learned one
 def learned_and_exact():
     extent = (-5.5, 5.5, -5.5, 5.5)
-    fields = {"D*: exact": lambda t: torch.sigmoid(p.log_prob(t) - q.log_prob(t)),
-              "D: learned": lambda t: torch.sigmoid(D(t))}
+    fields = {"D*: the best classifier": lambda t: torch.sigmoid(p.log_prob(t) - q.log_prob(t)),
+              "D: a learned classifier": lambda t: torch.sigmoid(D(t))}
     _, axes = plt.subplots(1, 2, figsize=(9.5, 4.3))
     for ax, (title, f) in zip(axes, fields.items()):
         plotting.field(f, ax, extent, cmap=colors.DIVERGING, vmin=0, vmax=1)
@@ -353,9 +384,14 @@ def learned_and_exact():
 learned_and_exact()
 
 # %% [markdown]
-# So a classifier is a statistic: its accuracy, or $\log D - \log(1 - D) \approx \log p - \log q$, averaged over $x$
-# less over $y$. With one rule: **test it on examples that it has not seen**. Here is what happens otherwise, with $x$
-# and $y$ both from one $\mathcal N(0, I_{32})$, so that nothing is to be found.
+# Violet: surely from the ring; brown: surely from the Gaussian. The learned $D$ has joined neighboring bumps where
+# examples are few, and its score stays just below the best possible one.
+#
+# So a classifier is a statistic. One may take its accuracy (the *classifier two-sample test*; Lopez-Paz and Oquab,
+# 2017), or the mean of $\log D - \log (1 - D)$ over $x$ minus the mean over $y$. That expression, the classifier's
+# logit, approximates $\log p - \log q$: a density ratio, learned without either density. There is one rule: **test it
+# on examples that it has not seen**. To see why, let $x$ and $y$ both come from $\mathcal N(0, I_{32})$, so that
+# there is nothing to find.
 
 # %%
 both = torch.randn(200, 32), torch.randn(200, 32)
@@ -371,10 +407,15 @@ found = two_sample.test_held_out(*both, lambda x, y: two_sample.learn_classifier
 claim("p-value where p = q, held-out half", found.p, above=0.0099, digits=1)
 
 # %% [markdown]
+# On the examples that it learned from, the classifier is always right about a difference that does not exist. On the
+# others it does no better than a coin.
+#
 # ## 6.7 Train a generator to make a statistic small
 #
-# A statistic of samples has a gradient. So a network $G$ that turns noise into points can learn with nothing else: draw
-# a batch, compare it with the data, go down. **Predict** what $G$ will draw if the statistic is the distance of means.
+# So far the samples were given and we judged them. Now turn this around. A smooth statistic has a gradient with
+# respect to the samples, so a network $G$ that maps noise to points can be trained with nothing else: draw a batch,
+# compare it with a batch of data, step downhill. With MMD this is a *generative moment matching network* (Li, Swersky
+# and Zemel, 2015). **Predict** what $G$ will draw if the statistic is the distance of the means.
 
 # %%
 def generator(statistic, steps=1500 if FULL else 500, batch=128):
@@ -414,16 +455,21 @@ for words, s in drawn.items():
     claim(f"{words}: accuracy of a classifier, new examples", accuracy, **({"above": 0.9} if words == "means" else {"above": 0.53, "below": 0.85}), digits=2)
 
 # %% [markdown]
-# Both do what they were asked. The first has the right means, and nothing else. The second has the ring; yet a
-# classifier still tells it from data. A fixed statistic can be satisfied and blind. What if the classifier itself were the
-# statistic, learned anew after each step of $G$? Then both move: it is a game. Chapter 7 is about such games, chapter
-# 8 plays this one.
+# Each generator did what it was asked to do. The first matches the mean and has shrunk to a dot. The second has
+# spread along the ring, but without separate bumps, and a classifier can still tell it from the data. A fixed
+# statistic is blind to something, and a generator that is trained on it has no reason to get that right. What if the
+# classifier itself were the statistic, and were trained anew after each step of $G$? Then both sides move, and
+# training becomes a game. Chapter 7 studies such games; chapter 8 plays this one.
 #
-# ## 6.8 Metrics that fail on purpose
+# ## 6.8 Making metrics fail
 #
-# Papers print one number beside pictures, most often the **Fréchet distance** of the two samples' means and
-# covariances (Heusel et al., 2017), usually of a network's features. Three questions to ask of any metric. *What can it
-# not see?*
+# Papers print one number beside their pictures, most often the **Fréchet distance** between two Gaussians that have
+# the means $m_p, m_q$ and covariances $C_p, C_q$ of the two samples,
+#
+# $$ \mathrm{FD} = \lVert m_p - m_q \rVert^2 + \mathrm{tr}\big( C_p + C_q - 2\,(C_p C_q)^{1/2} \big) . $$
+#
+# Computed from features of an Inception network it is the *Fréchet inception distance*, FID (Heusel et al., 2017).
+# Three questions should be put to any metric. First: *what can it not see?*
 
 # %%
 mean, moments = p.means.double().mean(0), spread.double()
@@ -432,11 +478,18 @@ claim("Fréchet distance of the ring and the Gaussian, from exact moments", exac
 claim("a classifier tells them apart, accuracy at best", best, above=0.8)
 
 # %% [markdown]
-# *What does it say of equal distributions?* For two samples of $N$ from one $\mathcal N(0, I_d)$ it is about
-# $c/N$ with $c = 2d + d(d+1)/2$: a model judged with fewer examples looks worse. And **coverage**, the share of real
-# examples that have a generated one within reach of their $k$-th real neighbor (Naeem et al., 2020), is on average
+# Not our pair: the Fréchet distance reads means and covariances only, which agree exactly, so it is zero for two
+# distributions that a classifier separates with an accuracy of 0.889.
 #
-# $$ 1 - \prod_{i=1}^{k} \frac{N - i}{M + N - i} \quad\text{for } p = q. $$
+# Second: *what does it say when the distributions are equal?* For two samples of $N$ from one $\mathcal N(0, I_d)$
+# the Fréchet distance is on average not 0 but about $c/N$ with $c = 2d + d(d+1)/2$. A model judged with fewer
+# examples looks worse. Nor is a perfect score what one would guess for **coverage**, the share of the $N$ real
+# examples that have one of the $M$ generated ones closer than their own $k$-th real neighbor (Naeem et al., 2020).
+# For $p = q$ it is on average
+#
+# $$ 1 - \prod_{i=1}^{k} \frac{N - i}{M + N - i} , $$
+#
+# and not 1.
 
 # %%
 d, sizes = 16, (64, 128, 256, 512)
@@ -449,7 +502,8 @@ claim("coverage where p = q, mean over samples, less its formula",
       abs(sum(covered) / len(covered) - metrics.coverage_if_equal(200, 100, 3)), below=0.04, digits=1)
 
 # %% [markdown]
-# *Who wins it?* Two models of the pictures: PPCA, an honest one, and a **memorizer** that repeats training pictures.
+# Third: *who wins it?* We let two models of the pictures compete: PPCA, which has learned something, and a
+# **memorizer**, which only repeats training pictures.
 
 # %%
 flat = (avg_pool2d(pictures.x, 2) if pictures.x.shape[-1] == 28 else pictures.x).flatten(1).cpu()
@@ -482,25 +536,31 @@ caught = two_sample.test(to_seen(models["memorizer"]), to_seen(unseen), two_samp
 claim("p-value, memorizer: distances to the nearest training picture against those of new data", caught.p, below=0.002, digits=1)
 
 # %% [markdown]
-# The memorizer wins each column that papers print, although it learned nothing. A two-sample test finds it as soon as it is asked
-# the right question: not whether its pictures look like data, but whether they lie *closer to the training set* than
-# new data do.
+# The memorizer wins the Fréchet distance, by a factor of 4, and also precision, recall, density and coverage, which
+# papers print beside it (Kynkäänniemi et al., 2019; Naeem et al., 2020). Yet it has learned nothing. A two-sample
+# test catches it as soon as it is asked the right question: not whether the pictures look like data, but whether they
+# lie *closer to the training set* than new data do.
 #
 # ## 6.9 What to keep, and what is not settled
 #
-# - A test needs samples alone. Its level is exact for any statistic; its power depends on everything.
-# - No statistic sees all differences with few examples. A large p-value proves nothing.
-# - A classifier is a statistic that approaches $\log p/q$, if it is tested on examples that it has not seen.
-# - A statistic can train a generator, which then satisfies that statistic.
+# - A permutation test needs nothing but samples. Its level is exact for any statistic; its power depends on the
+#   statistic, the number of examples and the difference.
+# - With few examples no statistic sees everything. A large p-value proves nothing.
+# - MMD and energy distance compare pairs of points; the witness shows where the two samples differ.
+# - A classifier is a learned statistic: its logit approximates $\log p - \log q$. Test it on examples that it has not
+#   seen.
+# - A generator can be trained to make a statistic small. It will satisfy that statistic, and no more.
 # - Ask of each metric what it cannot see, what it says of equal distributions, and whether a memorizer wins it.
 #
-# Honest limits: the pair in the plane was chosen so that the means agree, and pictures were compared pixel by pixel;
-# with features of a network, distances mean what that network has learned to see. With very many examples a test
+# Honest limits. We chose the pair in the plane so that its means agree. Our pictures were compared pixel by pixel; in
+# the features of a network, distances mean what that network has learned to see. And with very many examples a test
 # rejects every model, since none is perfect: then ask how large the difference is, not whether there is one.
 #
-# **References.** L. Theis, A. van den Oord, M. Bethge, *A note on the evaluation of generative models*, 2016, section
-# 3.2. A. Gretton et al., *A kernel two-sample test*, 2012, eq. 3. G. Székely, M. Rizzo, *Energy statistics*, 2013. B.
+# **References.** R. Fisher, *The design of experiments*, 1935. L. Theis, A. van den Oord, M. Bethge, *A note on the
+# evaluation of generative models*, 2016, section 3.2. E. Lehmann, J. Romano, *Testing statistical hypotheses*, 2005.
+# A. Gretton et al., *A kernel two-sample test*, 2012, eq. 3. G. Székely, M. Rizzo, *Energy statistics*, 2013. B.
 # Phipson, G. Smyth, *Permutation p-values should never be zero*, 2010. D. Lopez-Paz, M. Oquab, *Revisiting classifier
-# two-sample tests*, 2017. I. Goodfellow et al., *Generative adversarial nets*, 2014, eq. 2 and 6. Y. Li, K. Swersky, R.
-# Zemel, *Generative moment matching networks*, 2015. M. Heusel et al., *GANs trained by a two time-scale update rule*,
-# 2017, eq. 6. M. Naeem et al., *Reliable fidelity and diversity metrics for generative models*, 2020, eq. 3 and 4.
+# two-sample tests*, 2017. I. Goodfellow et al., *Generative adversarial nets*, 2014, eq. 2 and 6. Y. Li, K. Swersky,
+# R. Zemel, *Generative moment matching networks*, 2015. M. Heusel et al., *GANs trained by a two time-scale update
+# rule*, 2017, eq. 6. T. Kynkäänniemi et al., *Improved precision and recall metric*, 2019. M. Naeem et al., *Reliable
+# fidelity and diversity metrics for generative models*, 2020, eq. 3 and 4.

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 8b · GANs on pictures: tell them, let them find, let them translate
 #
-# **A generator turns noise into pictures. How do we say which picture we want, and what can it learn that nobody told
-# it?**
+# **A generator turns noise into pictures. How do we ask it for the picture that we want, and what can it learn
+# without being told?**
 #
 # After this lecture you can
 #
 # - condition a GAN on a class, and edit its pictures with the tools of chapter 5;
-# - let a GAN find classes on its own, and say what helps it to find those that we mean;
-# - say why squared error blurs and an adversarial loss does not, and what each of them gets wrong;
+# - let a GAN find classes on its own, and say what makes it find the ones that we mean;
+# - explain why squared error blurs and an adversarial loss does not, and what each of them gets wrong;
 # - translate between two domains without pairs, and say what the losses cannot know;
 # - train a generator without a critic, by drifting.
 #
@@ -71,9 +71,10 @@ class Classifier(nn.Module):
 # %% [markdown]
 # ## 8b.1 Tell both players the class
 #
-# A GAN of all digits draws a digit, but not the one that we want. So tell the generator the class $y$, and the critic
-# too (Mirza & Osindero, 2014): it then judges whether $x$ is a good picture *of a* $y$. The pictures are chapter 5's:
-# digits of a pen whose slant, thickness and width vary. **Predict:** what happens if only the generator is told?
+# A GAN that was trained on all digits draws *some* digit. To ask for a particular one, use a **conditional GAN**
+# (Mirza and Osindero, 2014): the class $y$ is an input of the generator, and of the critic too, which then judges
+# whether $x$ is a good picture *of a* $y$. The pictures are those of chapter 5: digits written by a pen whose slant,
+# thickness and width vary. **Predict:** what will happen if only the generator is given the class?
 
 # %%
 pen, new = (three_styles.sample(n, seed, DEVICE) for n, seed in ((8000 if FULL else 2000, SEED), (1000, SEED + 1)))
@@ -122,12 +123,13 @@ claim(
 claim("the same where the critic is not told", reader.share(untold.sample(1000, asked), asked), below=0.5, digits=2)
 
 # %% [markdown]
-# A critic that does not know the class has nothing against a perfect 3 where a 7 was asked for, so nothing makes the
-# generator obey. The classifier that we judge with errs too, as its own line says, and it was trained on clean
-# pictures.
+# Each row has one $z$, each column one class. If the critic does not know the class, it cannot object to a perfect 3
+# where a 7 was asked for. Nothing then makes the generator use $y$, and the share of obedient samples is 0.12, hardly
+# better than chance among ten classes. With a critic that knows, it is 0.86. (Take such shares with caution: they
+# come from a classifier that was trained on clean pictures only, and samples are not clean.)
 #
-# **Play.** Choose a class and drag $z$. Does one $z$ mean one hand in all ten? *Try to find* a $z$ where a class is read
-# as another.
+# **Play.** Choose a class and drag $z$. Does one $z$ mean one handwriting in all ten classes? *Try to find* a $z$ at
+# which a class is read as another one.
 
 # %%
 explorers.digit_board(seed=SEED, device=DEVICE)
@@ -135,9 +137,10 @@ explorers.digit_board(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 8b.2 A space without an encoder
 #
-# A GAN has no encoder, so no picture has a code. (BiGAN trains one beside it, Donahue et al., 2017:
-# `gdm_core/models/bigan.py`.) Still the tools of chapter 5 work, for *samples* have codes. Draw
-# many $z$, measure the pictures, and fit the direction of an attribute. Slant can be read off a picture's moments.
+# A GAN has no encoder, so a given picture has no code. (BiGAN trains an encoder beside the GAN: Donahue et al., 2017,
+# `gdm_core/models/bigan.py`.) The tools of chapter 5 still work, because every *sample* comes with the $z$ that made
+# it. Draw many $z$, measure their pictures, and fit the direction in which an attribute grows. Our attribute is
+# slant, which can be computed from a picture's second moments.
 
 
 # %%
@@ -168,9 +171,12 @@ claim(
 )
 
 # %% [markdown]
-# Is this space like a VAE's of the same pictures? Chapter 5b joined two VAEs by a linear map. Here the VAE encodes
-# what the GAN draws, which gives matched codes. Both are told the class, so each class gets a map of its own, fitted to
-# half of its codes.
+# The direction works: a step along it makes almost every sample lean further.
+#
+# Now compare this space with that of a VAE of the same pictures. Chapter 5b joined the spaces of two VAEs by a linear
+# map. The same can be done here, because the VAE can encode what the GAN draws, which gives matched codes. Both
+# models are told the class, so each class gets a map of its own. It is fitted to half of the codes and tested on the
+# rest. **Predict:** how much of the VAE's code does a linear map of $z$ predict?
 
 # %%
 noise = likelihoods.Gaussian(0.3, learn=None)
@@ -207,21 +213,25 @@ def walks(classes=(3, 7)):
 walks()
 
 # %% [markdown]
-# The two spaces were trained by different losses, one without an encoder, and a linear map carries much of one into the
-# other; fitted to wrong pairs it carries next to nothing.
+# Left: walks along the direction of slant. Right: the same $z$, drawn by the GAN and, after the linear map, by the
+# VAE's decoder. The map misses a share of only 0.2 of the spread of the VAE's codes; fitted to pairs that do not
+# belong together, it misses all of it. So two spaces that were trained with different losses, one of them without an
+# encoder, agree up to a linear map to a large extent.
 #
 # ## 8b.3 Classes that nobody told
 #
-# InfoGAN (Chen et al., 2016) gives the generator a class $c$ of its own, drawn at random, and asks a **reader** $Q$ to
-# guess it from the sample. Generator and reader both pay $-\log Q(c \mid G(e, c))$. By
+# What if there are no labels? **InfoGAN** (Chen et al., 2016) gives the generator a random class $c$ beside its noise
+# $e$, and trains a **reader** $Q$ to guess $c$ from the sample. Generator and reader both pay
+# $-\log Q(c \mid G(e, c))$: the generator has to make its classes legible. What they maximize is a lower bound on the
+# *mutual information* of $c$ and $x$, how many nats $x$ tells about $c$:
 #
 # $$ I(c; x) = H(c) - H(c \mid x) \;\ge\; \log K + \mathbb E \log Q(c \mid x) $$
 #
-# this raises a bound on what $x$ tells about $c$. No label is used. But *any* cut of the pictures into ten equal parts
-# can be read off, so why should $c$ become the digit? **Predict:** does it?
+# No label is used. But *every* partition of the pictures into ten equal parts could be made legible, so why should
+# $c$ become the digit? **Predict:** will it?
 #
-# We make reading hard: $Q$ sees the sample through **fog**, noise with a standard deviation of `0.4` for each pixel. Then
-# a class must be written large.
+# We train the same model twice. The first time we make reading hard: $Q$ sees the sample through **fog**, Gaussian
+# noise with a standard deviation of `0.4` in each pixel. A class must then be written large to be read.
 
 # %%
 few = None if DATASET == "digits" else 4000
@@ -270,17 +280,24 @@ if DATASET == "digits":
     claim("fog adds", share[0.4] - share[0.0], above=0.02, digits=1)
 
 # %% [markdown]
-# Nothing in the bound prefers digits. Fog does: what can be read through it is what differs in many pixels, and in
-# these pictures that is the digit more often than without fog. It is a choice of ours, as every answer to "which classes?" must be.
-# The claim above is of one seed; `make bench ROW=gan_kin` trains longer and prints the agreement for each of several.
+# Each row is one $c$, each picture another $e$. Match the ten classes to the ten digits in the best possible way, and
+# they agree for a share of 0.44 of new pictures with fog, and 0.25 without. Nothing in the bound prefers digits. Fog
+# does, because what survives it are differences in many pixels, and in these pictures those often belong to the
+# digit. The fog was our choice; any answer to the question "which classes?" needs one. It has a price as well: with
+# fog, the pictures within a row hardly differ. (These are the numbers of one seed; `make bench ROW=gan_kin` trains
+# longer and prints several.)
 #
 # ## 8b.4 Averages leave the manifold
 #
-# Four numbers are left of a picture: the mean of each quarter. Many digits have these four numbers. **Predict:** what does a
-# network draw that was trained by squared error to give the picture back?
+# Often the condition is itself a picture, and many answers are right. That was the failure with which chapter 1
+# began. Take a digit and keep only four numbers, the mean of each quarter; enlarging it back is an extreme case of
+# **super-resolution**. Many digits share the same four numbers. **Predict:** what will a network draw that was
+# trained by squared error to recover the picture?
 #
-# Its best answer is known (Ledig et al., 2017, show it for photographs): $\mathbb E[x \mid \text{small}]$, an average of all that fit. The adversarial one has noise beside
-# the small picture, and a critic that sees pairs. Any module with players and their losses will do for `train.fit`.
+# Theory knows its best answer: $\mathbb E[x \mid \text{small}]$, the average of all pictures that fit (Ledig et al.,
+# 2017, show this for photographs). For comparison we train the same generator adversarially: it gets noise beside the
+# small picture, and a critic that sees pairs of a small picture and a large one. `train.fit` takes any module that
+# has players and their losses.
 
 # %%
 small = lambda p: avg_pool2d(p, 7).flatten(1)  # (B, 1, 14, 14) -> (B, 4)
@@ -362,21 +379,25 @@ right = reader.share(made["adversarial"], new.labels)
 claim("adversarial pictures that are read as what was there", right, below=0.5, digits=1)
 
 # %% [markdown]
-# By squared error the blurred pictures win, as they must. The critic refuses them: no data look so.
-# The adversarial ones are sharper, some are no digit, and most are not what was there: a picture that looks right is
-# not evidence.
+# From top to bottom: what both networks are given, what they make of it, and the truth. By squared error the blurred
+# pictures win, as they must: they are the average, which fits all answers and is none of them. The critic ranks every
+# one of them below the truth, since no data look like that. The adversarial pictures are sharper, but some are no
+# digit, and most are not the digit that was there. A picture that looks right is not evidence.
 #
 # ## 8b.5 Two domains without pairs
 #
-# Rooms in warm colors and rooms in cold ones, hundreds of each, and never the same room in both. We know the pairs,
-# since we render the rooms; the model does not. CycleGAN (Zhu et al., 2017) learns a map in each direction, with a
-# critic in each domain, and asks that both maps in turn give the picture back:
+# Sometimes we know what pictures should look like before and after, but have no pairs. Here are rooms in warm colors
+# and rooms in cold ones, hundreds of each, and no room appears in both. (We render the rooms, so we know the true
+# pairs; the model does not.) **CycleGAN** (Zhu et al., 2017) learns a map in each direction, $A$ and $B$, with a
+# critic in each domain, and asks that going there and back returns the picture. This last demand is called *cycle
+# consistency*. The maps minimize
 #
-# $$ \text{critics' costs} + \lambda\,\big(\mathbb E\,\|B(A(x)) - x\|_1 + \mathbb E\,\|A(B(y)) - y\|_1\big) , $$
+# $$ \text{adversarial costs} + \lambda\,\big(\mathbb E\,\|B(A(x)) - x\|_1 + \mathbb E\,\|A(B(y)) - y\|_1\big) , $$
 #
 # with $\|\cdot\|_1$ as a mean over pixels and $\lambda = 10$.
 #
-# **Predict:** is that enough to find the true pairs?
+# **Predict:** is that enough to find the true pairs? Four out of five rooms have floors of a common kind, the others
+# of a rarer one.
 
 
 # %% jupyter={"source_hidden": true}
@@ -444,8 +465,14 @@ def translated(count=8):
 translated()
 
 # %% [markdown]
-# A small number, and it hides what we see: on floors of the rarer kind most of the error is still there. An average over pixels and rooms asks mostly about walls and common floors. Do the losses at least know
-# which color is right? Take a smaller world: two kinds in each domain, $\pm 1$, equally frequent. The true map is $x \mapsto x$. Compare it with the one that swaps them, $x \mapsto -x$.
+# Held-out rooms, their translations, and the truth. Translation removes most of the squared error: a share of 0.12 is
+# left. But this average hides what the picture shows. It is made mostly of walls and common floors. On floors of the
+# rarer kind (green, to become violet) most of the error is still there, and in this run the objects have a wrong
+# color too.
+#
+# Is that for lack of training, or can the losses not know better? Take a smaller world with two kinds of example in
+# each domain, $\pm 1$, equally frequent. The true map is $x \mapsto x$. Compare its losses with those of the map that
+# swaps the kinds, $x \mapsto -x$. **Predict:** which one has the lower loss?
 
 
 # %%
@@ -467,26 +494,29 @@ for player in ("critic_loss", "generator_loss"):
     claim(f"{player} of the true map less that of the swapped one", abs(difference), below=1e-5)
 
 # %% [markdown]
-# The same, for these critics and for any others, though every translation of the second is wrong. Both maps turn one
-# marginal into the other, and both can be undone. Where you have no true pairs you cannot see the difference, and a
-# closed cycle does not show it.
+# Both losses are equal, for these critics and for any others, although the second map translates every example
+# wrongly. Each map turns one marginal distribution into the other, and each can be undone; that is all the losses ask
+# for. Without true pairs nobody sees the difference, and a cycle that closes does not show it.
 #
 # ## 8b.6 A generator without a critic
 #
-# Chapter 6 had a witness, chapter 8 a critic. **Drifting** (Deng et al., 2026) has neither to train. Each sample is
-# pulled to the data near it and pushed from the other samples near it,
+# The adversarial generators above had to be taught by a second network. In 6.7 a fixed statistic, MMD, could do the
+# teaching. **Drifting** (Deng et al., 2026) is a new idea of this kind: each sample $t$ is pulled toward the data
+# near it and pushed away from the other samples near it. With a kernel $k$ as in 6.4, its **drift** is
 #
 # $$ V(t) = \frac{\mathbb E\,k(t, x)(x - t)}{\mathbb E\,k(t, x)} - \frac{\mathbb E\,k(t, y)(y - t)}{\mathbb E\,k(t, y)} , $$
 #
-# with $x$ from the data and $y$ from the generator, which then goes where its samples drift:
-# $\min \mathbb E \|G(z) - \text{stop}(G(z) + V)\|^2$. With a Gaussian kernel of width $h$ let $p_h$ and $q_h$ be both
-# distributions blurred by $h$. Each half is a mean shift, $h^2$ times a gradient of $\log$ density:
+# with $x$ from the data and $y$ from the generator. The generator is trained to put its samples where they drift,
+# $\min \mathbb E \|G(z) - \text{stop}(G(z) + V)\|^2$; "stop" means that no gradient flows through the target. Why
+# should this lead to the data? With a Gaussian kernel of width $h$, let $p_h$ and $q_h$ be the two distributions
+# blurred by $h$. Each half of $V$ is then a *mean shift*, which is $h^2$ times the gradient of a log-density:
 #
 # $$ V = h^2\,\nabla \log\frac{p_h}{q_h} , \qquad \nabla f \propto p_h\,V_p - q_h\,V_q . $$
 #
-# The first is the gradient of the best critic's logit between the blurred distributions, and a difference of
-# **scores**, which chapter 11 is about. The second, of MMD's witness $f$, weighs the two pulls $V_p$ and $V_q$ by the
-# densities. Check it by differentiation.
+# So three ideas of this course meet. By the first equation, drift is the gradient of the best critic's logit between
+# the blurred distributions (8.2), and also a difference of two **scores**, gradients of log-densities, which chapter
+# 11 is about. By the second, the slope of MMD's witness $f$ is made of the same two pulls, $V_p$ and $V_q$, but
+# weights them by the densities. We check all of this by differentiation.
 
 # %%
 torch.manual_seed(SEED)
@@ -507,8 +537,8 @@ claim(
 )
 
 # %% [markdown]
-# No drift is left where $p = q$. Now start it from the worst place, a **collapsed** generator: all samples in one point
-# of the ring. **Predict:** do they come apart?
+# Where $p = q$, no drift is left. Now start from the worst place, a **collapsed** generator, all of whose samples sit
+# at one point of the ring. **Predict:** will they come apart, and does the width $h$ matter?
 
 
 # %%
@@ -548,23 +578,26 @@ claim("modes that samples reach from a collapsed start, narrow kernel", modes[0.
 claim("modes that samples reach from a collapsed start, wide kernel", modes[0.8], above=6)
 
 # %% [markdown]
-# Both come apart, by the same rule; the width decides how far. A kernel far narrower than
-# the gap to the next bump gives nearly all its weight to the data of the bump where the samples stand, and they spread
-# over that one. The wide one lets the next bump pull, and from there the one behind it.
+# They come apart, since each sample pushes the others away. The width decides how far they get. The left panel shows
+# the drift at the start. For a sample at the starting bump, a kernel much narrower than the gap gives nearly all
+# weight to the data of that same bump, and the samples settle there (middle). The wide kernel lets the next bump
+# pull, and from there the one after it, until all eight are reached (right).
 #
 # ## 8b.7 What to keep, and what is not settled
 #
-# - Tell the class to both players, or the generator need not listen.
-# - Samples have codes, so a GAN's space can be measured, walked and joined to another's.
-# - InfoGAN finds *a* partition that can be read; which one is decided by what reading is allowed to use.
-# - Squared error asks for averages; a critic asks for what looks like data. Neither asks for the truth.
-# - Without pairs, the losses of CycleGAN cannot tell a true map from another that respects both marginals.
-# - Drift, the gradient of the best critic's logit and a difference of scores are one field, of blurred distributions.
+# - A conditional GAN needs the class in both players, or the generator need not listen.
+# - Samples have codes, so a GAN's space can be measured, walked through, and joined to another space.
+# - InfoGAN finds *some* legible partition. Which one is decided by what the reader is allowed to use.
+# - Squared error asks for the average answer; a critic asks for an answer that looks like data. Neither asks for the
+#   truth.
+# - Without pairs, CycleGAN's losses cannot tell the true map from another that respects both marginals.
+# - For blurred distributions, drift, the gradient of the best critic's logit, and the difference of two scores are
+#   one and the same field.
 #
-# Honest limits. Everything here is small: 14 × 14 digits of a pen, rooms of two kinds, minutes of training. But for
-# CycleGAN's the networks are dense ones; a DCGAN's convolutions (Radford, Metz & Chintala, 2016) pay where pictures are larger. The
-# classifier that scores samples has seen clean pictures alone. Drift in pixels of large pictures has neighbors that
-# are all far, so the paper drifts in the features of a network.
+# Honest limits. Everything here is small: digits of 14 × 14 pixels, rooms of two kinds, minutes of training. Except
+# in CycleGAN, the networks are fully connected; convolutions, as in DCGAN (Radford, Metz and Chintala, 2016), pay off
+# on larger pictures. The classifier that scores samples was trained on clean pictures only. And among large pictures
+# all neighbors are far away, so the paper on drifting computes its drift in the features of a network, not in pixels.
 #
 # **References.** M. Mirza, S. Osindero, *Conditional generative adversarial nets*, 2014. X. Chen et al., *InfoGAN*,
 # 2016, eq. 5 and 6. A. Radford, L. Metz, S. Chintala, *Unsupervised representation learning with deep convolutional
