@@ -1,17 +1,19 @@
 # %% [markdown]
 # # 8 · Generative adversarial networks
 #
-# **Can a network learn to draw samples when nobody tells it a density, only another network's doubt?**
+# **Can a network learn to draw samples if nobody gives it a density, and its only teacher is another network that
+# tries to tell its samples from data?**
 #
 # After this lecture you can
 #
-# - read a generator as a map that contracts and expands, and compute the density it makes;
+# - read a generator as a map that contracts and expands, and compute the density that it makes;
 # - write the adversarial loop with $k$ inner steps, and say what the best critic would answer;
-# - tell the minimax from the non-saturating gradient, and why losses do not say how good samples are;
-# - produce mode collapse, measure it, and measure cures with a control for each part of them;
-# - compute the landscape of the smallest GAN exactly, and say what it explains and what it does not.
+# - tell the minimax from the non-saturating loss, and explain why neither says how good the samples are;
+# - produce mode collapse, measure it, and compare cures, each with a control for its parts;
+# - compute the loss landscape of the smallest GAN exactly, and say what it explains and what it does not.
 #
-# You need: chapter 06 (a classifier as a test) and chapter 07 (why two players circle). Time: 40 minutes to read, 10 more to play.
+# You need: chapter 6 (a classifier as a test) and chapter 7 (why two players circle). Time: 45 minutes to read, 10
+# more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -47,15 +49,16 @@ plotting.use_style()
 # %% [markdown]
 # ## 8.1 A generator is a map
 #
-# A **generator** $G$ turns noise $z \sim \mathcal N(0, 1)$ into an example $x = G(z)$. To sample is easy: draw $z$, apply
-# $G$. Where does the density come from? A small interval $dz$ carries the mass $p(z)\,dz$, and $G$ lays it onto an interval
-# of length $|G'(z)|\,dz$. Where $G$ rises with $z$,
+# The models of chapters 1 to 5 had a density, and sampling came from it. We now start at the other end, with the
+# sampler. A **generator** $G$ turns noise $z \sim \mathcal N(0, 1)$ into an example $x = G(z)$: draw $z$, apply $G$,
+# done. But which density do such samples have? A small interval of length $dz$ carries the mass $p(z)\,dz$, and $G$
+# lays that mass onto an interval of length $|G'(z)|\,dz$. So where $G$ is increasing,
 #
 # $$ p(x) = \frac{p(z)}{|G'(z)|}, \qquad x = G(z) . $$
 #
-# Where $|G'| < 1$ the map **contracts** and samples pile up; where $|G'| > 1$ it **expands** and they thin out. In one
-# dimension we know a map that makes any density $p$ from noise: with the distribution functions $F$ of $p$ and $\Phi$ of
-# the noise, $G(z) = F^{-1}(\Phi(z))$.
+# Where $|G'| < 1$ the map **contracts** and samples pile up; where $|G'| > 1$ it **expands** and they thin out. In
+# one dimension there is always a map from the noise to a given density $p$: with $\Phi$ the distribution function of
+# the noise and $F$ that of $p$, it is the quantile map $G(z) = F^{-1}(\Phi(z))$.
 #
 # **Predict before you run.** The data have two bumps. Where is the slope of this map largest?
 
@@ -102,18 +105,24 @@ q = target.log_prob(G[:, None].float()).exp().double()
 claim("slope and p(z)/p(x): largest relative difference", (slope / (Normal(0, 1).log_prob(z).exp() / q) - 1)[5:-5].abs().max(), below=0.03, digits=1)
 
 # %% [markdown]
-# In the gap, where data are rare, the map is steep. A network is smooth: it can be steep, but it cannot jump, so a bridge
-# of rare samples between two bumps always remains. We will meet it again.
+# Each line joins a piece of noise (below) to its place among the data (above). In the gap, where data are rare, the
+# map must be steep, and the lines fan out (orange). A smooth network can be steep, but it cannot jump. It therefore
+# always leaves a bridge of rare samples between two bumps, and we will see such bridges in every picture of this
+# lecture.
 #
 # ## 8.2 The algorithm
 #
-# How does $G$ learn without a density? Chapter 06 knows: a classifier $D$ that tells data from samples is a statistic, and
-# the best one says "data" with the probability $p(x)/(p(x) + q(x))$. From here on $D(x)$ is a critic's logit, and its
-# answer is $\sigma(D(x))$ with the logistic function $\sigma$. The game of Goodfellow et al. (2014) is
+# How can $G$ learn if we cannot evaluate its density? Section 6.6 has the answer: a classifier that tells data from
+# samples is a statistic, and the best one answers "data" with the probability $p(x)/(p(x) + q(x))$, where $q$ is the
+# density of the samples. In a GAN this classifier is called the **critic** or **discriminator**. From here on $D(x)$
+# is its logit, and $\sigma(D(x))$ its probability of "data", with the logistic function $\sigma$. The game of
+# Goodfellow et al. (2014) is
 #
 # $$ \min_G \max_D \; \mathbb E_x \log \sigma(D(x)) + \mathbb E_z \log\big(1 - \sigma(D(G(z)))\big) . $$
 #
-# The inner maximum costs too much at each step. So the critic takes $k$ steps, then the generator takes one:
+# The critic makes this score large, the generator makes it small. To find the inner maximum anew for each generator
+# would take far too long. So the critic takes $k$ steps of gradient ascent, then the generator takes one step of its
+# own:
 
 # %%
 def adversarial_loop(generator, critic, data, steps, k, batch=128, lr=1e-3):
@@ -133,8 +142,9 @@ def adversarial_loop(generator, critic, data, steps, k, batch=128, lr=1e-3):
         move("G", softplus(-critic(generator(torch.randn(batch, 1))[:, 0])).mean())
 
 # %% [markdown]
-# Here $-\log \sigma(u)$ is `softplus(-u)`. The library has both networks in one module, `GAN`, whose players `train.steps`
-# lets move in turn, `moves` times each.
+# Here $-\log \sigma(u)$ is written `softplus(-u)`; why the generator's line differs from the formula is the subject
+# of 8.3. In the library both networks live in one module, `GAN`, and `train.steps` lets its players move in turn,
+# `moves` times each.
 
 # %%
 torch.manual_seed(SEED)
@@ -148,8 +158,9 @@ pairs = zip(bare.parameters(), copy_of.parameters())
 claim("weights after 20 steps, bare and library: largest difference", max((a - b).abs().max() for a, b in pairs), below=1e-3)
 
 # %% [markdown]
-# Now let it learn, and stop four times. Since the data are one-dimensional, we know everything: $p$ exactly, the density
-# $q$ of the generator from its map, and so what the best critic would say.
+# Now let a GAN learn the two bumps, and stop it four times. In one dimension we know everything: $p$ exactly, the
+# generator's density $q$ from its map, and therefore what the best critic would say at that moment. **Predict:** if
+# all goes well, what will the critic answer in the end?
 
 # %% jupyter={"source_hidden": true}
 # Helper: the density of G(z), from the mass of a fine grid of z
@@ -212,11 +223,14 @@ claim("the same at the last step", half_gap(last[0]), below=0.6, digits=2)
 claim("critic's answer and that of the best critic at the last step: mean difference", doubt(*last), below=0.25, digits=1)
 
 # %% [markdown]
-# At first all samples stand in one place. The critic learns where data are missed, and the generator moves its samples up
-# the critic's slope. They have not arrived: at an equilibrium $p = q$, and the best answer is $1/2$ everywhere. But the samples are
-# nearer than at first, and the critic's answer is about that of the best critic of the moment.
+# Data in green, samples in vermilion, the critic's probability in orange, that of the best critic dashed. At first
+# all samples sit in one place. The critic learns where data are missed, and the generator moves its samples up the
+# critic's slope. At an equilibrium $p = q$, and the best answer is $1/2$ everywhere. These two have not arrived
+# there. But the total variation distance has dropped from 0.99 to 0.28, and the critic's answer is off that of the
+# best critic by 0.1 on average.
 #
-# Does the critic find the best answer? Hold the generator still and let the critic alone learn. (A player without gradients rests.)
+# Is the rest of that error the critic's fault, or does its target move too fast? Hold the generator still (a player
+# without gradients rests) and let the critic learn alone.
 
 # %%
 torch.manual_seed(SEED)
@@ -229,14 +243,18 @@ with torch.no_grad():
 claim("critic alone, and the best critic, where there are examples: mean difference", doubt(q, answer), below=0.06, digits=1)
 
 # %% [markdown]
+# With time enough, the critic does find the best answer. The generator, though, moves after every few steps.
+#
 # ## 8.3 Two generators' losses
 #
-# The game says that the generator goes down $\log(1 - \sigma(D(G(z))))$: **minimax**. Goodfellow et al. (2014) trained
-# another loss, $-\log \sigma(D(G(z)))$: **non-saturating**. Both want the critic to say "data". They pull differently:
+# According to the game, the generator goes down $\log(1 - \sigma(D(G(z))))$, the **minimax** or *saturating* loss.
+# What Goodfellow et al. (2014) recommend for training is another, $-\log \sigma(D(G(z)))$, the **non-saturating**
+# loss. Both are small where the critic says "data". They differ in how strongly they pull:
 #
 # $$ \frac{d}{dD} \log(1 - \sigma(D)) = -\sigma(D), \qquad \frac{d}{dD} \big(-\log \sigma(D)\big) = -(1 - \sigma(D)) . $$
 #
-# **Predict.** A critic grows sure that a sample is false: $D \to -\infty$. Which generator still learns?
+# **Predict.** Suppose the critic becomes certain that a sample is fake: $D \to -\infty$. Which of the two generators
+# still learns?
 
 # %%
 ring = toy.target(DATASET)
@@ -260,10 +278,10 @@ def who_still_hears():
     shades = {"minimax": colors.LATENT, "non-saturating": colors.MODEL}
     plotting.curve(D, D.sigmoid(), axes[0], "minimax", color=shades["minimax"], at=0.85, offset=(-60, -26))
     plotting.curve(D, 1 - D.sigmoid(), axes[0], "non-saturating", color=shades["non-saturating"], at=0.05, offset=(-4, -40))
-    axes[0].set(xlabel="logit D of a sample", ylabel="pull on the logit", title="A sure critic stands at the left")
+    axes[0].set(xlabel="logit D of a sample", ylabel="pull on the logit", title="The losses differ when D is negative")
     for name, values in pulls.items():
-        plotting.curve(range(1, 251), values, axes[1], name, color=shades[name], at=0.6, offset=(0, 14))
-    axes[1].set(yscale="log", xlabel="steps of the critic alone", ylabel="pull, root mean square", title="One of them falls silent")
+        plotting.curve(range(1, 251), values, axes[1], name, color=shades[name], at=0.6, offset=(0, -24 if name == "non-saturating" else 14))
+    axes[1].set(yscale="log", xlabel="steps of the critic alone", ylabel="pull, root mean square", title="The minimax gradient vanishes")
 
 
 # %%
@@ -271,16 +289,20 @@ who_still_hears()
 claim("a sure critic: pull of minimax over that of the other loss", pulls["minimax"][-1] / pulls["non-saturating"][-1], below=0.2, digits=1)
 
 # %% [markdown]
-# The worse the samples, the less the minimax generator hears. The non-saturating one hears most when it is worst. It is
-# what nearly all code trains; the price is that the two players no longer play one zero-sum game.
+# Left: the pull as a function of the logit. Right: the pull while a critic is trained alone, against a generator that
+# stands still. As the critic becomes certain, the minimax gradient vanishes: the worse the samples, the less this
+# generator is told. The non-saturating loss pulls hardest exactly there. Nearly all code trains it, at a price: what
+# one player loses is no longer what the other gains, so the game is not zero-sum.
 #
 # ## 8.4 Losses that say little
 #
-# From here on data are points in the plane with known modes, and we count: a mode is **covered** if it has at least a
-# tenth of its even share of the samples within three standard deviations (after Srivastava et al., 2017).
+# Can we follow progress by the losses, as with every model so far? To judge that, we need data on which success can
+# be counted: points in the plane with known modes. We call a mode **covered** if at least a tenth of its fair share
+# of the samples lies within three standard deviations of it (after Srivastava et al., 2017).
 #
-# To see chance we train five GANs side by side. `Crowd` holds five small networks, row $i$ of a batch belongs to
-# network $i$ modulo five, and the library's `GAN` and `train.steps` do not notice.
+# GANs depend on luck, so from 8.5 on we train five of them from different starts, side by side. `Crowd` holds five
+# small networks, and row $i$ of a batch goes through network $i$ modulo 5. The library's `GAN` and `train.steps` need
+# not know.
 
 # %% jupyter={"source_hidden": true}
 # Helper: S networks of linear layers and ReLU side by side
@@ -329,7 +351,7 @@ def count(x, data):
     return metrics.modes(x.cpu(), data.means, float(data.std.flatten()[0]))
 
 # %% [markdown]
-# First one GAN alone, non-saturating, with nothing added. **Predict.** Its losses: do they fall?
+# First, one GAN alone, with the non-saturating loss and nothing added. **Predict:** do its losses fall as it learns?
 
 # %%
 alone, counts, lands = crowd_of(nets=1), {}, {}
@@ -365,13 +387,15 @@ claim("generator's loss over the training: largest over smallest", swing.max() /
 claim("mean of its last fifth over its first value", swing[-STEPS // 5 :].mean() / swing[0], above=1, digits=1)
 
 # %% [markdown]
-# They swing, as the players of chapter 07 did. The generator's loss did not go down, though its samples did change, and
-# neither curve says how many modes there are. Judge a GAN by its samples, with a test of chapter 06.
+# They swing, like the players of chapter 7. At the end the generator's loss is higher than at the start, and no
+# feature of the two curves tells how many modes are covered (right). Judge a GAN by its samples, with a test of
+# chapter 6.
 #
 # ## 8.5 Mode collapse
 #
-# Now five, from five different starts. For each the count of covered modes, the share of samples that are near a mode, and
-# a permutation p-value of the energy distance between 200 samples and 200 new data.
+# Five GANs now, from five starts, otherwise as before. **Predict:** how many of the eight modes will each of them
+# cover? For each we print the number of covered modes, the share of samples that are near a mode, and a permutation
+# p-value of the energy distance between 200 samples and 200 new data points.
 
 # %%
 learned = {}
@@ -410,22 +434,27 @@ claim("nothing added: share of the modes that the median of five GANs covers", p
 claim("nothing added: largest p-value of the five", max(learned["nothing added"][4]), below=0.2, digits=2)
 
 # %% [markdown]
-# Green are the modes of the data. Whole modes are missing, and the p-value says that these are not the data. Nothing in
-# the generator's loss asks for all modes: each sample climbs where the critic is high now, wherever the others are.
+# The modes of the data are green. Each generator misses most of them: the median covers a share of 0.38. This is
+# **mode collapse**, and the p-value confirms that the samples are not the data. The generator's loss is an average
+# over single samples. Each sample climbs to where the critic is high at the moment, wherever the other samples are;
+# nothing in that loss asks them to spread.
 #
 # ## 8.6 The smallest landscape
 #
-# Why might collapse be hard to leave? Sun, Fang & Schwing (2020) take two data atoms, two generated atoms, and a critic
-# without limits: any number at each place. The generator goes down what the best critic leaves,
+# Why can a collapsed generator not simply move on? Sun, Fang and Schwing (2020) study the smallest case: two data
+# points, two generated points, and a critic that may take any value at each place. The generator then minimizes what
+# the best critic achieves,
 #
 # $$ \sup_D \; \tfrac12 \mathbb E_x \log \sigma(D(x)) + \tfrac12 \mathbb E_{\hat x} \log (1 - \sigma(D(\hat x))) . $$
 #
-# Only coincidences matter: is a generated atom on a data atom or not? There are four states, and a collapsed
-# generator must pass "one off", with its second atom between the two data, to become perfect. The **relativistic**
-# loss (Jolicoeur-Martineau, 2019) compares pairs instead: $\mathbb E \log \sigma(D(x) - D(\hat x))$, with the pairs fixed
-# ($x_i$ with $\hat x_i$) or all of them.
+# Only coincidences matter to such a critic: does a generated point lie on a data point or not? That leaves four
+# states. If both generated points sit on the same data point, the generator is *collapsed*; to become *perfect*, one
+# of them has to travel to the other data point, and on the way it is *one off*. The **relativistic** loss
+# (Jolicoeur-Martineau, 2019) instead asks whether a data point looks more real than a generated one,
+# $\mathbb E \log \sigma(D(x) - D(\hat x))$. The pairs may be fixed ($x_i$ with $\hat x_i$), or every data point may
+# meet every generated one.
 #
-# **Predict.** Which losses have a barrier between collapsed and perfect?
+# **Predict.** For which of these losses does the road from collapsed to perfect first go up?
 
 # %%
 losses = {
@@ -487,21 +516,28 @@ for name, row in exact.items():
         claim(f"{name}, {state}", values[name][state], near=truth, within=1e-3, digits=4)
 
 # %% [markdown]
-# With Jensen-Shannon there is a barrier: the way from collapsed to perfect goes up first. Fixed pairs take it away. But
-# batches are drawn anew, so that over time each example meets each sample, and for all pairs the barrier is back. So do
-# not expect that pairing alone cures. We measure.
+# With the original loss, whose best value is a Jensen-Shannon divergence (6.6), there is a barrier of 0.131: the
+# generator would have to get worse before it can get better. Fixed pairs remove it. But in training, batches are
+# drawn anew, so over time each data point meets each sample; and with all pairs the barrier is back. We should not
+# expect pairing alone to cure collapse. Let us measure.
 #
 # ## 8.7 Cures, measured the same way
 #
-# - **WGAN-GP** (Gulrajani et al., 2017): losses $D(\hat x) - D(x)$ and $-D(\hat x)$, and the critic pays
-#   $(\lVert \nabla D \rVert - 1)^2$ on points between data and samples. It gets $k = 3$ steps here.
-# - **Spectral norm** (Miyato et al., 2018): each layer of the critic is divided by its largest singular value.
-# - **R3GAN** (Huang et al., 2024): the relativistic loss in random pairs, and $\frac12 \lVert \nabla D \rVert^2$ on data
-#   (R1) and on samples (R2).
+# Three well-known cures:
 #
-# R3GAN changes two things at once. So there are two controls: pairs without penalties, and penalties without pairs. And
-# a fourth cure stands in chapter 07: **less momentum**. Adam's is 0.9, here also 0.5, without and with R3GAN. All share
-# networks, data, step size and number of steps. **Predict** which of the eight keep all modes.
+# - **WGAN-GP** (Arjovsky et al., 2017; Gulrajani et al., 2017): losses $D(\hat x) - D(x)$ for the critic and
+#   $-D(\hat x)$ for the generator. If the slope of $D$ never exceeds 1, the best critic measures the *Wasserstein
+#   distance*. To keep the slope near 1, the critic pays $(\lVert \nabla D \rVert - 1)^2$ on points between data and
+#   samples. Here it gets $k = 3$ steps.
+# - **Spectral normalization** (Miyato et al., 2018): each weight matrix of the critic is divided by its largest
+#   singular value, which bounds the slope too.
+# - **R3GAN** (Huang et al., 2024): the relativistic loss on random pairs, plus $\frac12 \lVert \nabla D \rVert^2$ on
+#   data (R1) and on samples (R2).
+#
+# R3GAN changes two things at once, so it needs two controls: pairs without penalties, and penalties without pairs. A
+# fourth cure comes from chapter 7: **less momentum**. Adam's usual 0.9 becomes 0.5, once with the plain loss and once
+# with R3GAN. All rows share networks, data, step size and number of generator steps. **Predict:** which of the eight
+# keep all modes?
 
 # %%
 measure("pairs alone", loss="relativistic")
@@ -546,16 +582,20 @@ for name in ("nothing added", "R3GAN"):
 claim("slope of the critic on data, nothing added over R3GAN", mean_slope["nothing added"] / mean_slope["R3GAN"], above=2, digits=1)
 
 # %% [markdown]
-# In this setting pairs alone lose modes as the plain loss does: what the landscape with all pairs let us expect.
-# Penalties keep them, with and without pairs. They flatten the critic on data; chapter 07 knows them as damping. WGAN-GP
-# keeps them too, with three moves of the critic in a step; spectral norm alone does not.
+# Read the line below each panel: the modes of each of the five GANs, and the share of samples near a mode. Pairs
+# alone lose modes as the plain loss does, as the landscape with all pairs let us expect. Penalties keep them, with
+# pairs or without: they flatten the critic on data, and chapter 7 knows them as damping. WGAN-GP keeps them as well,
+# with its three critic steps; spectral normalization alone does not.
 #
-# But look at the pictures as well. To cover all modes is not enough: with momentum 0.9 the penalized GANs cover the ring by a
-# cloud. With 0.5 R3GAN draws it, and in this run the plain loss does too. Momentum drives two players apart (chapter 07), and the recipe matters as much as the name.
+# But now look at the dots. With momentum 0.9 the penalized GANs cover all modes with samples that are spread over the
+# whole square: a generator can satisfy a count of modes too, and no more than that (6.7). With momentum 0.5, R3GAN
+# draws the ring, and in this run so does the plain loss. In chapter 7, momentum drove two players apart. Here it
+# matters more than the name of the loss.
 #
 # ## 8.8 Twenty-five modes
 #
-# The same on a 5 x 5 grid, where a generator must bend its two latents around twenty-five bumps. Momentum is 0.5.
+# The same on a grid of 5 x 5 bumps, with momentum 0.5. Two latents must be bent around twenty-five modes.
+# **Predict:** what does a square grid of latents look like after it has passed through the generator?
 
 # %%
 grid_data = toy.target("grid_gaussians")
@@ -594,13 +634,16 @@ on_grid = {name: torch.tensor(modes).double().median().item() for name, (_, _, m
 claim("grid, R3GAN: modes of the median GAN", on_grid["grid, R3GAN"], above=17, digits=2)
 
 # %% [markdown]
-# Here one sees 8.1 in two dimensions. Blue are straight lines of the latent plane. Where they lie close the map contracts: a
-# bump. Between the bumps it must expand, and the bridges carry samples that no data have.
-# `python -m tests.benchmarks gan` trains longer and counts modes in five seeds.
+# This is 8.1 in two dimensions. The blue lines are straight lines of the latent plane. Where they crowd together the
+# map contracts, and samples pile up; where they spread it expands. Both generators reach most or all of the modes,
+# and both put many samples between them, where no data are. (`python -m tests.benchmarks gan` trains longer and
+# counts modes for five seeds.)
 #
 # ## 8.9 The critic's landscape over training
 #
-# The GAN of 8.4 once more, seen by its critic. Samples climb; turn it, and move the slider.
+# What does the generator actually climb? Here is the GAN of 8.4 once more: the critic's logit as a landscape over the
+# plane, with the samples on it. Turn it, and move the slider from moment to moment. **Predict:** does the landscape
+# come to rest?
 
 # %% jupyter={"source_hidden": true}
 # The figure: the critic's logits over the plane at five moments, with the samples on them
@@ -638,17 +681,20 @@ change = (early - early.mean() - later + later.mean()).abs().mean() / early.std(
 claim("landscape: change over the last fifth of the training, in its standard deviations", change, above=0.02, digits=1)
 
 # %% [markdown]
-# High is where the critic bets on data. Compare the last two moments: the hills have moved.
+# High ground is where the critic bets on data. It does not come to rest: over the last fifth of the training the
+# hills still move, in this run by about as much as their own standard deviation. A generator climbs hills that give
+# way under it.
 #
-# **Play.** The same game, live. It opens trained on the ring with R3GAN. *Before you move "step G":* the generator goes
-# on alone, and the critic stands still. Where do the samples go now? Where would they go early in the training?
+# **Play.** The same game, live. The explorer opens trained on the ring with R3GAN. *Before you move "step G":* it
+# lets the generator go on alone while the critic stands still. Where will the samples go now? And where would they go
+# early in the training?
 #
 # <details><summary>Answer</summary>
 #
-# Up the critic's hills. Here they stand on the data, and the samples draw together on them. Press Train, pause within the
-# first hundred steps, and move "step G" again: all leave the data, for a critic is right only where it has seen samples.
-# This is why it needs its turns. Then take the loss "nothing added" and momentum 0.9, train anew, and count modes on the way.
-# </details>
+# Up the critic's hills. In a trained GAN these stand on the data, and the samples contract onto their tops. Now press
+# Train, pause within the first hundred steps, and move "step G" again: all samples leave the data, because a critic
+# is right only where it has seen samples. This is why the critic needs its turns. Finally choose the loss "nothing
+# added" with momentum 0.9, train anew, and count the modes on the way.
 
 # %%
 from gdm_core import explorers
@@ -656,17 +702,31 @@ from gdm_core import explorers
 explorers.gan_studio(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# **Limits.** Eight rows, one pair of networks, short trainings, two toys: momentum alone changed the order of the rows,
-# and none of them says what happens on pictures. Bridges between modes are left in every picture above. The landscape of 8.6 has two atoms and a critic without limits, and says nothing
-# about how a network moves. A GAN has no likelihood: nothing here tells how probable an example is. What it has is a
-# sampler of one step, and a free hand with architectures; the second part takes it to digits.
+# ## 8.10 What to keep, and what is not settled
+#
+# - A generator is a map from noise to data. It makes density by contracting and expanding, and cannot jump between
+#   modes.
+# - The critic is the classifier of chapter 6, trained along with the generator. If it were always the best one, the
+#   generator would minimize a Jensen-Shannon divergence.
+# - Train the non-saturating loss: it pulls hardest where samples are worst.
+# - Losses swing and do not measure quality. Test samples, count modes, and look at pictures, all three.
+# - Mode collapse: nothing in the generator's loss asks the samples to spread. In our runs gradient penalties and less
+#   momentum helped; pairing alone did not.
+#
+# Honest limits. We compared eight recipes with one pair of networks, short trainings and two toy data sets. A change
+# of momentum alone was enough to reorder them, and none of these runs says what happens on pictures. The landscape of
+# 8.6 has two points and a critic without limits, and does not describe how a network moves. Above all, a GAN has no
+# likelihood: it cannot tell how probable an example is. What it offers is sampling in one step and a free choice of
+# architecture. Chapter 8b takes both to digits.
 #
 # ## References
 #
+# - Arjovsky, M., Chintala, S., & Bottou, L. (2017). Wasserstein GAN. ICML.
 # - Goodfellow, I., et al. (2014). Generative adversarial nets. NeurIPS, fig. 1 and algorithm 1.
 # - Gulrajani, I., et al. (2017). Improved training of Wasserstein GANs. NeurIPS, eq. 3.
 # - Huang, N., et al. (2024). The GAN is dead; long live the GAN! A modern baseline GAN. NeurIPS.
 # - Jolicoeur-Martineau, A. (2019). The relativistic discriminator. ICLR.
 # - Miyato, T., et al. (2018). Spectral normalization for generative adversarial networks. ICLR.
-# - Srivastava, A., et al. (2017). VEEGAN: reducing mode collapse in GANs using implicit variational learning. NeurIPS.
+# - Srivastava, A., et al. (2017). VEEGAN: reducing mode collapse in GANs using implicit variational learning.
+#   NeurIPS.
 # - Sun, R., Fang, T., & Schwing, A. (2020). Towards a better global loss landscape of GANs. NeurIPS.
