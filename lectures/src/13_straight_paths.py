@@ -1,16 +1,18 @@
 # %% [markdown]
 # # 13 · Straight paths
 #
-# **Between noise and data every path may be a straight line. Why does the flow bend, and what does it cost to unbend it?**
+# **Between noise and data every path may be a straight line. Why does the flow bend, and what does it cost to unbend
+# it?**
 #
 # After this lecture you can
 #
-# - train a flow by regression on straight lines, and say what one large step does;
+# - train a flow by regression on straight lines (flow matching), and say what one large step does;
 # - compute the floor of a loss, and read a loss below it as an alarm;
-# - choose which noise goes with which example: independent, optimal transport, reflow, Schrödinger's bridge;
+# - choose which noise is paired with which example: independently, by optimal transport, by reflow, by a Schrödinger
+#   bridge;
 # - say what stays the same when a sampler is made noisy.
 #
-# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 40 minutes to read, 10 more to play.
+# You need: chapter 12's denoiser, Gaussians, an ordinary differential equation. Time: 45 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -45,17 +47,20 @@ settings = dict(batch_size=256, lr=5e-3, rate=train.falling, progress=False, see
 # %% [markdown]
 # ## 13.1 A regression on straight lines
 #
-# Chapter 12 ran from data to noise along a curve. The simplest curve is a line (Lipman et al., 2023; Liu et al., 2023):
+# Chapter 12 mixed data and noise so that the total variance stays 1, and the path from $x$ to $\epsilon$ is part of an
+# ellipse. Nothing forces that choice. The simplest path is a straight line (Lipman et al., 2023; Liu et al., 2023;
+# Albergo & Vanden-Eijnden, 2023):
 #
 # $$ x_t = (1 - t)\, x + t\, \epsilon, \qquad \frac{dx_t}{dt} = \epsilon - x . $$
 #
-# If we knew $x$ and $\epsilon$ we would go at the velocity $\epsilon - x$. We only see $x_t$, so we ask a network for its mean:
+# If we knew $x$ and $\epsilon$, we would travel at the constant velocity $\epsilon - x$. But a sampler sees only $x_t$,
+# and many pairs may lie behind it. So we train a network by regression, and it learns their mean velocity:
 #
 # $$ \min_v\; \mathbb E\, \lVert v(x_t, t) - (\epsilon - x) \rVert^2
 # \quad\Longrightarrow\quad v(x_t, t) = \mathbb E[\epsilon - x \mid x_t] . $$
 #
-# This is **flow matching**. It is chapter 12's model with another schedule, and generating means to walk back along
-# $v$ from $t = 1$ to $t = 0$.
+# This is **flow matching**. It is chapter 12's model with another schedule, $\alpha_t = 1 - t$ and $\sigma_t = t$. To
+# generate, follow the ODE $dx/dt = v(x, t)$ back from noise at $t = 1$ to data at $t = 0$.
 
 # %%
 target = toy.target(DATASET).to(DEVICE)
@@ -79,9 +84,10 @@ claim("bare loss and library: difference", (bare - model.loss(x)).detach(), near
 train.fit(model, target.sample, steps=700 * LONGER, **settings);
 
 # %% [markdown]
-# The target is a mixture of Gaussians, so the true $v$ has a formula. We can walk with either.
+# Our target is a mixture of Gaussians, so the exact $v$ has a formula too, and we can walk with either.
 #
-# **Predict before you run.** You take the whole way from noise in one step: $x_0 = x_1 - v(x_1, 1)$. Where do you land?
+# **Predict before you run.** Suppose that you take the whole way from noise in a single Euler step:
+# $x_0 = x_1 - v(x_1, 1)$. Where do you land?
 
 # %%
 ideal_mean = ideal.mixture(target.means, target.std, target.weights, line)
@@ -124,15 +130,19 @@ claim("one exact step: largest distance of a sample from the mean of the data", 
 claim("50 exact steps: sliced Wasserstein distance to the data", metrics.sliced(walked["exact"][50], fresh), below=0.2, digits=1)
 
 # %% [markdown]
-# Onto the mean of the data, all of them. At $t = 1$ you see noise, which says nothing about $x$, so
-# $v(x_1, 1) = x_1 - \mathbb E[x]$. No training cures this: the *exact* velocity lands there. The number under each picture is the
-# sliced Wasserstein distance: project both samples onto a line, sort, compare, and average over lines.
+# The upper row answers: in one step every sample lands on the same point, the mean of the data. At $t = 1$ all that you
+# see is noise, which says nothing about $x$. So $v(x_1, 1) = x_1 - \mathbb E[x]$, and the step leads to $\mathbb E[x]$.
+# Better training cannot cure this, since it is the *exact* velocity that lands there. With more steps the ring appears.
+# The number under each picture is the sliced Wasserstein distance to fresh data: project both samples onto a line, sort
+# them, compare, and average over many lines.
 #
-# ## 13.2 The path is straight, the flow is not
+# ## 13.2 The paths are straight, the flow is not
 #
-# The lines of the regression are straight, each from one $\epsilon$ to one $x$. Nobody walks them. Where two of them cross, $x_t$
-# belongs to both, and the flow takes the mean direction. **Two flow lines never meet**, since at one point and time there is
-# one $v$. So they turn away from each other.
+# But were the paths not straight? Then a single step should do. The answer is that there are two kinds of path. The
+# **conditional paths** of the regression are straight, each from one $\epsilon$ to one $x$. No sampler follows them.
+# Where conditional paths come close to one another, many of them lie behind $x_t$, and the flow takes their mean
+# direction. Two lines of the *flow*, on the other hand, **never meet**: at one point and time there is only one $v$. So
+# flow lines have to turn away from each other where conditional paths would cross.
 
 # %%
 torch.manual_seed(SEED)
@@ -160,10 +170,12 @@ def two_bundles():
 two_bundles()
 
 # %% [markdown]
-# That "straight paths" make the flow straight is a frequent error. A straight flow needs one step, and this one is bent.
+# Both panels start from the same noise (gray). On the right the lines are a fifth longer than the distance from start
+# to end, although the regression saw only straight lines. "Straight conditional paths make the flow straight" is a
+# frequent mistake. A straight flow could be walked in one step; this one cannot.
 #
-# The same in a world of pictures. The data are 2,000 drawn digits, and the exact velocity is known there too: the mean
-# of the data behind $x_t$ is an average over the 2,000, weighed by how well each explains $x_t$.
+# The same happens with pictures. Our data are 2,000 drawn digits, and here too the exact velocity is known: the mean of
+# the data behind $x_t$ is a weighted average of the 2,000, where each digit counts by how well it explains $x_t$.
 
 # %%
 digits = strokes.load(n=2000, seed=SEED, device=DEVICE).x * 2 - 1  # (2000, 1, 28, 28)
@@ -183,7 +195,7 @@ def films():
     plotting.images(((torch.cat(rows).cpu() + 1) / 2).clamp(0, 1), ax, columns=len(shown))
     for k, name in enumerate(("a conditional path", "flow 1", "flow 2", "flow 3")):
         ax.text(-4, 29 * k + 14, name, ha="right", va="center", fontsize=13)
-    ax.set_title("A picture fades; along flows the mean of the data behind the state decides", loc="center")
+    ax.set_title("One conditional path, and the mean of the data behind the state along three flows", loc="center")
 
 
 # %%
@@ -192,19 +204,22 @@ ends = torch.cdist(film[-1].flatten(1), digits.flatten(1)).min(1).values
 claim("where flows end: largest distance to the nearest of the 2,000", ends.max(), below=0.1, digits=1)
 
 # %% [markdown]
-# Each flow starts at the mean of all digits, a gray blur, and decides on the way. It ends at one of the 2,000: chapter
-# 12's second part says why networks do better than this exact answer.
+# The top row is one conditional path. Each row below shows, along one flow, the mean of the data behind the current
+# state: it starts as the mean of all digits, a gray blur, and becomes more definite on the way. The flow bends
+# *because* this mean changes. In the end it is one of the 2,000 digits; part 12b explains why a network does better
+# than this exact answer.
 #
 # ## 13.3 A floor under the loss
 #
-# Even the exact $v$ has a loss: it cannot know which line it is on. What is left is
-# $\mathbb E \operatorname{Var}(\epsilon - x \mid x_t)$. Take numbers, $x \sim \mathcal N(0, s^2)$ and independent noise. Then
-# $\epsilon - x$ and $x_t$ are jointly Gaussian, and
+# How low can the loss of flow matching go? Not to zero. Even the exact $v$ cannot know which line it is on, and what
+# remains is $\mathbb E \operatorname{Var}(\epsilon - x \mid x_t)$. In one dimension, with $x \sim \mathcal N(0, s^2)$
+# and independent noise, $\epsilon - x$ and $x_t$ are jointly Gaussian, and this floor has a formula:
 #
 # $$ \operatorname{Var}(\epsilon - x \mid x_t) = 1 + s^2 - \frac{(t - (1-t) s^2)^2}{t^2 + (1-t)^2 s^2} = \frac{s^2}{t^2 + (1-t)^2 s^2}, \qquad
 # \int_0^1 \frac{s^2\, dt}{t^2 + (1-t)^2 s^2} = \frac{\pi s}{2} . $$
 #
-# **Predict.** We train twice. In one run a student typed `rand` for `randn`. Which loss is lower?
+# **Predict before you run.** We train twice. In one of the runs somebody typed `rand` (uniform noise on [0, 1]) instead
+# of `randn`. Which loss is lower?
 
 # %%
 s = 2.0
@@ -225,7 +240,7 @@ for name, draw in {"randn": torch.randn_like, "rand": torch.rand_like}.items():
 claim("floor π s / 2 for s = 2", floor, near=math.pi, within=1e-3)
 claim("floor by quadrature over pairs: difference", couplings.floor(s) - floor, near=0, within=1e-6)
 claim("normal noise: mean loss of the last 200 steps", np.mean(losses["randn"][-200:]), near=floor, within=0.25, digits=3)
-claim("uniform noise by mistake: the same", np.mean(losses["rand"][-200:]), below=0.7 * floor, digits=2)
+claim("uniform noise by mistake: mean loss of the last 200 steps", np.mean(losses["rand"][-200:]), below=0.7 * floor, digits=2)
 
 # %% jupyter={"source_hidden": true}
 # The figure: both losses and the floor
@@ -236,7 +251,7 @@ def alarm():
     ax.text(385, floor + 0.12, "floor", color=colors.EXACT, fontweight="bold", ha="right")
     ax.plot(smooth(losses["randn"]), color=colors.MODEL)
     ax.plot(smooth(losses["rand"]), color=colors.ACCENT)
-    ax.text(385, np.mean(losses["rand"][-50:]) + 0.25, "noise by rand: a bug", color=colors.ACCENT, fontweight="bold", ha="right")
+    ax.text(385, np.mean(losses["rand"][-50:]) + 0.25, "with the bug: uniform noise", color=colors.ACCENT, fontweight="bold", ha="right")
     ax.set(xlabel="step", ylabel="loss", ylim=(0, 6), title="A loss below its floor is an alarm")
 
 
@@ -244,14 +259,18 @@ def alarm():
 alarm()
 
 # %% [markdown]
-# The bug has the lower loss. Without the floor it would look like progress. A loss far above zero, on the other hand,
-# is no sign of a bad model: it is the price of not knowing the line.
+# The run with the bug has the lower loss. Uniform noise varies less, so there is less to guess. Without the floor, a
+# drop from 3.16 to 0.9 would look like progress; with it, we know that something is wrong. Conversely, a loss far above
+# zero is no sign of a bad model: the correct run sits right on its floor.
 #
-# ## 13.4 Couplings: who goes where
+# ## 13.4 Couplings: which noise goes with which example
 #
-# Both terms of a pair may be chosen *together*, as long as each alone keeps its law. Such a choice is a **coupling**. Lines
-# cross less if noise goes with a near example. In each batch of $B$ pairs, permute the noise so that the squared
-# distances are least (Tong et al., 2024; Pooladian et al., 2023): optimal transport, of the batch.
+# If crossing lines are the trouble, pair noise and data so that they cross less. We may choose the two ends of a line
+# *together*, as long as each alone keeps its distribution. Such a choice is called a **coupling**. An easy one is
+# **minibatch optimal transport** (Pooladian et al., 2023; Tong et al., 2024): in each batch of $B$ pairs, permute the
+# noise so that the sum of squared distances is smallest.
+#
+# **Predict before you run.** What happens to the floor of the loss as the batches grow?
 
 # %%
 torch.manual_seed(SEED)
@@ -292,7 +311,7 @@ def couplings_drawn(n=128):
         ax.plot(BATCHES, [m[k] for m in measured], "o", color=color)
         ax.text(4.6, line_of[1] + 0.25, name, color=color, fontweight="bold")
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="pairs in a batch", xticks=BATCHES, xticklabels=BATCHES, ylim=(0, 5.3), title="Numbers, s = 2")
+    ax.set(xlabel="pairs in a batch", xticks=BATCHES, xticklabels=BATCHES, ylim=(0, 5.3), title="In one dimension, s = 2")
 
 
 # %%
@@ -310,16 +329,21 @@ claim("each x takes its nearest noise: standard deviation of the noise then", b[
 claim("share of the noise that is used", 100 * len(nearest.unique()) / 1000, below=70, digits=2, unit="%")
 
 # %% [markdown]
-# The floor falls towards 0: with optimal pairs, $x_t$ tells which line it is on. The cost falls to its least, $(s-1)^2$.
-# **A coupling must keep both laws.** To give each $x$
-# its nearest noise uses some noise often and some never: the network is trained on noise that is too wide, and no sampler
-# starts there.
+# The first three panels show fewer and fewer crossings. The fourth shows what this does in one dimension: dots are
+# measured, bands exact. The floor falls toward 0, because with optimal pairs $x_t$ reveals which line it is on. The
+# cost, the mean squared length of a line, falls toward the least possible, $(s-1)^2$.
+#
+# The last two claims warn of a shortcut. **A coupling must keep both distributions.** If each $x$ simply takes its
+# nearest noise, some noise is used often and some never: only 45% of it appears, and with a standard deviation of 1.8
+# instead of 1. The network is then trained on noise that no sampler starts from.
 #
 # ## 13.5 Rectified flow
 #
-# There is a coupling that knows all of the data: the flow itself. Walk from $\epsilon$ to $T(\epsilon)$, and train again on the pairs
-# $(T(\epsilon), \epsilon)$. That is **reflow** (Liu et al., 2023). In one dimension we know what comes out: flow lines never cross,
-# so $T$ keeps the order, and a map that keeps the order is the **quantile map** $F^{-1}(\Phi(\epsilon))$.
+# A batch knows only a few examples. There is a coupling that knows all of the data: the flow itself. Walk from
+# $\epsilon$ along the flow to its end $T(\epsilon)$, and train a second flow on the pairs $(T(\epsilon), \epsilon)$.
+# This is **reflow**, the step that makes a **rectified flow** (Liu et al., 2023). In one dimension we know what to
+# expect. Flow lines never cross, so $T$ keeps the order of points; and the only increasing map from noise to data is
+# the **quantile map** $F^{-1}(\Phi(\epsilon))$.
 
 # %%
 bumps = toy.target("trimodal")
@@ -361,9 +385,11 @@ def three_bundles():
 three_bundles()
 
 # %% [markdown]
-# On the right $x_t$ tells its line, so the new floor is 0, the new velocity is $\epsilon - T(\epsilon)$ all the way, and **one Euler step is
-# exact**. In $d$ dimensions the same holds wherever no two lines of the pairs meet at one time. For $x \sim \mathcal N(m, \Sigma)$ the map
-# is $T(\epsilon) = m + \Sigma^{1/2} \epsilon$.
+# From left to right: lines of independent pairs cross everywhere; the flow that they define does not cross but bends;
+# the lines of the flow's own pairs are straight *and* do not cross. After reflow $x_t$ reveals its line. The new floor
+# is 0, the new velocity is $\epsilon - T(\epsilon)$ all along the line, and **one Euler step is exact**. In $d$
+# dimensions the same is true whenever no two lines of the pairs are at the same place at the same time. We can check it
+# for $x \sim \mathcal N(m, \Sigma)$, where the map is $T(\epsilon) = m + \Sigma^{1/2} \epsilon$.
 
 # %%
 m, cov = torch.tensor([0.5, -1.0]).double(), torch.tensor([[2.0, 0.8], [0.8, 1.0]]).double()
@@ -379,11 +405,14 @@ claim("noise read off halfway, largest error", (read - e).abs().max(), below=1e-
 claim("one Euler step after reflow, largest error", (e - 1.0 * (read - (m + read @ couplings.root(cov))) - T).abs().max(), below=1e-10)
 
 # %% [markdown]
-# **Predict.** After reflow lines are straight and do not cross. Is $T$ then optimal transport, the map of least squared distance?
+# **Predict before you run.** After reflow the lines are straight and do not cross. Is $T$ then optimal transport, the
+# map with the smallest mean squared distance?
 #
-# In one dimension yes. In the plane no. Here is a coupling of $\mathcal N(0, I)$ with itself: turn each $\epsilon$ by $120^\circ$. Its
-# lines never meet at one time, for $x_t = ((1-t) R + t I)\, \epsilon$ can be solved for $\epsilon$. So flow, pairs and reflow stay as they
-# are, one step is exact, and the best map would be to stay where you are.
+# In one dimension it is. In the plane it need not be. Take this coupling of $\mathcal N(0, I)$ with itself: rotate each
+# $\epsilon$ by $120^\circ$, $x = R\,\epsilon$. No two of its lines are ever at the same place at the same time, because
+# $x_t = ((1-t) R + t I)\, \epsilon$ can be solved for $\epsilon$. So its flow is straight, one step is exact, and
+# reflow changes nothing. Yet the cheapest map would be to stay where one is. Do flows from independent pairs also miss
+# the optimum? We try a Gaussian and two moons.
 
 # %%
 angle = math.radians(120)
@@ -393,7 +422,7 @@ claim("least determinant of (1 − t) R + t I on the way", least, above=0.1, dig
 turned = e @ R.T
 best = couplings.optimal(e[torch.randperm(200)], e)
 claim("squared distance of a turned pair, mean", (turned - e).square().sum(1).mean(), above=4, digits=2)
-claim("of a pair by optimal transport", (best[0] - best[1]).square().sum(1).mean(), near=0, within=1e-9)
+claim("squared distance of a pair by optimal transport, mean", (best[0] - best[1]).square().sum(1).mean(), near=0, within=1e-9)
 
 two_moons = toy.target("moons")
 moon_mean = ideal.mixture(two_moons.means, two_moons.std, two_moons.weights, line)
@@ -410,7 +439,7 @@ claim("moons: cost of the flow's pairs above that of optimal pairs of the same p
 def straight_is_not_shortest():
     _, axes = plt.subplots(1, 3, figsize=(14, 4.6))
     best_e = couplings.optimal(turned[:60], e[:60])[1]
-    for ax, x, eps, title in zip(axes, (turned[:60], turned[:60], T_600[:150]), (e[:60], best_e, e_600[:150]), ("A turn: straight, long", "Optimal: short", "Moons: nearly optimal")):
+    for ax, x, eps, title in zip(axes, (turned[:60], turned[:60], T_600[:150]), (e[:60], best_e, e_600[:150]), ("A rotation: straight but long", "The same, optimal: short", "Moons: nearly optimal")):
         ends = torch.stack([x, eps])
         ax.plot(ends[..., 0], ends[..., 1], color=colors.DATA, lw=0.9, alpha=0.6)
         plotting.points(eps, ax, color=colors.NOISE, size=18, alpha=1)
@@ -422,17 +451,18 @@ def straight_is_not_shortest():
 straight_is_not_shortest()
 
 # %% [markdown]
-# From independent pairs the gap is small but not zero. Reflow buys straightness, not shortness. It also inherits: its
-# "data" are the first model's samples, with all their errors.
+# By little, if at all: for the Gaussian the flow's pairs are optimal, and for the moons they cost 0.1% more than
+# optimal pairs of the same points. So reflow makes a flow straight, not shortest. It also has a price: its "data" are
+# samples of the first model, with all of that model's errors.
 #
-# **Play.** On a line everything is exact for pairs that are optimal in batches: the fan of straight paths through a point, the
-# flow, the floor of the loss and the cost. *Before you drag:* how many straight paths leave one point of noise, and which of them does
-# the flow take?
+# **Play.** On a line everything is exact for pairs that are optimal in batches: the fan of straight paths through a
+# point, the flow, the floor of the loss and the cost. *Before you drag:* how many straight paths leave one point of
+# noise, and which of them does the flow take?
 #
 # <details><summary>Answer</summary>
 #
-# From independent pairs, one to every example: a fan. The flow can only take their mean, and bends as the fan thins out on the way.
-# Pairs from larger batches close the fan; after a reflow it is one line.
+# From independent pairs, one to every example: a fan. The flow can only take their mean, and it bends as the fan
+# becomes narrower on the way. Larger batches close the fan; after a reflow it is a single line.
 #
 # </details>
 
@@ -440,14 +470,19 @@ straight_is_not_shortest()
 explorers.paths(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# ## 13.6 Any noise level, the same marginals
+# ## 13.6 Noisy or not, the same marginals
 #
-# The flow fixes the law of each $x_t$, not how one walks. With the score $\nabla \log p_t$, any $g \ge 0$ gives a walk
-# (Albergo et al., 2023), written here for a step of length $h$ from $t$ to $t - h$:
+# In 12.6 a walk with noise and one without had the same distribution at every time. This freedom has nothing to do with
+# diffusion's schedule. A flow determines the distribution $p_t$ of $x_t$, but not how a single point gets there. Given
+# the score $\nabla \log p_t$, any noise level $g \ge 0$ gives a valid walk (Albergo et al., 2023). Here is one step of
+# length $h$, from $t$ to $t - h$:
 #
 # $$ x_{t-h} = x_t - h\, v(x_t, t) + \tfrac12\, h\, g^2\, \nabla \log p_t(x_t) + g \sqrt h\; \epsilon . $$
 #
-# Noise spreads, the score gathers, and the two cancel in law. **Predict.** What changes for one walker, what for the crowd?
+# The noise spreads the points, the score pulls them together, and on average over the crowd the two cancel. (In the
+# code $g$ is multiplied by $\sqrt t$, because near the data the score is steep.)
+#
+# **Predict before you run.** What does more noise change for one walker, and what for the crowd?
 
 # %%
 @torch.no_grad()
@@ -483,23 +518,29 @@ three_levels()
 for g, states in walks.items():
     claim(f"g = {g:g}: sliced Wasserstein distance of the crowd to the data", metrics.sliced(states[-1, 12:], fresh[: len(start) - 12]), below=0.35, digits=1)
 claim("g = 0: spread of the ends of twelve walkers from one start", walks[0.0][-1, :12].std(0).max(), below=1e-5)
-claim("g = 2: the same", walks[2.0][-1, :12].std(0).max(), above=0.5, digits=1)
+claim("g = 2: spread of the ends of twelve walkers from one start", walks[2.0][-1, :12].std(0).max(), above=0.5, digits=1)
 
 # %% [markdown]
-# The crowd is the same. One walker is told where to go by its start if $g = 0$, and by chance otherwise. Here the score is
-# exact; a learned one would add an error of its own.
+# For the crowd (green) nothing changes: its distance to the data is about the same at all three levels. The twelve
+# walkers (blue) leave from one point. Without noise all of them end at the same place, because the start decides; with
+# $g = 2$ chance decides, and they reach modes all around the ring. With a learned score in place of the exact one, its
+# error would be added.
 #
-# ## 13.7 Schrödinger's bridge
+# ## 13.7 Schrödinger bridges
 #
-# Between optimal transport and independence lies a family. Ask for the coupling that is cheap *and* random:
+# Section 13.4 had two extremes: independent pairs, which know nothing of each other, and optimal pairs, which determine
+# each other. Between them lies a family. Ask for a coupling that is cheap *and* still random:
 #
 # $$ \min_{\text{couplings}}\; \mathbb E\,\lVert x - \epsilon \rVert^2 + 2\sigma^2\, \mathrm{KL}\big(\text{pairs} \,\Vert\, \text{independent}\big) . $$
 #
-# Its pairs are the ends of **Schrödinger's bridge**: the law of Brownian motions with variance $\sigma^2$ that is nearest to
-# free ones among all that start at the noise and end at the data. Between fixed ends each is a Brownian bridge. For
-# numbers, $x \sim \mathcal N(0, s^2)$, all is Gaussian, and (Janati et al., 2020)
+# This is **entropic optimal transport**. Its pairs are the two ends of a **Schrödinger bridge**: of all random
+# processes that start at the noise and end at the data, the one closest (in KL) to Brownian motion of variance
+# $\sigma^2$. Once both ends are given, the path between them is a Brownian bridge. In one dimension, with
+# $x \sim \mathcal N(0, s^2)$, everything is Gaussian, and (Janati et al., 2020)
 #
 # $$ \operatorname{Cov}(x, \epsilon) = \tfrac12 \Big( \sqrt{4 s^2 + \sigma^4} - \sigma^2 \Big) . $$
+#
+# **Predict before you run.** What do the paths look like for $\sigma = 0$, and for a large $\sigma$?
 
 # %%
 one = lambda a: torch.tensor([[float(a)]], dtype=torch.float64)
@@ -534,17 +575,33 @@ claim("σ = 0: covariance of a pair, that of equal ranks", formula(0.0), near=s,
 claim("σ = 3: covariance of a pair", formula(3.0), below=0.5, digits=2)
 
 # %% [markdown]
-# Colors show the rank of the noise. For $\sigma = 0$ ranks stay: optimal transport. The more noise is free, the less the start
-# says about the end. At every $\sigma$ both ends keep their law.
+# Colors show the rank of the noise. For $\sigma = 0$ ranks are kept, the paths are straight, and we are back at optimal
+# transport, with covariance 2. The larger $\sigma$ is, the less the start says about the end: at $\sigma = 3$ the
+# covariance is down to 0.42. At every $\sigma$ both ends keep their distributions.
 #
-# **Limits.** Everything here is exact because the targets are small mixtures. Reflow costs a whole sampling for each pair, and bridges beyond Gaussians must be learned. And no
-# coupling of a finite batch has a floor of 0. Who wants one step learns the *map*: part b.
+# ## What to keep, and what is not settled
+#
+# - Flow matching is regression on $\epsilon - x$; the answer is a mean, $\mathbb E[\epsilon - x \mid x_t]$.
+# - Conditional paths are straight, flow lines are not, and one Euler step from noise lands on the mean of the data.
+# - The loss has a floor. For Gaussian numbers it is $\pi s/2$; a loss below it means a bug.
+# - Minibatch optimal transport lowers the floor. Reflow removes it when lines do not meet: straight, but not always
+#   shortest.
+# - Noise may be added to the walk if the score balances it; the marginals stay.
+#
+# Honest limits. Everything here is exact because the targets are small mixtures. Reflow costs a whole sampling run for
+# each pair; bridges beyond Gaussians must be learned; and optimal pairs in finite batches still leave a floor above 0.
+# Whoever wants a single step can learn the *map* $T$ instead of the velocity. That is part 13b.
 #
 # ## References
 #
-# - Albergo, M., Boffi, N., & Vanden-Eijnden, E. (2023). Stochastic interpolants: a unifying framework for flows and diffusions.
-# - Janati, H., et al. (2020). Entropic optimal transport between unbalanced Gaussian measures has a closed form. NeurIPS.
+# - Albergo, M., & Vanden-Eijnden, E. (2023). Building normalizing flows with stochastic interpolants. ICLR.
+# - Albergo, M., Boffi, N., & Vanden-Eijnden, E. (2023). Stochastic interpolants: a unifying framework for flows and
+#   diffusions.
+# - Janati, H., et al. (2020). Entropic optimal transport between unbalanced Gaussian measures has a closed form.
+#   NeurIPS.
 # - Lipman, Y., et al. (2023). Flow matching for generative modeling. ICLR, eq. 8.
-# - Liu, X., Gong, C., & Liu, Q. (2023). Flow straight and fast: learning to generate and transfer data with rectified flow. ICLR.
+# - Liu, X., Gong, C., & Liu, Q. (2023). Flow straight and fast: learning to generate and transfer data with rectified
+#   flow. ICLR.
 # - Pooladian, A., et al. (2023). Multisample flow matching: straightening flows with minibatch couplings. ICML.
-# - Tong, A., et al. (2024). Improving and generalizing flow-based generative models with minibatch optimal transport. TMLR.
+# - Tong, A., et al. (2024). Improving and generalizing flow-based generative models with minibatch optimal transport.
+#   TMLR.

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 14 · Guided generation
 #
-# **How do we ask a generative model for something: a class, a color, the missing half of a picture? And does it draw what
-# we asked for?**
+# **How do we ask a generative model for something: a class, a color, the missing half of a picture? And does it draw
+# what we asked for?**
 #
 # After this lecture you can
 #
-# - guide a denoiser towards a class, and say which density comes out, and which does not;
+# - guide a denoiser toward a class (classifier-free guidance), and say which density comes out, and which does not;
 # - weigh what guidance gains against what it costs: exact distance and diversity;
-# - turn one denoiser into a tool that fills holes, sharpens and colors, with no training;
+# - turn one denoiser into a tool that fills holes, sharpens and colors, without training it again;
 # - tell methods that draw from the posterior from methods that only look as if they did.
 #
-# You need: chapter 12's denoiser and samplers, Bayes' rule for Gaussians. Time: 45 minutes to read, 20 more to play.
+# You need: chapter 12's denoiser and samplers, Bayes' rule for Gaussians. Time: 50 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -51,16 +51,20 @@ def ink(x):
 
 
 # %% [markdown]
-# ## 14.1 Lean on it
+# ## 14.1 Classifier-free guidance
 #
-# Two classes of points, a tree to the right and a tree to the left, and one network for both. A tenth of the labels is
-# dropped in training, so it also learns to answer when nobody says a class. Ask it twice, with the label and without,
-# and **go from the weaker answer through the better one and beyond** (Ho & Salimans, 2022):
+# A diffusion model becomes conditional simply by telling the network the label $y$. In practice that is often not
+# enough: the samples obey the label only loosely. The standard remedy exaggerates. In training, a tenth of the labels
+# is dropped at random, so one network learns two denoisers, with the label and without it. In sampling we ask both and
+# **extrapolate from the answer without the label through the answer with it, and beyond** (Ho & Salimans, 2022):
 #
 # $$ D_w(x_t, t) = D(x_t, t) + w\, \big( D(x_t, t \mid y) - D(x_t, t) \big) . $$
 #
-# With $w = 0$ nobody asked, with $w = 1$ the network is conditional (in that paper, weights are one less). Everybody uses
-# more. **Predict before you run.** What does the right tree become for $w = 4$: sharper, smaller, or something else?
+# With $w = 0$ the label is ignored; with $w = 1$ this is the conditional model (in that paper weights are smaller by
+# one). Almost everybody uses more. Our test case has two classes of points in the plane, a tree that grows to the right
+# and one that grows to the left, and we ask for the right one.
+#
+# **Predict before you run.** What does the right tree become for $w = 4$: sharper, smaller, or something else?
 
 # %%
 both, right, left = (tree.to(DEVICE) for tree in trees.pair())
@@ -114,22 +118,27 @@ claim("share of points far off the right tree, w = 4, over that of w = 1", outsi
 claim("mean place along the horizontal, w = 4 less w = 1", (drawn[4] - drawn[1]).mean(0)[0], above=0.1, digits=1)
 
 # %% [markdown]
-# It moves *away from the other tree*. The trunk, where both trees overlap, is deserted; the crown is crowded, and points lie
-# beyond it, where there are no data. Is that the network's error? To see what guidance means we need a case that can be computed.
+# The samples move *away from the other tree*. Follow the panels from $w = 1$ to $w = 4$: the trunk, where both trees
+# overlap, empties; the crown becomes crowded, and points appear beyond it, where there are no data. Is the network to
+# blame? To see what guidance means we need a case that can be computed.
 #
 # ## 14.2 Not the density that it seems to be
 #
-# The usual story: the score of $D_w$ is $\nabla \log p_t(x \mid y)^w\, p_t(x)^{1-w}$, so we draw from the **powered density**
-# $p(x \mid y)^w\, p(x)^{1-w}$. At each $t$ the first half is true. But the powered *noisy* densities are not the noisy
-# powered density, and a sampler goes through all $t$.
+# The usual story goes like this. The score that belongs to $D_w$ is the gradient of
+# $\log \big[ p_t(x \mid y)^w\, p_t(x)^{1-w} \big]$, so we sample from the **powered density** (also called tilted or
+# sharpened) $p(x \mid y)^w\, p(x)^{1-w}$. The first half is true at each $t$. But adding noise and taking powers do not
+# commute: the powered *noisy* densities are not noisy versions of the powered density. A sampler passes through all
+# $t$, so it need not end there.
 #
-# Take $p(x \mid y) = \mathcal N(0, 1)$, $p(x) = \mathcal N(0, 2)$, and a schedule with $\alpha_t = 1$. Everything is linear,
-# so variances can be followed through every step. With $v = \sigma_t^2$ the flow obeys
+# We compute where it ends. Take $p(x \mid y) = \mathcal N(0, 1)$, $p(x) = \mathcal N(0, 2)$, and a schedule with
+# $\alpha_t = 1$. Everything is linear, so variances can be followed through every step. With $v = \sigma_t^2$ the flow
+# obeys
 #
 # $$ \frac{dx}{dv} = \frac x2 \left( \frac{w}{1 + v} + \frac{1 - w}{2 + v} \right)
 # \quad\Longrightarrow\quad \operatorname{Var} x_0 = 2^{1-w} . $$
 #
-# **Predict.** A noisy sampler (DDPM) has the same denoiser. Does it draw the same variance?
+# **Predict before you run.** A sampler with fresh noise (DDPM) uses the same denoiser. Does it end with the same
+# variance?
 
 # %%
 wide = schedules.exploding(300.0, 0.01)
@@ -180,22 +189,30 @@ apart = max(abs(variance(w, eta) - p) for w, p in ((0, 2), (1, 1)) for eta in (0
 claim("w = 0 and w = 1: variance of both samplers less that of the density, largest", apart, below=0.05)
 
 # %% [markdown]
-# Three answers, one denoiser. They agree at $w = 0$ and $w = 1$, where $D_w$ is the denoiser of a density. With other
-# weights **the sampler is part of the model**: to know what is drawn, ask the sampler.
+# No: one denoiser, three answers. At $w = 3$ the powered density has variance 0.5, DDPM gives 0.38, and the flow 0.25
+# (dots: step by step; bands: formulas). They agree only at $w = 0$ and $w = 1$, where $D_w$ is the denoiser of an
+# actual density. For other weights **the sampler is part of the model**. To know what is drawn, one has to look at what
+# the sampler does.
 #
-# ## 14.3 Keep score
+# ## 14.3 An exact score for guidance
 #
-# We can ask it. A step of DDIM is a map of the plane, and densities are divided by its Jacobian's determinant:
-# `guidance.traced` returns each point *and its exact log-density* $\log q$. So the distance from what was meant has no
-# estimate of a density in it,
+# That can be done. A step of DDIM is a map of the plane, and a map divides densities by the determinant of its
+# Jacobian. So `guidance.traced` returns each sample *and its exact log-density* $\log q$. The distance from what we
+# asked for then needs no density estimate:
 #
 # $$ \mathrm{KL}(q \,\Vert\, p(\cdot \mid y)) = \mathbb E_q \big[ \log q(x) - \log p(x \mid y) \big] . $$
 #
-# Four ways to lean: not at all; away from "no label"; the same for middle noise only (an **interval**: Kynkäänniemi
-# et al., 2024); and away from a worse copy, here the same network after a quarter of the training (**autoguidance**: Karras et al.,
-# 2024). Each also with the exact denoisers of the trees, where there is no error to repair.
+# We compare four ways of sampling:
 #
-# **Predict.** Which of the four is nearest to the right tree?
+# - no guidance, $w = 1$;
+# - classifier-free guidance with $w = 2$;
+# - the same, but only at middle noise levels (a **guidance interval**: Kynkäänniemi et al., 2024);
+# - **autoguidance** (Karras et al., 2024): extrapolate away from a worse copy of the network instead, here the same
+#   network after a quarter of the training.
+#
+# The first three we also run with the exact denoisers of the trees, which have no error to repair.
+#
+# **Predict before you run.** Which of them is nearest to the right tree?
 
 # %%
 worse = lambda x, t: bad.denoise(x, t, zeros(x))
@@ -242,7 +259,11 @@ claim("autoguidance: KL over that of w = 1", kl["autoguidance"] / kl["w = 1"], b
 claim("autoguidance: points far off the tree, over those of w = 1", outside(ends["autoguidance"]) / outside(ends["w = 1"]), below=0.95, digits=1)
 
 # %% [markdown]
-# And the powered density, which 14.2 dethroned? On a grid it is exact as well.
+# With the exact denoisers, not guiding is nearest; guidance with $w = 2$ can only do harm, and costs 0.4 nats. With the
+# learned ones, $w = 2$ about doubles the distance. The interval and autoguidance end about as near as no guidance at
+# all.
+#
+# And the powered density of 14.2? On a grid it is exact as well:
 
 # %%
 points, cell = both.quadrature()
@@ -255,17 +276,19 @@ claim("powered density, w = 2: KL to the right tree", (p * (log_power - log_z - 
 claim("exact denoisers, w = 2: KL of what is drawn to the powered density", from_power, above=0.15, digits=1, unit="nats")
 
 # %% [markdown]
-# The powered density would leave the tree nearly as it is: the label is certain almost everywhere. What is drawn is far from both.
+# The powered density lies within 0.004 nats of the right tree, because the label is certain almost everywhere on the
+# tree. What guidance draws is 0.4 nats away from *both*. So the deserted trunk is neither an error of the network nor a
+# property of the powered density. It comes from following the extrapolation through all noise levels, and restricting
+# it to an interval avoids most of the damage.
 #
-# Leaning away from "no label" takes the samples further from $p(x \mid y)$, with exact denoisers too: this is no error of
-# networks. An interval keeps most of the damage out. Autoguidance aims at something else: where the two copies
-# disagree, its authors argue, the better one is wrong as well, in the same direction. It removes points between the branches, and the
-# distance does not grow.
+# Autoguidance pursues another goal. Its authors argue that where the two copies disagree, the better one errs too, in
+# the same direction. Here it leaves fewer points between the branches than no guidance, while the distance does not
+# grow.
 #
 # ## 14.4 What it costs
 #
-# Why then does everybody lean? Because samples are *judged one by one*. Here are digits from a small network that was not trained
-# for long: which of the rows looks best?
+# Why does almost everybody use guidance, then? Because samples are *judged one by one*. Here are digits from a small
+# network that was not trained for long. Which of the rows looks best?
 
 # %%
 if DATASET == "strokes":
@@ -320,18 +343,23 @@ claim("w = 1: entropy of the branch", free_factor[1], near=1.85, within=0.1, dig
 claim("w = 4: entropy of the branch", free_factor[4], below=free_factor[1] - 0.1, digits=2, unit="nats")
 
 # %% [markdown]
-# With more weight the digits are read as asked more often. The price is **diversity**, in what nobody asked for. On
-# the tree the branch is free, its entropy is known, and it falls. Who reports how well samples obey a label has to report how
-# much they differ, too.
+# The lower rows do. A classifier reads 30% of the digits as the class that was asked for at $w = 1$, and 70% at
+# $w = 2$. (It reads 92% of new real digits correctly.) Guidance pushes the samples of a weak model toward what is
+# typical of the class.
+#
+# The price is **diversity** in everything that was not asked for. On the tree the label does not say which branch a
+# point is on, and we know the entropy of the branch (dashed line). It falls from 1.9 nats to 1.3. So whoever reports
+# how well samples obey a label should also report how much they differ from each other.
 #
 # ## 14.5 A classifier guides as well
 #
-# Before there were dropped labels, one trained a classifier on noisy data and climbed its slope (Dhariwal & Nichol, 2021):
+# Before classifier-free guidance there was **classifier guidance**: train a classifier on noisy data, and climb its
+# slope while sampling (Dhariwal & Nichol, 2021):
 #
 # $$ D(x_t, t) + w\, \frac{\sigma_t^2}{\alpha_t}\, \nabla \log p(y \mid x_t) . $$
 #
-# By Bayes' rule $\log p(y \mid x_t) = \log p(x_t \mid y) - \log p(x_t) + \text{const}$. **Predict.** With the exact
-# classifier, how far is this from 14.1's formula?
+# By Bayes' rule $\log p(y \mid x_t) = \log p(x_t \mid y) - \log p(x_t) + \text{const}$. **Predict before you run.** If
+# the classifier is exact, how far is this from the formula of 14.1?
 
 # %%
 def classifier(x_t, t):
@@ -344,15 +372,16 @@ by_labels = guidance.guided(true, whole, 3.0)(noise[:200], t)
 claim("classifier guidance less classifier-free guidance, exact, w = 3", (by_slope - by_labels).abs().max(), below=1e-3)
 
 # %% [markdown]
-# They are one thing. In practice the classifier is a second network with errors of its own; dropped labels won.
+# It is the same thing, up to rounding. In practice the classifier is a second network with errors of its own, and
+# dropping labels is simpler.
 #
-# **Play.** Weight, interval and the bad copy in your hand, and beside what is drawn what was meant. *Before you drag:* which
-# weight empties which branch first?
+# **Play.** You hold the weight, the interval and the bad copy, and see what is drawn beside what was meant. *Before you
+# drag:* which part of the tree does a growing weight empty first?
 #
 # <details><summary>Answer</summary>
 #
-# The trunk, where both trees start: there the label is least certain, and guidance leaves it first. An interval
-# brings most of it back.
+# The trunk, where both trees start: there the label is least certain, and guidance leaves it first. An interval brings
+# most of it back.
 #
 # </details>
 
@@ -362,15 +391,16 @@ explorers.guidance_bench(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 14.6 One thumbnail, many rooms
 #
-# Now ask for more than a class: for *this picture*, of which we only have a bad copy, $y = A x + \text{noise}$. Averaging
-# blocks of pixels makes super-resolution, weighing red, green and blue makes colorization, leaving out pixels makes inpainting.
-# One thing they share: **many right answers**.
+# So far we asked for a class. Now we ask for more, for *this picture*, of which we have only a bad copy,
+# $y = A x + \text{noise}$ with a known matrix $A$. Many tasks are of this kind and are called **inverse problems**. If
+# $A$ averages blocks of pixels, the task is super-resolution; if it averages red, green and blue, colorization; if it
+# drops pixels, inpainting. They have one thing in common: **many right answers**.
 #
-# The rooms of our world are known one by one: ten colors for floor, wall and object, four shapes, seen from one place. Here is a gray
-# thumbnail of one. Bayes' rule over all of them is the exact posterior.
+# In our world of rooms we can list them all: ten colors each for floor, wall and object, four shapes, one viewpoint.
+# From a noisy gray thumbnail, Bayes' rule over all rooms gives the exact posterior.
 #
-# **Predict.** A network trained on mean squared error learns $\mathbb E[x \mid y]$. What color does it give an object that may
-# be red, green or violet?
+# **Predict before you run.** A network trained on mean squared error learns $\mathbb E[x \mid y]$. What color does it
+# give an object that may be red, green or violet?
 
 # %%
 hue, one = torch.arange(10), torch.tensor([0])
@@ -407,21 +437,25 @@ claim("rooms that a thumbnail leaves open, mean of exp(entropy)", np.mean(effect
 claim("mean answer: distance a pixel from the nearest of all rooms, largest of four", max(nearest), above=0.02, digits=1)
 
 # %% [markdown]
-# Gray, or brown: the mean of several colors is none of them, and the mean of two shapes is a ghost. It has the least squared error, and no room
-# looks like it. Draws are rooms, each as likely as it should be. **With several right answers one wants draws.** For data that
-# cannot be listed they have to come from a denoiser.
+# Look at the third column: grayish, a color that no room has, and where the shape is uncertain, a ghost of two shapes.
+# The mean has the smallest expected squared error, and it is not a room. (This is the gray cube of 1.1.) The draws on
+# the right are rooms, each appearing as often as it should; a thumbnail leaves about 20 rooms open. **When there are
+# several right answers, one wants draws.** For data that cannot be listed, the draws have to come from a denoiser.
 #
-# ## 14.7 Filling in, held against Bayes
+# ## 14.7 Inpainting, compared with Bayes
 #
-# Two numbers with correlation $\rho = 0.9$. We see the first, $y = 1$, and want the second: without noise on $y$ its
-# posterior has mean $\rho$ and variance $1 - \rho^2$, and our little noise, $s = 0.1$, hardly moves them. Two methods, with a
-# denoiser that knows nothing of $y$:
+# Can a denoiser that was trained without any knowledge of $y$ draw from $p(x \mid y)$? Several popular methods promise
+# it. We test them where the answer is known. Take two numbers with correlation $\rho = 0.9$. We see the first, $y = 1$,
+# and want the second. If $y$ had no noise, the posterior would have mean $\rho$ and variance $1 - \rho^2$; our small
+# noise, $s = 0.1$, hardly changes that. The first two methods:
 #
-# - **Replacement** (Song et al., 2021): before each step paste what is seen, made as noisy as the rest. It takes $y$ for $x$.
-# - **Diffusion posterior sampling** (Chung et al., 2023), DPS: $D + \frac{\sigma_t^2}{\alpha_t} \nabla_{x_t} \log \mathcal N(y;\, A D,\, s^2 I)$,
-#   as if $x$ were exactly $D$.
+# - **Replacement** (Song et al., 2021): before each step, paste the known part in, with as much noise as the rest has.
+#   It treats $y$ as if it were $x$.
+# - **Diffusion posterior sampling**, DPS (Chung et al., 2023): add the slope of the likelihood,
+#   $D + \frac{\sigma_t^2}{\alpha_t} \nabla_{x_t} \log \mathcal N(y;\, A D,\, s^2 I)$, as if $x$ were exactly its
+#   expected value $D$.
 #
-# **Predict.** Both look right. Is the mean of what they draw $0.9$?
+# **Predict before you run.** Both produce plausible points. Is the mean of what they draw $0.9$?
 
 # %%
 rho, s = 0.9, 0.1  # correlation; noise of what is seen
@@ -458,10 +492,11 @@ twin = inverse.replacement(pair, seen, wide, lambda _: e)(x, t)
 claim("bare replacement less library, largest", (bare - twin).abs().max(), below=1e-8)
 
 # %% [markdown]
-# Two more repair one mistake each. **Pseudo-inverse guidance** (Song et al., 2023) puts a cloud around $D$, and with the
-# true covariance of $x$ given $x_t$ (Boys et al., 2023), which follows from $D$'s Jacobian, nothing is left to approximate where
-# $x$ is Gaussian, as here. **Twisted
-# particles** (Wu et al., 2023) take the cloud as a proposal only, and weigh.
+# Two further methods repair one mistake each. **Pseudo-inverse guidance**, ΠGDM (Song et al., 2023), admits that $x$ is
+# uncertain, and puts a cloud around $D$: a round one in the original. With the true covariance of $x$ given $x_t$,
+# which follows from the Jacobian of $D$ (Boys et al., 2023), the step becomes exact where $x$ is Gaussian, as here.
+# **Twisted particles** (Wu et al., 2023), a form of sequential Monte Carlo, use the cloud only as a proposal and
+# correct it by weights.
 
 # %%
 torch.manual_seed(SEED)
@@ -507,15 +542,23 @@ for name in ("true covariance", "particles"):
     claim(f"{name}: variance of what is hidden", moments[name][1], near=0.198, within=0.03, digits=2)
 
 # %% [markdown]
-# Replacement falls short. While there is noise the hidden number listens to a *noisy* copy of what is seen, drawn anew each time, and
-# by the time the copy is clean it has settled. In the limit of many steps its mean solves $dm/dv = (m - D_2)/v$, and from $v = \infty$
-# to 0 that gives $(1 - \sqrt{1 - \rho^2})/\rho$ in place of $\rho$. DPS overshoots: it trusts $D$ when $D$ is still vague. A round cloud is too vague in turn.
+# Compare the two bars in each panel, the exact posterior (green) and the method (vermilion).
+#
+# - Replacement falls short: its mean is 0.62 instead of 0.891, and its variance is too large. While there is noise, the
+#   hidden number listens to a *noisy* copy of the known one, drawn anew in each step; by the time that the copy is
+#   clean, the hidden number has settled. (In the limit of many steps the mean is $(1 - \sqrt{1 - \rho^2})/\rho$.)
+# - DPS overshoots, with a mean of 0.99, and its variance is too small: it trusts $D$ while $D$ is still vague.
+# - The round cloud is too cautious in turn, with 0.85.
+# - The true covariance and the particles agree with Bayes.
 #
 # ## 14.8 Half a digit
 #
-# Does that matter on pictures? Take a world of digits whose posterior can still be computed: one Gaussian for each class, with
-# the mean and the covariance of drawn digits. A denoiser of ten Gaussians is ten linear maps, weighed. The upper half is seen, through
-# noise; the lower half is to be drawn.
+# Does this matter for pictures? We need a world of digits whose posterior can still be computed. Let each class be one
+# Gaussian, with the mean and covariance of drawn digits. The exact denoiser of ten Gaussians is a weighted sum of ten
+# linear maps. The upper half of a digit is seen through noise, and the lower half is to be drawn. We choose halves that
+# leave the class open, and compare which classes the completions belong to.
+#
+# **Predict before you run.** Which method will be the most certain, and will it be right?
 
 # %%
 source = strokes.load(n=6000, seed=SEED, device=DEVICE)
@@ -602,17 +645,21 @@ for name, found in off.items():
     claim(f"{name}: shares of classes, mean total variation from the posterior", np.mean(found), **limits[name], digits=1)
 
 # %% [markdown]
-# Total variation is the share of draws that are in the wrong class. Replacement keeps noise as if it were ink, and its pictures are read as the
-# class that noise fits best. To paste, step back and paste again (**RePaint**, "resampled": Lugmayr et al., 2022) lets hidden and
-# seen agree, on the noise as well. DPS and the particles are told how noisy $y$ is, and believe in nearly the right digits.
+# Look at the bars. The exact posterior (top) allows several classes. Replacement is certain, and wrong: it keeps the
+# noise in the known half as if it were ink, and its pictures are read as the class that this noise fits best. Pasting,
+# stepping back and pasting again (**RePaint**, "resampled": Lugmayr et al., 2022) makes both halves agree with each
+# other, but they agree on the noise as well. DPS and the particles are told how noisy $y$ is, and come much closer. In
+# numbers: the total variation, the share of draws that would have to change class, is 0.9 for the first two methods and
+# 0.2 for the others.
 #
-# **Play.** Real digits, one Gaussian for each class again. Paint a hole, choose how to fill it, and read the classes of the completions beside the
-# exact ones. *Before you paint:* which methods agree with the posterior when the lower half of a 3 is hidden?
+# **Play.** Real digits, again with one Gaussian for each class. Paint a hole, choose how to fill it, and compare the
+# classes of the completions with the exact ones. *Before you paint:* which methods agree with the posterior when the
+# lower half of a 3 is hidden?
 #
 # <details><summary>Answer</summary>
 #
-# The posterior's own denoiser, which nobody has in practice, and particles that are weighed. The others draw fine digits, and too many
-# of some classes.
+# The posterior's own denoiser, which nobody has in practice, and the weighted particles. The others draw fine digits,
+# and too many of some classes.
 #
 # </details>
 
@@ -620,12 +667,13 @@ for name, found in off.items():
 explorers.hole_in_the_picture(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# ## 14.9 Repaint
+# ## 14.9 Start from a sketch
 #
-# One more way to ask: with a sketch. Drown it in noise up to a time $t$, and let the denoiser save it (**SDEdit**: Meng et al.,
-# 2022). Noise hides fine things first, so the sketch's large forms survive, and its details are made anew. The rooms again:
+# One can also ask with a sketch. Add noise to it up to a time $t$, and let the denoiser take it back from there
+# (**SDEdit**: Meng et al., 2022). Noise hides fine details first. So the large forms of the sketch survive, and the
+# details are made anew. We try it with the rooms.
 #
-# **Predict.** What does a small $t$ keep of the sketch, and what a large one?
+# **Predict before you run.** What does a small $t$ keep of the sketch, and what a large one?
 
 # %%
 sketch = torch.zeros(3, 32, 32, device=DEVICE)
@@ -658,13 +706,25 @@ claim("distance a pixel from the sketch, smallest t", far[12], below=0.5, digits
 claim("distance a pixel from the sketch, largest t", far[1], above=far[12] + 0.05, digits=2)
 
 # %% [markdown]
-# Little noise keeps the colors and draws the room that was meant; much noise forgets the sketch. There is no right $t$: it says
-# how far you trust your hand.
+# From small $t$ every answer is the room that was meant, with the colors of the sketch. From the largest, the rooms
+# begin to differ from it and from each other, in shape or in a color. There is no right $t$: it says how much you trust
+# your hand.
 #
-# **Limits.** All posteriors here are exact because data are listed or Gaussian. A learned denoiser adds its error to each
-# method, and then nobody knows the posterior: chapter 6's tests need two samples, and of $p(x \mid y)$ for one $y$ there is none.
+# ## What to keep, and what is not settled
 #
-# Here the wish was a class, a color, a half. Part b says it in words.
+# - Classifier-free guidance extrapolates from the unconditional to the conditional denoiser. For $w$ other than 0 and 1
+#   it does not sample from the powered density, and the result depends on the sampler.
+# - Guidance improves single samples of a weak model and costs diversity; with an exact denoiser it only takes samples
+#   away from $p(x \mid y)$.
+# - Inverse problems have many right answers. The mean is usually none of them.
+# - Replacement, RePaint and DPS give plausible pictures and a wrong posterior; with the right covariance, or with
+#   weighted particles, the posterior comes out right where we can check it.
+#
+# Honest limits. All posteriors here are exact because the data are listed or Gaussian. A learned denoiser adds its own
+# error to each method, and then the posterior is unknown. Chapter 6's tests cannot help: they need a second sample, and
+# for one $y$ there is none.
+#
+# Here we asked with a class, a color or half a picture. Part 14b asks in words.
 #
 # ## References
 #
@@ -673,9 +733,12 @@ claim("distance a pixel from the sketch, largest t", far[1], above=far[12] + 0.0
 # - Dhariwal, P., & Nichol, A. (2021). Diffusion models beat GANs on image synthesis. NeurIPS, eq. 10.
 # - Ho, J., & Salimans, T. (2022). Classifier-free diffusion guidance, eq. 6.
 # - Karras, T., et al. (2024). Guiding a diffusion model with a bad version of itself. NeurIPS, eq. 3.
-# - Kynkäänniemi, T., et al. (2024). Applying guidance in a limited interval improves sample and distribution quality. NeurIPS, eq. 5.
+# - Kynkäänniemi, T., et al. (2024). Applying guidance in a limited interval improves sample and distribution quality.
+#   NeurIPS, eq. 5.
 # - Lugmayr, A., et al. (2022). RePaint: inpainting using denoising diffusion probabilistic models. CVPR, algorithm 1.
 # - Meng, C., et al. (2022). SDEdit: guided image synthesis and editing with stochastic differential equations. ICLR.
 # - Song, J., et al. (2023). Pseudoinverse-guided diffusion models for inverse problems. ICLR, eq. 7.
-# - Song, Y., et al. (2021). Score-based generative modeling through stochastic differential equations. ICLR, appendix I.
-# - Wu, L., et al. (2023). Practical and asymptotically exact conditional sampling in diffusion models. NeurIPS, algorithm 1.
+# - Song, Y., et al. (2021). Score-based generative modeling through stochastic differential equations. ICLR, appendix
+#   I.
+# - Wu, L., et al. (2023). Practical and asymptotically exact conditional sampling in diffusion models. NeurIPS,
+#   algorithm 1.
