@@ -1,16 +1,17 @@
 # %% [markdown]
 # # 11 · Energy and score: densities without their constant
 #
-# **What can we learn about a density, and draw from it, if we never compute the number that makes it integrate to 1?**
+# **What can we learn about a density, and how can we sample from it, if we never compute the number that makes it
+# integrate to 1?**
 #
 # After this lecture you can
 #
-# - turn any function into a density, and say what its constant costs;
-# - derive the gradient of the likelihood, data term minus model term, and check it against an exact derivative;
-# - write Langevin's chain, and tell from a density what a chain too short has taught;
+# - turn any function into a density, and say what its normalizing constant costs;
+# - derive the gradient of the log-likelihood, data term minus model term, and check it against an exact derivative;
+# - write Langevin dynamics, and tell from a density what chains that were too short have taught;
 # - learn a score from noisy data alone, and say why one noise level is not enough.
 #
-# You need: gradients, Gaussians, and chapter 06's classifier. Time: 45 minutes to read, 30 more to play.
+# You need: gradients, Gaussians, and the classifier of chapter 6. Time: 50 minutes to read, 30 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -46,12 +47,15 @@ EQUAL = 1e-8  # what "the same to rounding" means here
 # %% [markdown]
 # ## 11.1 Any function will do, but for one number
 #
-# So far a model had to *be* a density. Here is another way: take any function $e(x)$, call it **energy**, and let
+# A flow keeps the integral of its density at 1 and pays with restricted layers; an autoregressive model keeps it with
+# one conditional at a time. What if we drop the demand and allow *any* network? Take any function $e(x)$, call it an
+# **energy**, and define the **Boltzmann distribution**
 #
 # $$ p(x) = \frac{e^{-e(x)}}{Z}, \qquad Z = \int e^{-e(x)}\, dx . $$
 #
-# Low energy is likely, high energy is not, and nothing else is asked of $e$ than that $Z$ is finite. $Z$ is called the
-# **partition function**. In the plane a sum over small cells is enough:
+# Low energy means likely, high energy unlikely. Nothing is asked of $e$ except that $Z$ be finite. Such a model is
+# called an **energy-based model**, and $Z$ its **partition function**. In the plane, a sum over small cells is
+# accurate enough:
 
 # %%
 def energy(x):  # an egg box in a bowl
@@ -92,9 +96,10 @@ def egg_box(reach=4.0):
 egg_box()
 
 # %% [markdown]
-# These cells number $180^2$. For pictures of 64 pixels there would be $180^{64}$, more than there are atoms. One world of
-# pictures is small enough to be listed: boards of $4 \times 4$ pixels, black or white. **Ising's model** (1925) gives each
-# pair of neighbors that are equal the energy $-J$, and each that differ $+J$. There are $2^{16}$ boards.
+# The plane took $180^2$ cells. A picture of 64 pixels, with as many values for each, would take $180^{64}$: for
+# pictures $Z$ is out of reach. We therefore keep one world of pictures that is small enough to be listed: boards of
+# $4 \times 4$ pixels, black or white. In the **Ising model** (Ising, 1925) each pair of equal neighbors has the
+# energy $-J$, and each pair of different neighbors $+J$. There are $2^{16}$ boards.
 
 # %%
 boards = 2.0 * ((torch.arange(2**16)[:, None] >> torch.arange(16)) & 1).double().reshape(-1, 4, 4) - 1  # -1 or 1
@@ -107,18 +112,19 @@ claim("bare sum and library: difference", log_Z_board - ising.Ising(4, 0.44).log
 # %% [markdown]
 # ## 11.2 Data term minus model term
 #
-# Learning is to lower $-\log p$ of the data. The constant depends on the parameters $\theta$ too, and its derivative is
-# the surprise of this chapter:
+# How can we maximize a likelihood that we cannot compute? Learning lowers the mean of $-\log p = e + \log Z$ over the
+# data. Both terms depend on the parameters $\theta$. For the derivative of the second, something surprising happens:
 #
 # $$ \frac{\partial \log Z}{\partial\theta} = \frac1Z \int \frac{\partial e^{-e}}{\partial\theta}\, dx
 #  = -\,\mathbb E_p\!\left[\frac{\partial e}{\partial\theta}\right]
 # \quad\Longrightarrow\quad
 # \nabla_\theta\, \mathbb E[-\log p] = \mathbb E_{\text{data}}[\nabla_\theta\, e] - \mathbb E_{p}[\nabla_\theta\, e] . $$
 #
-# **Lower the energy where data are, raise it where the model's own samples are.** No $Z$ is left, only samples. On the
-# board all three can be computed. Take 1,000 boards drawn at $J = 0.44$ and pretend that we do not know $J$.
+# **Lower the energy where the data are, and raise it where the model's own samples are.** $Z$ is gone; what is needed
+# in its place are samples from the model. On the board everything can be computed exactly. Take 1,000 boards drawn at
+# $J = 0.44$, and pretend that we do not know $J$.
 #
-# **Predict before you run.** Where do data term and model term cancel?
+# **Predict before you run.** At which $J$ will data term and model term cancel?
 
 # %%
 seen = (2 * ising.Ising(4, 0.44).sample(1000, torch.Generator().manual_seed(SEED)) - 1)[:, 0].double()
@@ -165,17 +171,18 @@ def boards_and_terms():
 boards_and_terms()
 
 # %% [markdown]
-# When both terms are equal the model's mean energy is that of the data: maximum likelihood is done. On pictures the
-# model term is no sum, so we need draws from $p$ without $Z$.
+# They cancel at $J = 0.44$, the value that made the data. In general, where both terms agree, the model's samples
+# have the same mean slope of the energy as the data, and the likelihood is at a stationary point. For larger pictures
+# the model term is no longer a sum that we can carry out. We need samples from $p$, without $Z$.
 #
-# **Play.** Flip pixels. The chance of one pixel given all others needs no $Z$ either: draw each anew from it, one after the
-# other, and the boards end up as samples (the **heat bath**, Geman & Geman, 1984). *Before you drag:* for which couplings do
-# three sweeps not suffice?
+# **Play.** Flip pixels. The probability of one pixel given all others needs no $Z$. Drawing each pixel anew from this
+# probability, one after the other, again and again, turns any boards into samples (**Gibbs sampling**; Geman & Geman,
+# 1984). *Before you drag:* for which couplings are three sweeps too few?
 #
 # <details><summary>Answer</summary>
 #
-# For strong ones. A block of one color holds each of its pixels, and with a large $J$ it takes many sweeps to turn it over.
-# </details>
+# For strong ones. In a block of one color each pixel is held by its neighbors, and with a large $J$ it takes many
+# sweeps to turn the block over.
 
 # %%
 from gdm_core import explorers
@@ -185,13 +192,16 @@ explorers.ising_board(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 11.3 Walk downhill, shaken
 #
-# **Langevin's chain** goes down the energy and adds noise:
+# For continuous $x$ there is a sampler that uses the slope of the energy. **Langevin dynamics** takes a step downhill
+# and adds noise:
 #
 # $$ x' = x - h\, \nabla e(x) + \sqrt{2h}\; \epsilon, \qquad \epsilon \sim \mathcal N(0, I) . $$
 #
-# The gradient of $\log p$ is $-\nabla e$: the constant has no slope. So the walker needs no $Z$.
+# The gradient of $\log p$ is $-\nabla e$, because a constant has no slope. So a walker that follows it never needs
+# $Z$.
 #
-# **Predict.** Two hundred walkers start at one point of the egg box. Where are they after 5, 50, 500 steps?
+# **Predict.** Two thousand walkers start at one point of the egg box (we will plot 200). Where will they be after 5,
+# 50 and 500 steps?
 
 # %%
 def walk(energy, x, h, steps):
@@ -230,13 +240,15 @@ claim("mean energy under p, by quadrature", exact_energy, above=-2, digits=2, un
 claim("mean energy of 2,000 walkers after 500 steps", energy(states[-1]).mean(), near=exact_energy, within=0.25, digits=2, unit="nats")
 
 # %% [markdown]
-# They forget the start and fill the valleys. Two things can go wrong. The first is the **step**. On a unit Gaussian
-# $x' = (1 - h)\,x + \sqrt{2h}\,\epsilon$, and a variance that stays is $v = (1 - h)^2 v + 2h$, so $v = 1/(1 - h/2)$: too
-# wide. A step that is refused now and then mends it (**Metropolis' correction**): move to $x'$ with probability
+# They forget where they started and fill the valleys, and their mean energy nears the exact one. Two things can go
+# wrong. The first is the **step size**. On a unit Gaussian $x' = (1 - h)\,x + \sqrt{2h}\,\epsilon$. A variance that
+# stays the same solves $v = (1 - h)^2 v + 2h$, so $v = 1/(1 - h/2)$, which is too large. The remedy is to refuse some
+# steps. With the **Metropolis correction** the walker moves to $x'$ with probability
 #
 # $$ \min\Big(1,\; \frac{p(x')\; q(x \mid x')}{p(x)\; q(x' \mid x)}\Big), \qquad q(b \mid a) = \mathcal N\big(b;\; a - h\nabla e(a),\; 2h I\big), $$
 #
-# else stay. $Z$ cancels in the ratio. Whatever the step, $p$ is now where the chain ends.
+# and stays otherwise. $Z$ cancels in the ratio. This is the *Metropolis-adjusted Langevin algorithm* (MALA; Roberts &
+# Tweedie, 1996). **Predict:** how will the variance of plain and corrected chains depend on the step size?
 
 # %%
 bowl = lambda x: x.square().sum(1) / 2
@@ -265,12 +277,14 @@ def too_wide():
 too_wide()
 
 # %% [markdown]
-# The second is **time**: a walker that has to cross a mountain needs patience. What does a model learn from chains that
-# have none?
+# Dots and squares are measured, green lines exact. Plain chains end too wide, and the more so the larger the step;
+# corrected chains end at the right variance with any step size shown. The second thing that can go wrong is **time**.
+# A walker that has to cross a mountain needs patience. What does a model learn from chains that have none?
 #
 # ## 11.4 What a chain too short learns
 #
-# Data are three bumps with shares one half, 0.3 and 0.2. The energy is a network in a bowl. One training step:
+# The data are three bumps with shares 0.5, 0.3 and 0.2. The energy is a network plus a wide bowl, which keeps $Z$
+# finite. The loss of one training step, data term minus model term, with a chain in place of exact samples:
 
 # %%
 SHARES = [0.5, 0.3, 0.2]
@@ -291,8 +305,10 @@ torch.manual_seed(SEED)
 claim("bare loss and library: difference", (bare - model.loss(x)).detach(), near=0, within=1e-5)
 
 # %% [markdown]
-# Where the chains begin makes the method: at **noise**, 20 steps; at the **data**, 1 step; or where the last training
-# step left them, **kept** (Tieleman, 2008). In the plane there is a control: $\log Z$ by quadrature, and no chain at all.
+# Methods differ in where the chains begin: at **noise**, with 20 steps here; at the **data**, with 1 step
+# (*contrastive divergence*); or where the last training step left them, so that they are **kept** (*persistent
+# contrastive divergence*; Tieleman, 2008). In the plane we can add a control that uses no chain at all: $\log Z$ by
+# quadrature.
 #
 # **Predict.** Which of them learns the shares of the bumps?
 
@@ -378,13 +394,15 @@ claim("kept: KL of data and model", kl(densities["kept, 20 steps"]), below=1.2, 
 claim("quadrature: KL of data and model", kl(densities["no chain: quadrature"]), below=0.08, digits=1, unit="nats")
 
 # %% [markdown]
-# Look at the first way. Its 20-step samples are right, and the density that its energy means is wrong: nearly all of the
-# mass sits on one bump. The loss saw only where 20 steps lead, so the energy became a *map* that carries noise to data
-# in 20 steps (Nijkamp et al., 2019). The number of steps is part of such a model, and its energy says little.
+# Top: samples after 20 steps from noise. Bottom: the density $e^{-e}/Z$, by quadrature, with its KL divergence from
+# the data. Look at the first method, "noise". Its 20-step samples are right, yet its density is wrong: nearly all
+# mass sits on one bump. The loss only ever saw where 20 steps lead. So the network has learned a *map* that carries
+# noise to data in 20 steps, and not an energy (*short-run MCMC*; Nijkamp et al., 2019). The number of steps is part
+# of such a model.
 #
-# From the data the failure is another one. A chain that begins in a bump stays there, so both terms count each bump with
-# the share of the data, whatever the model says: nothing pulls the shares to where they should be. We train it from four
-# seeds and ask each model for the share of the first bump.
+# With chains that start at the data, the failure is another. A chain that starts in a bump stays there. So both terms
+# count each bump with its share in the data, whatever the model believes, and nothing pulls the model's shares toward
+# the right ones. To test this, we train from four seeds and ask each model for its share of the first bump.
 
 # %%
 ways_to_half = [mass(log_density(learn(*WAYS["data, 1 step"], seed=SEED + k)))[0].item() for k in range(4)]
@@ -393,14 +411,17 @@ claim("and its largest distance from a half", max(abs(share - 0.5) for share in 
 claim("no chain: that share", mass(densities["no chain: quadrature"])[0], near=0.5, within=0.1, digits=1)
 
 # %% [markdown]
-# **Play.** Drop walkers on energies that are known. *Before you drag:* at which step size do walkers on the moons leave for
-# ever, and what does the correction do there?
+# The shares of the four models differ by up to 0.7, and one of them is 0.4 away from the truth. The control without a
+# chain gets 0.5. Of the methods with chains, only the kept ones come close to the data here, with a KL divergence of
+# 0.03 nats.
+#
+# **Play.** Drop walkers on energies that we know. *Before you drag:* above which step size do walkers on the moons
+# run off to infinity, and what does the correction do there?
 #
 # <details><summary>Answer</summary>
 #
-# Where $h$ is larger than about twice the squared width of a valley a step down overshoots to a higher place. The
-# correction refuses such steps: nobody leaves, and hardly anybody moves.
-# </details>
+# When $h$ exceeds about twice the squared width of a valley, a step downhill overshoots and ends higher than it
+# began. The correction refuses such steps: nobody runs off, but hardly anybody moves.
 
 # %%
 explorers.energy_landscape(seed=SEED, device=DEVICE)
@@ -408,9 +429,10 @@ explorers.energy_landscape(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 11.5 A classifier is an energy
 #
-# Chapter 06's best classifier between data and draws of a known $q$ has the logit $\log p(x) - \log q(x)$. Turn this
-# around (**noise-contrastive estimation**, Gutmann & Hyvärinen, 2010): let the logit be $-e(x) - c - \log q(x)$ and train
-# the classifier. At its best $e + c = -\log p$, so the number $c$ becomes $\log Z$ with no chain and no integral.
+# Chains are slow. Can we train an energy without any? By 6.6 the best classifier between data and draws of a known
+# density $q$ has the logit $\log p(x) - \log q(x)$. Turn this around, as **noise-contrastive estimation** does
+# (Gutmann & Hyvärinen, 2010): define the logit as $-e(x) - c - \log q(x)$ with a learnable number $c$, and train it
+# as a classifier. At the optimum $e + c = -\log p$. **Predict:** which number has $c$ become?
 
 # %%
 torch.manual_seed(SEED)
@@ -434,9 +456,13 @@ claim("log Z by quadrature, less the c that the classifier learned", (truth - c)
 claim("KL of data and the classifier's density", kl(log_density(model)), below=0.08, digits=1, unit="nats")
 
 # %% [markdown]
-# What about a classifier of *classes*? Its logits $f_y(x)$ give $p(y \mid x)$, a softmax. Add any $g(x)$ to all of them and
-# $p(y \mid x)$ stays, while $\log \sum_y e^{f_y(x)}$ grows by $g(x)$: a trained classifier leaves open an energy of $x$,
-# which can be learned beside it (Grathwohl et al., 2020).
+# It has become $\log Z$, within 0.04 nats, without a chain and without an integral. The price is a $q$ that must
+# cover the data, which is hard for pictures.
+#
+# What about an ordinary classifier with classes $y$? Its logits $f_y(x)$ define $p(y \mid x)$ by a softmax. If we add
+# any function $g(x)$ to all logits, $p(y \mid x)$ stays the same, but $\log \sum_y e^{f_y(x)}$ grows by $g(x)$. So
+# training as a classifier leaves one function of $x$ free. It can serve as minus an energy of $x$, learned beside the
+# classes (Grathwohl et al., 2020).
 
 # %%
 f, g = torch.randn(5, 3).double(), torch.randn(5, 1).double()
@@ -446,21 +472,25 @@ claim("log-sum of f + g less that of f less g: largest", ((f + g).logsumexp(1) -
 # %% [markdown]
 # ## 11.6 The score
 #
-# Chains never asked for $e$, only for its slope. So learn the slope itself, the **score** $s(x) = \nabla \log p(x)$:
-# a vector at each place, the way uphill, with no constant in it. The loss one wants needs what one does not have:
+# Langevin dynamics never used $e$ itself, only its slope. So let us learn the slope directly. The **score**
+# $s(x) = \nabla \log p(x)$ is a vector at each place that points uphill, and no constant appears in it. The loss that
+# we would like to minimize needs the unknown $p$:
 #
 # $$ \tfrac12\, \mathbb E\, \lVert s(x) - \nabla \log p(x) \rVert^2 . $$
 #
-# Two ways around it. Integrate by parts (Hyvärinen, 2005), which leaves $\mathbb E\big[\tfrac12 \lVert s \rVert^2 +
-# \operatorname{tr} \nabla s\big]$ and a constant. Or add noise (Vincent, 2011): for the density $p_\sigma$ of
-# $\tilde x = x + \sigma \epsilon$ the truth may be replaced by the slope of one example's noise,
+# There are two ways around this. **Implicit score matching** (Hyvärinen, 2005) integrates by parts, which leaves
+# $\mathbb E\big[\tfrac12 \lVert s \rVert^2 + \operatorname{tr} \nabla s\big]$ and a constant. **Denoising score
+# matching** (Vincent, 2011) adds noise to the data, $\tilde x = x + \sigma\epsilon$, and learns the score of the
+# noisy density $p_\sigma$. That unknown score may be replaced by a target that we know, computed from the noise of
+# one example:
 #
 # $$ \nabla \log p_\sigma(\tilde x) = \mathbb E\Big[{-\frac{\epsilon}{\sigma}} \;\Big|\; \tilde x\Big]
 # \quad\Longrightarrow\quad \tfrac12\, \mathbb E\, \Big\lVert s(\tilde x) + \frac{\epsilon}{\sigma} \Big\rVert^2
 # = \tfrac12\, \mathbb E\, \lVert s(\tilde x) - \nabla \log p_\sigma(\tilde x) \rVert^2 + \text{constant} , $$
 #
-# because regressing on a noisy target finds its mean. Equal up to a constant means equal gradients. We check it with
-# integrals in place of means: the data are four points, so $p_\sigma$ is a mixture and its score is exact.
+# The second step is an old fact about regression: with a noisy target, least squares finds the target's mean. Two
+# losses that are equal up to a constant have equal gradients, and this we can check exactly. Let the data be four
+# points, so that $p_\sigma$ is a mixture of four Gaussians with a known score, and replace means by integrals.
 
 # %%
 four = torch.tensor([[0.0, 1.0], [1.5, -0.5], [-1.0, -1.0], [0.2, 0.3]]).double()
@@ -489,15 +519,17 @@ claim("by parts: largest difference from that gradient", (by_parts - wanted).abs
 claim("by noise: largest difference from that gradient", (by_noise - wanted).abs().max(), below=1e-6)
 
 # %% [markdown]
-# All three teach the same. By parts costs a backward pass for each dimension. By noise costs nothing, but teaches
-# $p_\sigma$ in place of $p$. One line turns the score into a **denoiser** (Robbins, 1956): $\mathbb E[x \mid \tilde x] =
-# \tilde x + \sigma^2\, \nabla \log p_\sigma(\tilde x)$.
+# All three losses have the same gradient. Integration by parts costs a backward pass for each dimension. Noise costs
+# nothing, but teaches $p_\sigma$ in place of $p$. As a gift, the score also denoises: the mean of the clean example
+# is $\mathbb E[x \mid \tilde x] = \tilde x + \sigma^2\, \nabla \log p_\sigma(\tilde x)$, which is known as
+# **Tweedie's formula** (Robbins, 1956).
 #
 # ## 11.7 Every noise level at once
 #
-# Noise makes a mixture of Gaussians a mixture again, with each $s_k^2$ raised by $\sigma^2$. So here the exact score is known at *every*
-# level, and a network $s(x, \sigma)$ that learns from noisy data alone (Song & Ermon, 2019) can be held against it. Its
-# loss, bare and from the library:
+# Which $\sigma$ should we take? It will turn out that we need many (the end of this section shows why), so one
+# network $s(x, \sigma)$ learns them all (Song & Ermon, 2019). Noise turns a mixture of Gaussians into another
+# mixture, whose variances are larger by $\sigma^2$. So on our three bumps the exact score is known at *every* level,
+# and we can hold the network against it. Its loss, bare and from the library:
 
 # %%
 torch.manual_seed(SEED)
@@ -558,16 +590,17 @@ claim("error of the learned score at σ = 2, as a share of the exact one", misse
 claim("error of the learned score at σ = 0.1", missed[0.1], below=0.5, digits=1)
 
 # %% [markdown]
-# Green is exact, orange-red is learned; where data lie they nearly cover each other. With little noise the network errs
-# more. There its target $-\epsilon/\sigma$ has the variance $1/\sigma^2$, and few draws come to places between the bumps.
+# Exact arrows are green, learned ones vermilion; where data are common they nearly coincide. The panel at the right
+# shows the error at each level, as a percentage of the exact score: small for much noise, larger for little. One
+# reason may be that with little noise the target $-\epsilon/\sigma$ has a large variance, $1/\sigma^2$; we did not
+# test it.
 #
-# **Play.** Move the noise level and drag $x$. *Before you drag:* from which level on does every arrow in the picture know
-# about all three bumps?
+# **Play.** Move the noise level and drag $x$. *Before you drag:* from which level on does every arrow in the picture
+# feel all three bumps?
 #
 # <details><summary>Answer</summary>
 #
-# At about half of their distance: at $\sigma = 2$ there is one valley left, and all arrows lead to it.
-# </details>
+# At about half the distance between them. At $\sigma = 2$ a single valley is left, and all arrows lead into it.
 
 # %%
 explorers.score_field(seed=SEED, device=DEVICE)
@@ -575,11 +608,12 @@ explorers.score_field(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ### Why one level is not enough
 #
-# Take the *exact* score with little noise, $\sigma = 0.1$, and let 2,000 walkers start far out. Nothing was learned, so nothing was learned
-# badly. **Predict.** Which shares do they find?
+# Take the *exact* score at a low noise level, $\sigma = 0.1$, and let 2,000 walkers start far out. No network is
+# involved, so no error of learning can be blamed. **Predict.** Which shares of the bumps will they find?
 #
-# **Annealed Langevin** (Song & Ermon, 2019) begins at the largest level, where one valley leads everywhere, walks some
-# steps, and lowers the level with step $h \propto \sigma^2$: the walkers settle while the bumps appear.
+# As a remedy, **annealed Langevin dynamics** (Song & Ermon, 2019) starts at the largest level, where one valley leads
+# everywhere, walks some steps, and then lowers the level again and again, with step sizes $h \propto \sigma^2$. The
+# walkers settle while the bumps emerge.
 
 # %%
 levels = np.geomspace(3, 0.1, 12).tolist()
@@ -613,15 +647,18 @@ claim("annealed, exact: share of the largest bump", shares(ends["annealed, exact
 claim("annealed, learned: share of the largest bump", shares(ends["annealed, learned"])[0], near=0.5, within=0.15, digits=1)
 
 # %% [markdown]
-# With one small level each walker ends in the bump whose basin it started in: a third each, though the score was exact. Near
-# one bump a share is a factor of the density, which has no slope; shares show only where bumps overlap, at large $\sigma$.
+# With one low level each walker ends in the bump whose basin it started in. That gives about a third each, although
+# the score was exact. Within one bump, the bump's share is only a constant factor of the density, and a constant
+# factor has no slope. The score can show shares only where bumps overlap, and that is at large $\sigma$. Annealed
+# walkers get the shares about right, with the exact score and with the learned one.
 #
 # ## 11.8 Pictures
 #
-# The same on pictures of $28 \times 28$ pixels, twice from the same noise. Above, a network that learned the score from 1,900
-# threes and sevens; below, the *exact* score of those 1,900 pictures with noise: a mixture of as many Gaussians.
+# Does this work for pictures? We run annealed Langevin dynamics on $28 \times 28$ pixels twice, from the same noise.
+# Above, the score is a network that was trained on 1,900 threes and sevens. Below, it is the *exact* score of those
+# 1,900 pictures plus noise, that is, of a mixture of 1,900 Gaussians.
 #
-# **Predict.** Which row do you like better, and what is wrong with it?
+# **Predict.** Which row will look better, and what is wrong with it?
 
 # %% jupyter={"source_hidden": true}
 # The network: down, across and up again, told the noise level
@@ -691,19 +728,24 @@ claim("exact: largest distance to the nearest of the 1,900 pictures", apart["exa
 claim("learned: smallest distance to any of them", apart["learned"].min(), above=2 * noise_alone, digits=1)
 
 # %% [markdown]
-# The exact row is beautiful and worthless: every walker ends at a copy of one of the 1,900 pictures, as far from it as the
-# last noise is long. It is the score of a finite heap of pictures, and its samples are the heap. The network saw the same
-# pictures, *misses* that score, and draws what is not among them. Why such a miss generalizes is a question for chapter 12.
+# The exact row looks perfect and is useless: every walker ends at a copy of one of the 1,900 pictures, no further
+# from it than the last noise is long. The exact score belongs to a finite collection of pictures, so its samples are
+# that collection. The network was trained on the same pictures, but *misses* that score, and it draws pictures that
+# are not among them. Why such an error generalizes is the question of chapter 12b.
 #
 # ## 11.9 The likelihood comes back
 #
-# A score has no constant, so one might think that log-likelihoods are lost. They are not: it is enough to denoise at all
-# levels. With $\gamma$ the signal-to-noise ratio, $z = \sqrt\gamma\, x + \epsilon$, and $\text{mmse}(x, \gamma) = \mathbb E\,
-# \lVert x - \mathbb E[x \mid z] \rVert^2$ for one $x$ (Guo, Shamai & Verdú, 2005; Kong et al., 2023),
+# A score contains no constant, so one might think that log-likelihoods are lost. They are not: they can be recovered
+# from how well one denoises at all levels. Write noisy data as $z = \sqrt\gamma\, x + \epsilon$ with the
+# **signal-to-noise ratio** $\gamma$, and for one $x$ let
+# $\text{mmse}(x, \gamma) = \mathbb E\, \lVert x - \mathbb E[x \mid z] \rVert^2$ be the error of the best denoiser.
+# Then the **I-MMSE relation** (Guo, Shamai & Verdú, 2005; Kong et al., 2023) says
 #
 # $$ -\log p(x) = \frac d2 \log(2\pi e) - \frac12 \int_0^\infty \Big[ \frac{d}{1 + \gamma} - \text{mmse}(x, \gamma) \Big]\, d\gamma . $$
 #
-# The first term in the bracket is what a unit Gaussian would miss: better than that at denoising is more likely than that.
+# The first term in the bracket is the mean error of the best denoiser if the data were a unit Gaussian. An $x$ that
+# is easier to denoise than that is more likely than under this Gaussian. **Predict:** does the formula hold to the
+# last digit on three bumps, or only roughly?
 
 # %%
 line = toy.target("trimodal").double()
@@ -744,26 +786,47 @@ nats_from_denoising()
 claim("−log p from denoising and exact: largest difference", (from_denoising - exact_nll).abs().max(), below=1e-3, unit="nats")
 
 # %% [markdown]
-# To denoise at every level *is* to know the density. Chapter 12 goes on from here: with noise added by a process in time, and
-# pictures drawn by running it backward.
+# Left: the exact $-\log p(x)$, and the one recovered from denoising; they agree to less than a millionth of a nat.
+# Right: for three $x$, which noise levels contribute. To denoise at every level *is* to know the density. Chapter 12
+# starts here, with noise that is added by a process in time, and pictures that are drawn by running it backward.
 #
-# **Limits.** Our targets live in the plane, where quadrature judges. Energies of pictures are trained by the same loss with
-# chains of unknown quality, and nobody can look up their $Z$. Four training runs of one way show a spread and no law. The
-# pictures of 11.8 come from half a minute of one core or less: what a good network does is for chapter 12.
+# ## 11.10 What to keep, and what is not settled
+#
+# - Any function is an energy, and $e^{-e}/Z$ a density. $Z$ is out of reach, but its gradient is a mean over the
+#   model's samples.
+# - Learning lowers the energy of data and raises that of the model's samples. Short chains teach something else: a
+#   map from noise to data, or bumps with arbitrary shares.
+# - Langevin dynamics samples with the slope alone. Large steps bias it (Metropolis corrects this), and mountains slow
+#   it down.
+# - Noise-contrastive estimation learns $\log Z$ as one more parameter of a classifier.
+# - The score $\nabla \log p$ has no constant. Denoising learns it, for a noisy density; many noise levels tell
+#   walkers which bump weighs how much.
+# - The exact score of a finite data set only copies that set.
+#
+# Honest limits. Our targets lie in the plane, where quadrature can judge. Energies of pictures are trained with the
+# same loss, but with chains of unknown quality and a $Z$ that nobody can look up. Four training runs of one method
+# show a spread, not a law. The pictures of 11.8 come from a very short training; what a good network does is the
+# subject of chapter 12.
 #
 # ## References
 #
 # - Du, Y., & Mordatch, I. (2019). Implicit generation and modeling with energy-based models. NeurIPS.
-# - Geman, S., & Geman, D. (1984). Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images. IEEE
-#   Transactions on Pattern Analysis and Machine Intelligence.
-# - Grathwohl, W., et al. (2020). Your classifier is secretly an energy based model and you should treat it like one. ICLR.
-# - Guo, D., Shamai, S., & Verdú, S. (2005). Mutual information and minimum mean-square error in Gaussian channels. IEEE
-#   Transactions on Information Theory.
+# - Geman, S., & Geman, D. (1984). Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images.
+#   IEEE Transactions on Pattern Analysis and Machine Intelligence.
+# - Grathwohl, W., et al. (2020). Your classifier is secretly an energy based model and you should treat it like one.
+#   ICLR.
+# - Guo, D., Shamai, S., & Verdú, S. (2005). Mutual information and minimum mean-square error in Gaussian channels.
+#   IEEE Transactions on Information Theory.
 # - Gutmann, M., & Hyvärinen, A. (2010). Noise-contrastive estimation. AISTATS.
 # - Hinton, G. (2002). Training products of experts by minimizing contrastive divergence. Neural Computation.
 # - Hyvärinen, A. (2005). Estimation of non-normalized statistical models by score matching. JMLR, eq. 4.
 # - Kong, X., Brekelmans, R., & Ver Steeg, G. (2023). Information-theoretic diffusion. ICLR.
-# - Nijkamp, E., et al. (2019). Learning non-convergent non-persistent short-run MCMC toward energy-based model. NeurIPS.
-# - Song, Y., & Ermon, S. (2019). Generative modeling by estimating gradients of the data distribution. NeurIPS, alg. 1.
+# - Nijkamp, E., et al. (2019). Learning non-convergent non-persistent short-run MCMC toward energy-based model.
+#   NeurIPS.
+# - Robbins, H. (1956). An empirical Bayes approach to statistics. Berkeley Symposium.
+# - Roberts, G., & Tweedie, R. (1996). Exponential convergence of Langevin distributions and their discrete
+#   approximations. Bernoulli.
+# - Song, Y., & Ermon, S. (2019). Generative modeling by estimating gradients of the data distribution. NeurIPS, alg.
+#   1.
 # - Tieleman, T. (2008). Training restricted Boltzmann machines using approximations to the likelihood gradient. ICML.
 # - Vincent, P. (2011). A connection between score matching and denoising autoencoders. Neural Computation.
