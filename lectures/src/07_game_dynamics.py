@@ -5,12 +5,13 @@
 #
 # After this lecture you can
 #
-# - compute by hand one step of any rule on the smallest game, and say from one number where it will end;
-# - tell what a game does in continuous time from what an integrator adds;
-# - name a cure by what it does to eigenvalues, and say when eigenvalues do not decide;
-# - switch rules on a real GAN, and say how far the small game foretold what came.
+# - compute by hand one step of any learning rule on the smallest game, and tell from one number whether it will
+#   converge;
+# - separate what a game does in continuous time from what a numerical integrator adds;
+# - explain each cure by what it does to eigenvalues, and say when eigenvalues do not decide;
+# - try the same rules on a small GAN, and say how far the small game predicted the outcome.
 #
-# You need: gradients and complex numbers. Time: 40 minutes to read, 10 more to play.
+# You need: gradients and complex numbers. Time: 45 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more GANs, longer training
@@ -44,19 +45,22 @@ EQUAL = 1e-10  # what "the same to rounding" means here
 # %% [markdown]
 # ## 7.1 One step by hand
 #
-# So far one model went down one loss. In a GAN two networks learn, and what is good for one is bad for the other.
-# Before we take two networks we take two numbers:
+# So far one model descended one loss. In a GAN (chapter 8) two networks learn at the same time, and what is good for
+# one is bad for the other. Training then behaves in ways that no single loss can explain: it circles, and losses
+# swing without falling. To see why, we shrink the two networks to two numbers:
 #
 # $$ \min_x \max_y \; f(x, y), \qquad f(x, y) = x\,y . $$
 #
-# At $(0, 0)$ neither gains by moving alone: this is the **equilibrium**. Elsewhere the one is pulled down its slope
-# $\partial f / \partial x = y$, the other up its slope $\partial f / \partial y = x$. With a step size $\eta$,
+# One player chooses $x$ and wants $f$ small; the other chooses $y$ and wants $f$ large. At $(0, 0)$ neither can gain
+# by moving alone: this is the game's **Nash equilibrium**. Anywhere else the first is pulled down its slope
+# $\partial f / \partial x = y$ and the second up its slope $\partial f / \partial y = x$. If both take a step of size
+# $\eta$ at once, the rule is **simultaneous gradient descent-ascent**:
 #
 # $$ x \leftarrow x - \eta\, y, \qquad y \leftarrow y + \eta\, x . $$
 #
 # From $(1, 0)$ and with $\eta = 1/2$: the first step goes to $(1, 1/2)$, the second to $(3/4, 1)$.
 #
-# **Predict before you run.** Where are the two after forty steps of $\eta = 0.3$?
+# **Predict before you run.** Will the two find the equilibrium? Where are they after forty steps of $\eta = 0.3$?
 
 # %%
 def both_at_once(x, y, lr, steps):
@@ -94,13 +98,16 @@ out_they_go()
 claim("distance from the equilibrium after forty steps", out[-1].norm(), near=1.09**20, within=EQUAL, digits=3)
 
 # %% [markdown]
-# They spiral away. The loss of the one is minus the loss of the other. Both swing around the value at the equilibrium,
-# and neither falls: losses do not say who is ahead. Write $w = x + iy$ and the reason is one line:
+# They spiral away from the equilibrium (green cross; dark dots are early, bright ones late). The right panel shows
+# $f$, which is the loss of the first player and minus the loss of the second. It swings around the equilibrium's
+# value, ever wider, so neither loss falls, and no curve tells who is ahead. Write $w = x + iy$, and one line explains
+# it:
 #
 # $$ w \leftarrow x - \eta y + i\,(y + \eta x) = (1 + i\eta)\, w, \qquad |1 + i \eta| = \sqrt{1 + \eta^2} > 1 . $$
 #
-# A step is a multiplication. It turns, and it stretches, for every $\eta$. The library has the same step for any two
-# players: a function `f` of two tensors or two modules, a rule, and a generator that plays.
+# A step multiplies $w$ by a complex number. Its angle turns the state; its absolute value stretches it, for every
+# $\eta$. In the library the same step works for any two players: `games.zero_sum` takes the function $f$ of two
+# tensors or two modules, and `games.path` plays it by a rule.
 
 # %%
 x, y = torch.tensor([1.0, 0.0], dtype=torch.float64)
@@ -109,9 +116,10 @@ states = games.path(game, games.simultaneous(0.3), 40).states
 claim("bare loop and library: largest difference", (states - out).abs().max(), below=EQUAL)
 
 # %% [markdown]
-# A step of any rule is a linear map near an equilibrium, $w \leftarrow M w$. In the long run the distance grows by
-# the largest $|\lambda|$ of the eigenvalues $\lambda$ of $M$, the **spectral radius**. Below 1 the players arrive, above
-# 1 they leave. `games.radius` takes $M$ from the rule itself, by what it does to unit vectors.
+# Near an equilibrium a step of *any* smooth rule is almost a linear map, $w \leftarrow M w$. In the long run the
+# distance then grows per step by the largest $|\lambda|$ among the eigenvalues $\lambda$ of $M$, the **spectral
+# radius**. Below 1 the players converge to the equilibrium; above 1 they leave it. `games.radius` measures $M$ by
+# applying the rule to unit vectors.
 
 # %%
 radius = games.radius(games.simultaneous(0.3), games.linearize(game))
@@ -121,7 +129,8 @@ claim("growth a step that is measured", (out[-1].norm() / out[0].norm()) ** (1 /
 # %% [markdown]
 # ## 7.2 Taking turns
 #
-# Training code usually lets one player move first; the other then sees the new value. One word changes in the loop.
+# Most training code updates one player first, and the other then reacts to the updated value. This is **alternating**
+# gradient descent-ascent. In the loop only one word changes.
 #
 # **Predict.** Do they still leave?
 
@@ -147,7 +156,7 @@ def a_closed_orbit(shown=120):
     u, v = long * turn.cos() / math.sqrt(2), short * turn.sin() / math.sqrt(2)
     axes[0].plot(u - v, u + v, color=colors.EXACT, lw=6, alpha=0.35)
     walk(closed[:shown], axes[0])
-    axes[0].set(xlabel="x", ylabel="y", title="An ellipse, forever")
+    axes[0].set(xlabel="x", ylabel="y", title="The orbit is an ellipse")
     means = closed.cumsum(0) / torch.arange(1, len(closed) + 1)[:, None]
     T = torch.logspace(0, 5, 200).long().unique()
     axes[1].loglog(T, means[T - 1].norm(dim=1), color=colors.MODEL)
@@ -163,18 +172,20 @@ kept = a**2 + b**2 - eta * a * b
 claim("x² + y² − η x y over 100,000 steps: largest change", (kept - kept[0]).abs().max(), below=1e-8)
 
 # %% [markdown]
-# Neither. A step is now $x \leftarrow x - \eta y$, then $y \leftarrow y + \eta (x - \eta y)$, so
+# They neither leave nor arrive. The orbit stays on an ellipse (left; dots of 120 steps, and the exact ellipse in
+# green). A step is now $x \leftarrow x - \eta y$, then $y \leftarrow y + \eta (x - \eta y)$, so
 #
 # $$ M = \begin{pmatrix} 1 & -\eta \\ \eta & 1 - \eta^2 \end{pmatrix}, \qquad \det M = 1, \quad
 # |\lambda| = 1 \text{ for } \eta < 2 . $$
 #
-# The quantity $x^2 + y^2 - \eta x y$ never changes: put the step in and all else cancels. Along this ellipse the
-# largest squared distance over the smallest is $(1 + \eta/2)/(1 - \eta/2)$. With two step sizes $\eta_1, \eta_2$ the
-# orbit stays on an ellipse as long as $\eta_1 \eta_2 < 4$.
+# With $|\lambda| = 1$ the state keeps turning. The quantity $x^2 + y^2 - \eta x y$ never changes: insert the step,
+# and everything else cancels. On this ellipse the largest squared distance is $(1 + \eta/2)/(1 - \eta/2)$ times the
+# smallest. With a step size for each player, $\eta_1$ and $\eta_2$, the orbit stays on an ellipse as long as
+# $\eta_1 \eta_2 < 4$.
 #
-# The iterates never arrive, but their **average** does. Each step adds $-\eta y$ to $x$, so the mean of $y$ over $T$
-# steps is $(x_0 - x_T)/(\eta T)$, and $x_T$ stays bounded. For this reason the samples of a GAN are often drawn with an
-# average of its weights (Yazıcı et al., 2019).
+# The last state never converges, but the **average** of all states does (right). Each step adds $-\eta y$ to $x$, so
+# the mean of $y$ over $T$ steps is $(x_0 - x_T)/(\eta T)$; since $x_T$ stays bounded, it falls as $1/T$. This is one
+# reason to draw the samples of a GAN with a running average of its weights (Yazıcı et al., 2019).
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Claims: the ellipse, the mean, two step sizes
@@ -192,15 +203,16 @@ for second, grows in ((3.9, False), (4.1, True)):
 # %% [markdown]
 # ## 7.3 The rotation underneath
 #
-# Let the step size go to zero. What remains is a differential equation, and its solution is a rotation:
+# Is the circling a fault of the rule, or does it belong to the game? Let the step size go to zero. What remains is a
+# differential equation, and its solution is a rotation:
 #
 # $$ \frac{dw}{dt} = v(w) = i\,w \quad\Longrightarrow\quad w(t) = e^{it} w(0) . $$
 #
-# The game itself neither damps nor feeds. All growth or decay above was added by the way in which time was cut into
-# steps. Playing simultaneously *is* Euler's method for this equation, so let us try better integrators: Heun's method
-# (order 2), the classic Runge-Kutta method (order 4), and the implicit midpoint rule.
+# The game itself neither brings the players together nor drives them apart. Any growth or decay comes from the way in
+# which time is cut into steps. Simultaneous play *is* Euler's method for this equation. So let us try better
+# integrators: Heun's method (order 2), the classic Runge-Kutta method (order 4), and the implicit midpoint rule.
 #
-# **Predict.** Which of them circle?
+# **Predict.** Which of the four will stay on the circle?
 
 # %%
 cuts = {"Euler": games.simultaneous, "Heun": games.heun, "Runge-Kutta": games.runge_kutta, "midpoint": games.midpoint}
@@ -221,9 +233,9 @@ def what_a_cut_adds():
     for (name, far), shade in zip(kept_after.items(), colors.COMPONENTS):
         axes[0].semilogy(far, color=shade)
         axes[1].plot(h, [abs(factors[name](s)) for s in h], color=shade, label=name)
-    axes[0].set(xlabel="step of η = 1", ylabel="|w|", ylim=(0.05, 200), title="One game, four clocks")
+    axes[0].set(xlabel="step of η = 1", ylabel="|w|", ylim=(0.05, 200), title="Only one integrator circles")
     axes[1].axhline(1, color=colors.NOISE, lw=1)
-    axes[1].set(ylim=(0.6, 1.6), xlabel="step size η", ylabel="growth a step", title="What the integrator adds")
+    axes[1].set(ylim=(0.6, 1.6), xlabel="step size η", ylabel="growth a step", title="Each adds its own growth")
     axes[1].legend(loc="upper center", ncols=2)
 
 
@@ -247,27 +259,30 @@ claim("Runge-Kutta just below 2√2: radius", games.radius(games.runge_kutta(0.9
 claim("Runge-Kutta just above 2√2: radius", games.radius(games.runge_kutta(1.001 * limit), games.bilinear()), above=1)
 
 # %% [markdown]
-# Only the midpoint rule keeps the distance. Heun's squared radius is $1 + \eta^4/4$, so it leaves, slowly. That of
-# Runge-Kutta is $1 - \eta^6/72 + \eta^8/576$, so it arrives for every $\eta < 2\sqrt 2$: not because the game has an
-# attractor, but because the integrator loses a little at each step. Keep this in mind when a paper says that a better
-# ODE solver cures a GAN.
+# Left: the distance $|w|$ over 60 coarse steps. Right: growth per step; above 1 the players leave. Only the midpoint
+# rule keeps the distance. The squared radius of Heun's method is $1 + \eta^4/4$, so its players leave, slowly. That
+# of Runge-Kutta is $1 - \eta^6/72 + \eta^8/576$, so its players converge for every $\eta < 2\sqrt 2$. They do so not
+# because the equilibrium attracts them, but because the integrator loses a little distance at each step. Keep this in
+# mind when a paper says that a better ODE solver cures a GAN.
 #
 # ## 7.4 Cures
 #
-# To arrive, one has to add damping on purpose. Each of these rules does, and on $f = xy$ each is one factor on $w$ (with
-# $v(w) = iw$, and $J$ the Jacobian of $v$):
+# To converge, a rule has to add damping on purpose. Each rule below does. On $f = xy$ each is summed up by one
+# complex factor on $w$, or by the roots of a polynomial if the rule remembers earlier steps. We write $v(w) = iw$ for
+# the pull on both players and $\gamma$ for the weight of a penalty; $\alpha$ and $\beta$ are the rules' own
+# parameters.
 #
-# | rule | a step | factor on $w$ |
+# | rule | one step | factor on $w$ |
 # |:--|:--|:--|
-# | extragradient (Korpelevich, 1976) | look ahead, move as one is pulled there | $1 + i\eta - \eta^2$ |
+# | extragradient (Korpelevich, 1976) | take a trial step, then move by the pull found there | $1 + i\eta - \eta^2$ |
 # | optimistic (Popov, 1980) | $w + \eta\,(2 v_t - v_{t-1})$ | roots of $\lambda^2 - (1 + 2i\eta)\lambda + i\eta$ |
-# | proximal (Rockafellar, 1976) | $w' = w + \eta\, v(w')$ | $1/(1 - i\eta)$ |
-# | competitive (Schäfer & Anandkumar, 2019) | each answers the other's move | $1/(1 - i\eta)$ |
-# | consensus (Mescheder et al., 2017) | also down $\gamma \lVert v \rVert^2/2$ | $1 - \gamma\eta + i\eta$ |
-# | lookahead (Zhang et al., 2019) | $k$ steps, then a share $\alpha$ of the way | $1 - \alpha + \alpha(1 + i\eta)^k$ |
-# | negative momentum (Gidel et al., 2019) | turns, with $\beta < 0$ | $(\lambda - 1)^2(\lambda - \beta)^2 = -\eta^2\lambda^3$ |
+# | proximal point (Rockafellar, 1976) | $w' = w + \eta\, v(w')$, solved for $w'$ | $1/(1 - i\eta)$ |
+# | competitive (Schäfer & Anandkumar, 2019) | best answer to the other's best answer, both locally | $1/(1 - i\eta)$ |
+# | consensus (Mescheder et al., 2017) | descend $\gamma \lVert v \rVert^2/2$ as well | $1 - \gamma\eta + i\eta$ |
+# | lookahead (Zhang et al., 2019) | take $k$ steps, then go back to a share $\alpha$ of the way | $1 - \alpha + \alpha(1 + i\eta)^k$ |
+# | negative momentum (Gidel et al., 2019) | alternating, with momentum $\beta < 0$ | roots of $(\lambda - 1)^2(\lambda - \beta)^2 + \eta^2\lambda^3$ |
 #
-# Here is extragradient, bare, beside the library.
+# Here is extragradient as a bare loop, beside the library.
 
 # %%
 def look_ahead(x, y, lr, steps):
@@ -314,7 +329,8 @@ ahead = games.radius(games.lookahead(games.simultaneous(0.3), 6, 0.5), games.bil
 claim("lookahead with 6 steps of 0.3: radius", ahead, near=0.7448, within=1e-4, digits=4)
 
 # %% [markdown]
-# **Predict.** Eigenvalues inside of the unit circle mean arrival. Which of the ten below do you expect there?
+# **Predict.** The next figure shows sixty steps of ten rules, each with its eigenvalues and the unit circle in the
+# corner. Which of the ten will have all eigenvalues inside the circle, and so converge?
 
 # %% jupyter={"source_hidden": true}
 # The figure: sixty steps of each rule from one start, and the eigenvalues of its step in the unit circle
@@ -338,10 +354,12 @@ def ten_rules(h=0.3, steps=60):
 ten_rules()
 
 # %% [markdown]
-# One game, ten ways to play it. Blue eigenvalues lie inside of the circle, the others on it or outside. The picture also shows what a rule costs:
-# optimistic play has twice as many eigenvalues, because it remembers the last pull, and asks for one gradient a step
-# where extragradient asks for two. Positive momentum, which helps one player alone down a valley, drives two apart.
-# Here is the landscape on which they move, to turn.
+# Blue eigenvalues belong to rules that converge, vermilion ones to rules that do not. Seven of the ten converge. The
+# corners also show what a rule costs: optimistic play has twice as many eigenvalues, because it remembers the
+# previous pull; in return it needs one gradient per step where extragradient needs two. Positive momentum, which
+# speeds up a single player in a valley, drives two players apart.
+#
+# The next figure, which you can turn, shows the landscape on which they move.
 
 # %% jupyter={"source_hidden": true}
 # The figure: three orbits on the surface f = xy
@@ -376,9 +394,10 @@ on_the_saddle()
 # %% [markdown]
 # ## 7.5 One batch or two?
 #
-# A real game is seen through batches. Let $f = \xi\, x y$ with $\xi$ either 0 or 2, by the toss of a coin: right on
-# average. Extragradient looks twice in a step. Should the second look be at the same batch, or at a fresh one, which
-# seems more honest?
+# Real players never see $f$; they see noisy batches. Model a batch by $f = \xi\, x y$, where $\xi$ is 0 or 2 by the
+# toss of a coin, so that it is right on average. Extragradient evaluates the pull twice per step. Should the second
+# evaluation use the same batch as the first, or a fresh one? **Predict** before you read on: a fresh batch seems the
+# more honest choice. The mean square of the state after one step is
 #
 # $$ \mathbb E\,|w'|^2 = \mathbb E\,\big|1 + i\eta\,\xi_2 - \eta^2 \xi_1 \xi_2\big|^2\, |w|^2 =
 # \begin{cases} (1 + 4\eta^4)\,|w|^2 & \xi_1, \xi_2 \text{ independent} \\
@@ -426,18 +445,19 @@ for h, (fresh, name) in itertools.product((0.3, 0.49, 0.51), ((True, "two"), (Fa
         claim(f"two, η = {h}: that mean less its formula", typical - math.log(1 + 64 * h**6) / 4, near=0, within=EQUAL)
 
 # %% [markdown]
-# With two batches it leaves for *every* step size; with one it arrives for $\eta < 1/2$. A mean can be made by few games
-# that run far; here the typical game goes the same way, for the mean of $\log |w'|^2/|w|^2$ is $\log(1 + 64\eta^6)/4$ with
-# two batches, and negative for $\eta < 1/2$ with one. The look ahead must answer the very pull that it corrects (Gidel et
-# al., 2019; Mishchenko et al., 2020). `extragradient` uses one batch unless told.
+# Thin lines: 20,000 simulated games; broad green lines: the formula. With two batches the players leave for *every*
+# step size; with one they converge for $\eta < 1/2$. Are a few unlucky games to blame for that mean? No: the typical
+# game goes the same way, since the mean of $\log |w'|^2/|w|^2$ is $\log(1 + 64\eta^6)/4 > 0$ with two batches, and
+# negative for $\eta < 1/2$ with one. The trial step has to see the very pull that it corrects (Gidel et al., 2019;
+# Mishchenko et al., 2020). Therefore `extragradient` uses one batch unless told otherwise.
 #
-# **Play.** Drag the start, choose rule, step size, noise and a penalty $\gamma y^2/2$ for the second player. *Before you
-# drag:* at which step size is extragradient fastest, and what does optimistic play do above $1/\sqrt 3$?
+# **Play.** Drag the start; choose a rule, a step size, noise, and a penalty $\gamma y^2/2$ on the second player.
+# *Before you drag:* at which step size is extragradient fastest? And what does optimistic play do above $1/\sqrt 3$?
 #
 # <details><summary>Answer</summary>
 #
-# At $1/\sqrt 2$, where its factor is $\sqrt 3/2$. Above $1/\sqrt 3$ an eigenvalue of optimistic play leaves the circle.
-# </details>
+# At $1/\sqrt 2$, where its radius is $\sqrt 3/2$. Above $1/\sqrt 3$ an eigenvalue of optimistic play leaves the unit
+# circle, and the players with it.
 
 # %%
 from gdm_core import explorers
@@ -447,16 +467,19 @@ explorers.game_bench(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 7.6 A GAN of two numbers
 #
-# Mescheder, Geiger & Nowozin (2018) take the smallest GAN there is. All data are 0. The generator's samples are all
-# $\theta$. The critic is $D(x) = \psi x$, a logit. With $\sigma(u) = 1/(1 + e^{-u})$ the critic is pulled along
-# $-\sigma(\psi\theta)\,\theta$, the generator
+# The step from $f = xy$ to a GAN is shorter than it seems. The smallest GAN there is, the **Dirac-GAN** (Mescheder,
+# Geiger & Nowozin, 2018), still has two numbers. All data are 0. The generator produces a single point $\theta$. The
+# critic, which tries to tell data from samples, is the linear logit $D(x) = \psi x$. With
+# $\sigma(u) = 1/(1 + e^{-u})$ for the probability of "data", the critic is pulled along
+# $-\sigma(\psi\theta)\,\theta$. For the generator there are three common losses:
 #
-# - **minimax**: down $\log(1 - \sigma(D(\theta)))$, pulled along $\sigma(\psi\theta)\,\psi$;
-# - **non-saturating**: down $-\log \sigma(D(\theta))$, pulled along $\sigma(-\psi\theta)\,\psi$;
-# - **Wasserstein**: down $-D(\theta)$, pulled along $\psi$ (and the critic along $-\theta$).
+# - **minimax**: descend $\log(1 - \sigma(D(\theta)))$; the pull on $\theta$ is $\sigma(\psi\theta)\,\psi$;
+# - **non-saturating**: descend $-\log \sigma(D(\theta))$; the pull is $\sigma(-\psi\theta)\,\psi$;
+# - **Wasserstein**: descend $-D(\theta)$; the pull is $\psi$ (and the critic's is $-\theta$: up to a sign, $f = xy$
+#   again).
 #
-# At the equilibrium $\theta = \psi = 0$ the first two have the same Jacobian, with eigenvalues $\pm i/2$: pure rotation,
-# as in $f = xy$. **Predict.** Do they behave the same?
+# At the equilibrium $\theta = \psi = 0$ the first two have the same Jacobian, with eigenvalues $\pm i/2$: a pure
+# rotation, as in $f = xy$. **Predict.** Do they therefore behave the same in continuous time?
 
 # %%
 sigmoid = lambda u: 1 / (1 + math.exp(-u))
@@ -490,18 +513,22 @@ saturating = flow(pulls["minimax"], 1.0, 1.0, 1000)
 claim("minimax: squared distance at t = 1000", sum(s**2 for s in saturating), near=2, within=1e-3, digits=3)
 
 # %% [markdown]
-# The minimax flow keeps $\theta^2 + \psi^2$ for ever. The non-saturating one arrives, though its eigenvalues say
-# nothing: along it $\frac{d}{dt}(\theta^2 + \psi^2) = -2u \tanh(u/2)$ with $u = \theta\psi$, which is about $-u^2$.
-# Averaged over a turn $u^2$ is $r^4/8$, so $\frac{d}{dt} r^2 = -r^4/8$ and $r^2 t \to 8$. **Where eigenvalues lie on
-# the imaginary axis, the linearization does not decide.** And an arrival like $1/\sqrt t$ is slow: what does decide in
-# practice is a term that moves eigenvalues to the left. Three such terms:
+# They do not. The minimax flow keeps $\theta^2 + \psi^2$ forever. The non-saturating flow converges, which its
+# eigenvalues do not show: with $u = \theta\psi$ it satisfies $\frac{d}{dt}(\theta^2 + \psi^2) = -2u \tanh(u/2)$,
+# which is about $-u^2$ for small $u$. Averaged over a turn, $u^2$ is $r^4/8$, so $\frac{d}{dt} r^2 \approx -r^4/8$
+# and $r^2 t \to 8$. **If eigenvalues lie on the imaginary axis, the linearization does not decide.** Still, a
+# distance that falls as $1/\sqrt t$ falls slowly. What helps in practice is a term that moves the eigenvalues to the
+# left of the axis. Three terms were proposed for it:
 #
 # - **R1** (Mescheder et al., 2018): the critic pays $\frac{\gamma}{2} \lVert \nabla_x D \rVert^2$ on the data, here
-#   $\gamma\psi^2/2$. The eigenvalues become $\big({-\gamma} \pm \sqrt{\gamma^2 - 1}\big)/2$, best at $\gamma = 1$.
-# - **Instance noise** (Sønderby et al., 2017): data and samples get noise of variance $s^2$. Near the
-#   equilibrium this is R1 with $\gamma = s^2/2$, so it is best at $s^2 = 2$.
-# - **A gradient penalty** (Gulrajani et al., 2017) wants $\lVert \nabla_x D \rVert = 1$, not 0. At the equilibrium the
-#   critic should be flat, and here it may not be.
+#   $\gamma\psi^2/2$. The eigenvalues become $\big({-\gamma} \pm \sqrt{\gamma^2 - 1}\big)/2$, and convergence is
+#   fastest at $\gamma = 1$.
+# - **Instance noise** (Sønderby et al., 2017): data and samples both get noise of variance $s^2$. Near the
+#   equilibrium this acts as R1 with $\gamma = s^2/2$, so it is best at $s^2 = 2$.
+# - **Gradient penalty** (Gulrajani et al., 2017): it asks for $\lVert \nabla_x D \rVert = 1$, not 0. But at the
+#   equilibrium the critic should be flat, and the penalty forbids that.
+#
+# **Predict.** The next figure plays eight variants from the same start. Which of them end at the cross?
 
 # %%
 zero = torch.zeros(2, dtype=torch.float64)
@@ -556,10 +583,15 @@ claim("last distances: gradient penalty", end(slow, kind="Wasserstein", gamma=1.
 claim("last distances: clipped Wasserstein", end(games.clipped(slow, 1.0), kind="Wasserstein"), above=0.5, digits=1)
 
 # %% [markdown]
-# ## 7.7 The same switches on a real GAN
+# R1, instance noise and extragradient reach the equilibrium. The plain non-saturating game is on its slow way. The
+# gradient penalty and the clipped Wasserstein critic end in circles: the penalty forbids a flat critic, and clipping
+# bounds $\psi$ but leaves the rotation inside the bound as it was.
 #
-# Now two networks in place of two numbers. The object is the same: losses of two modules, and a rule. To see chance, we
-# train six GANs side by side, each with its own weights, data and noise: their losses are added, so none feels another.
+# ## 7.7 The same rules on a real GAN
+#
+# How much of this survives when the two numbers become two networks? The objects stay the same: two losses, two
+# modules, and a rule. Since luck plays a part, we train six GANs side by side, each with its own weights, data and
+# noise. Their losses are added up, so none affects another.
 
 # %%
 S, STEPS, LR, GAMMA = (16, 4000, 0.1, 0.3) if FULL else (6, 1000, 0.1, 0.3)
@@ -613,10 +645,12 @@ rules = {"simultaneous": games.simultaneous(LR), "alternating": games.alternatin
 learned = {(name, gamma): learn(rule, gamma) for gamma in (0, GAMMA) for name, rule in rules.items()}
 
 # %% [markdown]
-# How far are samples from data? The **energy distance** (Székely & Rizzo, 2013), $2\,\mathbb E\lVert x - \hat x\rVert -
-# \mathbb E\lVert x - x'\rVert - \mathbb E\lVert \hat x - \hat x'\rVert$, is zero only if both have one distribution.
+# How far are the samples from the data? We measure by the energy distance of 6.4,
+# $2\,\mathbb E\lVert x - \hat x\rVert - \mathbb E\lVert x - x'\rVert - \mathbb E\lVert \hat x - \hat x'\rVert$, which
+# is zero only if the distributions are equal (Székely & Rizzo, 2013).
 #
-# **Predict.** Which rules will the two numbers have foretold rightly?
+# **Predict.** The small game says: simultaneous play diverges, alternating play circles, the other two converge, and
+# R1 damps all four. How much of that will the networks show?
 
 # %%
 torch.manual_seed(SEED + 1)
@@ -653,15 +687,28 @@ claim("without R1: smallest median of the four rules", min(middle[name, 0] for n
 claim("with R1: largest median of the four rules", max(middle[name, GAMMA] for name in rules), below=0.2, digits=1)
 
 # %% [markdown]
-# In this run moving at once comes out worst without R1, as foretold, and with R1 all four do about equally well. Before you
-# believe it, set `SEED = 1`: there moving at once did as well as the rest, with R1 and without. Six GANs are few, and in
-# so short a training luck has a larger say than the rule. What two numbers foretell holds near an equilibrium; whether
-# it shows on a real GAN takes more runs than these to say. GANs of today train with plain alternating steps and a
-# penalty (Karras et al., 2020; Huang et al., 2024).
+# Each panel shows the GAN in the middle of its six; the column at the right shows all six distances. In this run
+# simultaneous play comes out worst without R1, as the small game predicted, and with R1 all four rules do about
+# equally well. But six GANs are few, and training was short: with another `SEED` the order of the rules changes, and
+# luck has a larger say than the rule. So this experiment neither confirms nor refutes the small game. What two
+# numbers predict holds near an equilibrium; to show it on a real GAN takes more runs than these. GANs of today are
+# trained with plain alternating steps and a penalty (Karras et al., 2020; Huang et al., 2024).
 #
-# **Limits.** One data set in the plane, one step size, a short training without Adam: no law. $f = xy$ has an
-# equilibrium at which we know the Jacobian. A real GAN starts far from any, where the linearization says nothing, its
-# equilibrium may not exist for these networks, and modes can be lost on the way. The next chapter is about that.
+# ## 7.8 What to keep, and what is not settled
+#
+# - Two players who follow their own gradients rotate about the equilibrium. In continuous time $f = xy$ gives a pure
+#   rotation; an integrator adds growth or decay.
+# - The spectral radius of one step decides near an equilibrium: below 1 the rule converges, above 1 it diverges. At
+#   exactly 1, nonlinear terms decide.
+# - Simultaneous steps spiral out, alternating steps circle, and their average converges.
+# - Extragradient, optimism, proximal and consensus steps, lookahead and negative momentum add damping to the rule. R1
+#   and instance noise add it to the game.
+# - With noisy batches extragradient must use the same batch twice.
+#
+# Honest limits. One data set in the plane, one step size and short trainings without Adam establish no law. On
+# $f = xy$ the equilibrium is known, and so is its Jacobian. A real GAN starts far from any equilibrium, where the
+# linearization says nothing; for its networks an equilibrium may not even exist; and modes can be lost on the way.
+# The next chapter is about that.
 #
 # ## References
 #
@@ -669,9 +716,18 @@ claim("with R1: largest median of the four rules", max(middle[name, GAMMA] for n
 # - Daskalakis, C., et al. (2018). Training GANs with optimism. ICLR.
 # - Gidel, G., et al. (2019). A variational inequality perspective on GANs. ICLR; Negative momentum for improved game
 #   dynamics. AISTATS.
+# - Gulrajani, I., et al. (2017). Improved training of Wasserstein GANs. NeurIPS.
 # - Huang, N., et al. (2024). The GAN is dead; long live the GAN! NeurIPS.
-# - Mescheder, L., Geiger, A., & Nowozin, S. (2018). Which training methods for GANs do actually converge? ICML, eq. 9.
+# - Karras, T., et al. (2020). Analyzing and improving the image quality of StyleGAN. CVPR.
+# - Korpelevich, G. (1976). The extragradient method for finding saddle points and other problems. Matecon.
+# - Mescheder, L., Geiger, A., & Nowozin, S. (2018). Which training methods for GANs do actually converge? ICML, eq.
+#   9.
 # - Mescheder, L., Nowozin, S., & Geiger, A. (2017). The numerics of GANs. NeurIPS.
 # - Mishchenko, K., et al. (2020). Revisiting stochastic extragradient. AISTATS.
+# - Popov, L. (1980). A modification of the Arrow-Hurwicz method for search of saddle points. Mathematical Notes.
+# - Rockafellar, R. (1976). Monotone operators and the proximal point algorithm. SIAM Journal on Control and
+#   Optimization.
 # - Schäfer, F., & Anandkumar, A. (2019). Competitive gradient descent. NeurIPS, eq. 4.
+# - Sønderby, C., et al. (2017). Amortised MAP inference for image super-resolution. ICLR.
 # - Yazıcı, Y., et al. (2019). The unusual effectiveness of averaging in GAN training. ICLR.
+# - Zhang, M., et al. (2019). Lookahead optimizer: k steps forward, 1 step back. NeurIPS.
