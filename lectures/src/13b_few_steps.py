@@ -485,9 +485,9 @@ claim("drifting, h = 0.15: failures", failed["drifting, h = 0.15"], near=3, with
 # trained for as long, stays near the middle in one step and is as close only after fifty.
 #
 # Two things to notice. First, nobody separates the eight bumps in one jump. A map from one bump of noise to eight must
-# be steep in places, and this budget is short. Second, more steps hardly help the flow maps: they are accurate to about
-# the same degree at every size of jump. (For consistency they are no more than a guess, since it has learned only jumps
-# to 0.) Drifting is as good with the wide kernel, and collapses with the narrow one.
+# be steep in places, and this budget is short. Second, more steps hardly help the flow maps. (For consistency they are
+# no more than a guess, since it has learned only jumps to 0.) Drifting is as good with the wide kernel, and collapses
+# with the narrow one.
 #
 # ## 13.13 What have they learned?
 #
