@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from gdm_core import data
 from gdm_core.course import cli, leaderboard
+from gdm_core.course.leaderboard import digits
 from gdm_core.models.ppca import PPCA
 
 
@@ -66,18 +68,23 @@ def test_cheaters_are_caught_and_have_no_rank(rows, name, note):
 def test_every_hidden_digit_is_looked_for_and_the_band_is_of_hidden_digits_alone(rows, monkeypatch):
     assert float(rows["insider"]["copies"]) > 0.95 and float(rows["copycat"]["copies"]) > 0.95
     compared = []
-    monkeypatch.setattr(leaderboard.metrics, "learn_features", lambda x, y, **_: lambda s: s)
-    monkeypatch.setattr(leaderboard.metrics, "band", lambda metric, real, *_, **__: compared.append(real))
-    leaderboard.Judge(5)
+    monkeypatch.setattr(digits.metrics, "learn_features", lambda x, y, **_: lambda s: s)
+    monkeypatch.setattr(digits.metrics, "band", lambda metric, real, *_, **__: compared.append(real))
+    digits.Judge(5)
     hidden = torch.cat([data.load("digits", split).flat() for split in ("validation", "test")])
     assert torch.equal(compared[0].unique(dim=0), hidden.unique(dim=0))
 
 
-def test_each_number_stands_in_its_column():
-    score = leaderboard.Score("ada", leaderboard.metrics.Estimate(0.125, 0.25), 0.5, 0.75, 0.625, 0.01)
-    row = dict(zip(leaderboard.COLUMNS, leaderboard.table([score])[0]))
+def test_each_number_stands_in_its_column(folder, monkeypatch, tmp_path):
+    shutil.copy(folder / "ada.npz", tmp_path)
+    monkeypatch.setattr(digits.metrics, "neighbors", lambda *_: digits.metrics.Neighbors(0.5, 0.1, 0.2, 0.75))
+    monkeypatch.setattr(digits.metrics, "estimate", lambda *_, **__: digits.metrics.Estimate(0.125, 0.25))
+    monkeypatch.setattr(digits.two_sample, "test", lambda *_, **__: SimpleNamespace(p=0.625))
+    leaderboard.main(tmp_path, 5)
+    with open(tmp_path / "leaderboard.csv", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
     wanted = {"rank": 1, "kernel distance": 0.125, "error": 0.25, "precision": 0.5, "coverage": 0.75, "p": 0.625}
-    assert {name: float(row[name]) for name in wanted} == wanted and row["copies"] == "0.01"
+    assert {name: float(row[name]) for name in wanted} == wanted and float(row["copies"]) == 0
 
 
 def test_a_copy_scores_as_real_digits_do_where_nobody_asks_for_copies(rows):
@@ -144,4 +151,4 @@ def test_shapes_and_suffixes_that_are_meant(tmp_path):
     x = torch.rand(300, 1, 8, 8)
     for shape in ((300, 1, 8, 8), (300, 8, 8), (300, 64)):
         np.save(tmp_path / "a.npy", x.reshape(shape).double().numpy())
-        assert torch.equal(leaderboard.read(tmp_path / "a.npy"), (x.flatten(1) * 16).round() / 16)
+        assert torch.equal(digits.Judge.read(tmp_path / "a.npy"), (x.flatten(1) * 16).round() / 16)

@@ -127,17 +127,22 @@ def run(arguments: list[str]) -> int:
 
 
 def leaderboard(arguments: list[str]) -> int:
-    """Score a folder of submitted samples (chapter 15's project): NAME.npz with `samples`, (N, 1, 8, 8) from 0 to 1."""
+    """Score a folder of submitted samples (chapter 15's project): NAME.npz with `samples`, digits or painted rooms."""
     from gdm_core.course import leaderboard as board
 
     def options(parser):
         parser.add_argument(
             "folder", type=Path, metavar="FOLDER", help="of the submissions; the table is written there"
         )
+        parser.add_argument("--dataset", default="digits", help=f"{' or '.join(board.DATASETS)}; digits by default")
         parser.add_argument("--seed", type=int, help="of the hidden choices; drawn anew, and written down, by default")
+        parser.add_argument("--ask", type=int, metavar="N", help="scenes: write N captions that are to be painted")
 
     chosen = _parse(leaderboard, arguments, options)
-    return board.main(chosen.folder, chosen.seed)
+    if chosen.ask is None:
+        return board.main(chosen.folder, chosen.seed, chosen.dataset)
+    print(board.ask(chosen.folder, chosen.ask, chosen.seed, chosen.dataset))
+    return 0
 
 
 def test(arguments: list[str]) -> int:

@@ -10,6 +10,10 @@
 # 0 to 1, shape `(N, 1, 8, 8)`, at least 300 of them. Copies of training digits, of hidden digits or of each other have no rank. Which
 # hidden digits you meet, and which of your samples are looked at, follows from a seed that you do not know.
 #
+# *For those who want more.* Rooms in place of digits: `gdm leaderboard submissions --dataset scenes --ask 400` writes 400 captions of
+# rooms; send a picture for each, `(400, 3, 32, 32)`, painted by a model that learned from `scenes.load("train", 8000)`. A judge reads its six
+# factors, and the share of captions kept is the score. [Lecture 14b](../lectures/14b_text_to_image.ipynb) trains such a model.
+#
 # Three small tools come first: each has a gap, two hints that unfold, and a cell that asks the checks. Then comes the model, which no
 # check can see, and the report, which is what is graded.
 

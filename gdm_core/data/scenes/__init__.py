@@ -95,16 +95,24 @@ def load(split: str = "train", n: int | None = None, seed: int = 0, device="cpu"
     Raises:
         ValueError: unknown split, more scenes than it holds, a negative seed, a device that is not here.
     """
-    choice("split", split, SPLITS)
-    integer("seed", seed, 0)
     device = existing(device)
-    n = integer("n", 10_000 if n is None else n, 1, SPLITS[split])
-    members = _order()[split]
-    chosen = members[torch.randperm(len(members), generator=torch.Generator().manual_seed(seed))[:n]]
-    table = factors(chosen)
+    table = factors(chosen(split, n, seed))
     x = _draw(values(table), 64, device, levels=256)
     known = {name: column.contiguous() for name, column in zip(FACTORS, table.to(device).unbind(1))}
     return Dataset("scenes", x, labels=known["shape"], factors=known, levels=256)
+
+
+def chosen(split: str = "train", n: int | None = None, seed: int = 0) -> Tensor:
+    """Numbers of the scenes that `load` draws: (n,), which `factors` reads.
+
+    Raises:
+        ValueError: unknown split, more scenes than it holds, a negative seed.
+    """
+    choice("split", split, SPLITS)
+    n = integer("n", 10_000 if n is None else n, 1, SPLITS[split])
+    generator = torch.Generator().manual_seed(integer("seed", seed, 0))
+    members = _order()[split]
+    return members[torch.randperm(len(members), generator=generator)[:n]]
 
 
 # 64-pixel light takes 128 KiB: all 480 geometries of the grid fit in 60 MiB, and colors come almost for nothing
@@ -161,6 +169,7 @@ __all__ = [
     "SPLITS",
     "caption",
     "captions",
+    "chosen",
     "factors",
     "index",
     "load",
