@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 6 · Two-sample tests by hand
 #
-# **Are these two heaps of examples of one kind, and how sure may we be?** You write the tools of
-# [lecture 6](../lectures/06_two_sample_tests.ipynb): an unbiased distance of two samples, a p-value for any statistic, the
-# map of where samples differ, the best guess of all, and the distance that papers print.
-# Time: 75 minutes.
+# **Do these two samples come from one distribution, and how sure may we be?** You write the tools of [lecture
+# 6](../lectures/06_two_sample_tests.ipynb): an unbiased estimate of the MMD, a p-value for any statistic, the witness
+# that shows where two samples differ, the best classifier, and the Fréchet distance. Time: 75 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -24,8 +23,9 @@ EXTENT = (-5.0, 5.0, -5.0, 5.0)
 # %% [markdown] exercise={"name": "mmd", "difficulty": 2, "importance": 5, "minutes": 15}
 # ## Exercise 1 · A distance of two samples
 #
-# With the kernel $k(s, t) = \exp\big(-\|s - t\|^2 / 2 h^2\big)$, the squared maximum mean discrepancy of $x_1 \dots x_N$ and
-# $y_1 \dots y_M$, without bias (Gretton et al., 2012, eq. 3):
+# The maximum mean discrepancy compares two samples pair by pair. With the kernel
+# $k(s, t) = \exp\big(-\|s - t\|^2 / 2 h^2\big)$, an unbiased estimate of its square from $x_1 \dots x_N$ and
+# $y_1 \dots y_M$ is (Gretton et al., 2012, eq. 3)
 #
 # $$ \frac{1}{N(N-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{M(M-1)} \sum_{i \ne j} k(y_i, y_j)
 # - \frac{2}{NM} \sum_{i,j} k(x_i, y_j) . $$
@@ -67,8 +67,9 @@ check.mmd(mmd, show=shifts)
 # %% [markdown] exercise={"name": "p_value", "difficulty": 2, "importance": 5, "minutes": 15}
 # ## Exercise 2 · How large is large?
 #
-# Throw $x$ and $y$ in one heap, deal again and again, and count. `deals` says who plays $x$ in each deal of the $N + M$ points, $x$
-# first: a table of `True` and `False`. With $T_b$ the statistic of the $b$-th deal and $T$ that of the samples as they came,
+# Is a value of the statistic large? Pool $x$ and $y$, deal the points out again many times, and count. Each row of
+# `deals` is one deal of the $N + M$ points ($x$ first): `True` for the points that play $x$. With $T_b$ the statistic
+# of the $b$-th deal and $T$ that of the original samples,
 #
 # $$ p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B} . $$
 #
@@ -81,7 +82,7 @@ check.mmd(mmd, show=shifts)
 # </details>
 # <details><summary>Hint 2: counting</summary>
 #
-# `(null >= T).sum()` counts. The 1 above and below is the deal that came.
+# `(null >= T).sum()` counts. The 1 in numerator and denominator stands for the original deal.
 #
 # </details>
 
@@ -112,7 +113,7 @@ check.p_value(p_value, show=equally_frequent)
 # %% [markdown] exercise={"name": "witness", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 3 · Where do they differ?
 #
-# The witness of MMD, at any point $t$, for the kernel of exercise 1:
+# MMD says how much two samples differ; its witness says where. At any point $t$, with the kernel of exercise 1,
 #
 # $$ f(t) = \frac1N \sum_n k(t, x_n) - \frac1M \sum_m k(t, y_m) . $$
 #
@@ -152,11 +153,12 @@ check.witness(witness, show=map_of_differences)
 # %% [markdown] exercise={"name": "best_guess", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 4 · The best guess
 #
-# A coin decides whether a point comes from $p$ or from $q$. The best answer to "how likely is it of $p$?" is
+# A coin decides whether a point comes from $p$ or from $q$. The best possible classifier answers with the probability
 #
 # $$ D^*(t) = \frac{p(t)}{p(t) + q(t)} . $$
 #
-# You get $\log p(t)$ and $\log q(t)$, which may be as low as $-2000$: in pictures they are.
+# that it came from $p$. You get $\log p(t)$ and $\log q(t)$, which may be as low as $-2000$, as they are for
+# pictures.
 #
 # <details><summary>Hint 1: divide</summary>
 #
@@ -191,8 +193,9 @@ check.best_guess(best_guess, show=of_p_or_of_q)
 # %% [markdown] exercise={"name": "frechet", "difficulty": 3, "importance": 3, "minutes": 15}
 # ## Exercise 5 · The distance that papers print
 #
-# Of two Gaussians with diagonal covariances, where the roots of matrices are roots of numbers: with means $m, m'$ and standard
-# deviations $s, s'$ of the $d$ features,
+# The Fréchet distance is that of two Gaussians with the means and covariances of the samples. To keep it simple, let
+# the covariances be diagonal, so that square roots of matrices are square roots of numbers. With means $m, m'$ and
+# standard deviations $s, s'$ of the $d$ features it is
 #
 # $$ \|m - m'\|^2 + \sum_{i=1}^d \big(s_i^2 + s_i'^2 - 2\, s_i s_i'\big) . $$
 #
@@ -252,7 +255,8 @@ check.frechet(frechet, show=few_and_many)
 # %% [markdown]
 # ## What you have now
 #
-# A statistic, a p-value, a map, and a standard to hold classifiers against: all that chapter 8 needs to judge a GAN.
+# A statistic, a p-value, a map of the differences, and a standard to hold classifiers against: all that chapter 8
+# needs to judge a GAN.
 #
 # **References.** A. Gretton et al., *A kernel two-sample test*, 2012, eq. 3. B. Phipson, G. Smyth, *Permutation p-values should never
 # be zero*, 2010. I. Goodfellow et al., *Generative adversarial nets*, 2014, eq. 2. M. Heusel et al., *GANs trained by a two time-scale

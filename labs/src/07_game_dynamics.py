@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 7 · Game dynamics by hand
 #
-# **Why do two players circle, and what makes them arrive?** You write the moves of [lecture 7](../lectures/07_game_dynamics.ipynb):
-# both at once, by turns, with a look ahead; the number that foretells where they end; and the penalty that calms a GAN.
-# Time: 60 minutes.
+# **Why do two players circle, and what makes them converge?** You write the steps of [lecture
+# 7](../lectures/07_game_dynamics.ipynb): simultaneous, alternating, and with a look ahead; the number that predicts
+# where they lead; and the penalty that calms a GAN. Time: 60 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -49,15 +49,16 @@ def three_paths(move, title):
 # %% [markdown] exercise={"name": "both_at_once", "difficulty": 1, "importance": 4, "minutes": 8}
 # ## Exercise 1 · Both at once
 #
-# Two players share $w = (x, y)$. The first wants $f$ small, the second wants it large. Both move from the old place:
+# Two players share the state $w = (x, y)$. The first wants $f$ small, the second wants it large. In simultaneous
+# gradient descent-ascent both move from the old state:
 #
 # $$ x' = x - \eta\, \frac{\partial f}{\partial x}(x, y), \qquad y' = y + \eta\, \frac{\partial f}{\partial y}(x, y) . $$
 #
-# Predict before you run: on $f = xy$, do they come closer?
+# Predict before you run: on $f = xy$, do they come closer to the equilibrium?
 #
 # <details><summary>Hint 1: what slope gives</summary>
 #
-# `slope(w)` has both partial derivatives, `(2,)`.
+# `slope(w)` returns both partial derivatives, `(2,)`.
 #
 # </details>
 # <details><summary>Hint 2: two signs</summary>
@@ -83,7 +84,7 @@ check.both_at_once(both_at_once, show=lambda move: three_paths(move, "Both at on
 # %% [markdown] exercise={"name": "by_turns", "difficulty": 1, "importance": 4, "minutes": 8}
 # ## Exercise 2 · By turns
 #
-# Now $x$ moves first, and $y$ answers at the new $x$:
+# In the alternating version $x$ moves first, and $y$ answers at the new $x$:
 #
 # $$ x' = x - \eta\, \frac{\partial f}{\partial x}(x, y), \qquad y' = y + \eta\, \frac{\partial f}{\partial y}(x', y) . $$
 #
@@ -91,12 +92,12 @@ check.both_at_once(both_at_once, show=lambda move: three_paths(move, "Both at on
 #
 # <details><summary>Hint 1: two looks</summary>
 #
-# The slope has to be asked twice: at $(x, y)$ and at $(x', y)$.
+# Compute the slope twice: at $(x, y)$ and at $(x', y)$.
 #
 # </details>
 # <details><summary>Hint 2: a new pair</summary>
 #
-# `torch.stack([new_x, w[1]])` is the place of the second look.
+# `torch.stack([new_x, w[1]])` is the state for the second slope.
 #
 # </details>
 
@@ -118,13 +119,14 @@ check.by_turns(by_turns, show=lambda move: three_paths(move, "By turns: round an
 # %% [markdown] exercise={"name": "look_ahead", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 3 · Look ahead
 #
-# Extragradient (Korpelevich, 1976) takes a step on trial, and moves the *old* $w$ as it would be pulled *there*. With $v = (-f_x, f_y)$:
+# Extragradient (Korpelevich, 1976) takes a trial step, and then moves the *old* $w$ by the pull found *there*. With
+# $v = (-f_x, f_y)$:
 #
 # $$ \bar w = w + \eta\, v(w), \qquad w' = w + \eta\, v(\bar w) . $$
 #
 # <details><summary>Hint 1: use what there is</summary>
 #
-# The look ahead is one move of both at once.
+# The look ahead is one simultaneous step.
 #
 # </details>
 # <details><summary>Hint 2: where the move starts</summary>
@@ -149,13 +151,13 @@ def look_ahead(slope, w: Tensor, lr: float) -> Tensor:
 check.look_ahead(look_ahead, show=lambda move: three_paths(move, "With a look ahead: they arrive"))
 
 # %% [markdown] exercise={"name": "growth", "difficulty": 2, "importance": 5, "minutes": 12}
-# ## Exercise 4 · One number that foretells it
+# ## Exercise 4 · One number that predicts it
 #
 # On $f = xy$ each of these steps is linear, $w' = M w$. In the long run the distance grows by the **spectral radius** of $M$,
 #
 # $$ \rho = \max_k |\lambda_k|, \qquad \lambda_k \text{ the eigenvalues of } M . $$
 #
-# You get the step as a function and have to find $M$ yourself.
+# You get the step as a function and have to find $M$ yourself. A radius below 1 means that the players converge.
 #
 # <details><summary>Hint 1: the matrix of a linear map</summary>
 #
@@ -201,7 +203,8 @@ check.growth(growth, show=over_step_sizes)
 # %% [markdown] exercise={"name": "penalty", "difficulty": 3, "importance": 4, "minutes": 12}
 # ## Exercise 5 · A penalty that calms a GAN
 #
-# In a GAN the critic $D$ is the second player. R1 (Mescheder, Geiger & Nowozin, 2018) makes it pay for slopes on the data:
+# In a GAN the critic $D$ is the second player. R1 (Mescheder, Geiger & Nowozin, 2018) makes it pay for steep slopes
+# on the data:
 #
 # $$ R_1 = \frac{\gamma}{2} \cdot \frac1B \sum_{b=1}^B \big\lVert \nabla_x D(x_b) \big\rVert^2 . $$
 #
@@ -276,7 +279,7 @@ check.penalty(penalty, show=a_calm_critic)
 # %% [markdown]
 # ## What you have now
 #
-# Three ways to move, one number that foretells each, and the penalty with which GANs are trained today.
+# Three ways to move, one number that predicts where they lead, and the penalty with which GANs are trained today.
 #
 # **References.** G. M. Korpelevich, *The extragradient method*, 1976. L. Mescheder, A. Geiger, S. Nowozin, *Which training methods for GANs
 # do actually converge?*, 2018 (R1). G. Gidel et al., *A variational inequality perspective on GANs*, 2019.

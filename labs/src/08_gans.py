@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 8 · GANs by hand
 #
-# **What do the two networks of a GAN pay, who is told what, and how many modes did we really get?** You write the moving parts of
-# [lecture 8](../lectures/08_gans.ipynb): both losses, the pull on the generator, the penalties of WGAN-GP and of R3GAN, a turn of
-# training, the conditional GAN of [lecture 8b](../lectures/08b_gans_on_pictures.ipynb), and an honest count of modes. Time: 90 minutes.
+# **What do the two networks of a GAN minimize, which of them gets which information, and how many modes did we really
+# get?** You write the moving parts of [lecture 8](../lectures/08_gans.ipynb): both losses, the pull on the generator,
+# the penalties of WGAN-GP and of R3GAN, a turn of training, the conditional GAN of [lecture
+# 8b](../lectures/08b_gans_on_pictures.ipynb), and an honest count of modes. Time: 90 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -62,8 +63,8 @@ def fields(penalties):
 # %% [markdown] exercise={"name": "pays", "difficulty": 1, "importance": 5, "minutes": 10}
 # ## Exercise 1 · What both pay
 #
-# The critic answers with a logit $D$; $s(D)$, with $s(a) = 1/(1 + e^{-a})$, is its bet that an example is data. Both players go **down**
-# what they pay (Goodfellow et al., 2014), averaged over the examples:
+# The critic answers with a logit $D$; $s(D)$, with $s(a) = 1/(1 + e^{-a})$, is its probability that an example is
+# data. Both players **minimize** their loss (Goodfellow et al., 2014), averaged over the examples:
 #
 # $$ \text{critic: } -\log s(D(x)) - \log\big(1 - s(D(G(z)))\big), \qquad
 # \text{generator: } \underbrace{\log\big(1 - s(D(G(z)))\big)}_{\text{minimax}} \text{ or }
@@ -110,7 +111,8 @@ check.pays(pays, show=over_the_logit)
 # %% [markdown] exercise={"name": "pull", "difficulty": 1, "importance": 4, "minutes": 6}
 # ## Exercise 2 · How hard the generator is pulled
 #
-# Early in training the critic is sure: $D(G(z)) = -8$. The generator moves along the slope of its loss by the logit $a$,
+# Early in training the critic is certain that samples are fake, say $D(G(z)) = -8$. How much does the generator still
+# learn? It follows the derivative of its loss with respect to the logit $a$,
 #
 # $$ \frac{d}{da} \log(1 - s(a)) \qquad \text{and} \qquad \frac{d}{da} \big({-\log s(a)}\big) . $$
 #
@@ -151,8 +153,8 @@ check.pull(pull, show=how_hard)
 # %% [markdown] exercise={"name": "gradient_penalty", "difficulty": 3, "importance": 4, "minutes": 14}
 # ## Exercise 3 · A penalty between data and samples
 #
-# A Wasserstein critic must not be steeper than 1. WGAN-GP (Gulrajani et al., 2017, eq. 3) makes it pay where it could be,
-# at points $\hat x_b = u_b\, x_b + (1 - u_b)\, G(z_b)$ between a data point and a sample:
+# A Wasserstein critic must not be steeper than 1 anywhere. WGAN-GP (Gulrajani et al., 2017, eq. 3) makes it pay for
+# slopes other than 1 at points $\hat x_b = u_b\, x_b + (1 - u_b)\, G(z_b)$ between a data point and a sample:
 #
 # $$ \frac1B \sum_b \big( \lVert \nabla_x D(\hat x_b) \rVert - 1 \big)^2 , \qquad \text{each } b \text{ with a } u_b \text{ of its own.} $$
 #
@@ -194,14 +196,14 @@ check.gradient_penalty(gradient_penalty, show=as_steep_as_one)
 # %% [markdown] exercise={"name": "paired", "difficulty": 3, "importance": 4, "minutes": 15}
 # ## Exercise 4 · In pairs, with two penalties
 #
-# R3GAN (Huang et al., 2024) compares each data point with *one* sample, and lets the critic pay for slopes at both:
+# R3GAN (Huang et al., 2024) compares each data point with *one* sample, and the critic pays for its slope at both:
 #
 # $$ \text{critic: } \frac1B \sum_b -\log s\big(D(x_b) - D(G(z_b))\big)
 # + \frac{\gamma}{2B} \sum_b \lVert \nabla D(x_b) \rVert^2 + \frac{\gamma}{2B} \sum_b \lVert \nabla D(G(z_b)) \rVert^2 , $$
 #
 # $$ \text{generator: } \frac1B \sum_b -\log s\big(D(G(z_b)) - D(x_b)\big) . $$
 #
-# The penalty on data is called R1, that on samples R2; the slopes are those by the example.
+# The penalty on data is called R1, that on samples R2. All slopes are gradients with respect to the example.
 #
 # <details><summary>Hint 1: slopes at two places</summary>
 #
@@ -357,8 +359,9 @@ check.told(told, show=asked_for)
 # %% [markdown] exercise={"name": "covered", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 7 · How many modes, honestly
 #
-# The data have $K$ equal modes with centers $c_k$ and standard deviation $\sigma$. A mode is covered if it has enough of its fair share
-# $S/K$ of the $S$ samples near it; `least` says what share of that is enough. How many samples are near no mode belongs beside the count:
+# The data have $K$ equal modes with centers $c_k$ and standard deviation $\sigma$. A mode counts as covered if enough
+# of the $S$ samples are near it, where a fair share would be $S/K$ and `least` says what fraction of that is enough.
+# Beside the count belongs the share of samples that are near any mode at all:
 #
 # $$ \text{modes} = \#\big\{k : \#\{s : \lVert x_s - c_k \rVert \le 3 \sigma\} \ge \text{least} \cdot S/K\big\}, \qquad
 # \text{quality} = \frac1S\, \#\big\{s : \min_k \lVert x_s - c_k \rVert \le 3 \sigma\big\} . $$

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 9 · Flows by hand
 #
-# **How does a map that never folds become a density?** You write the layers of [lecture 9](../lectures/09_flows.ipynb): a planar
-# layer and what keeps it from folding, a coupling there and back, and the bits that one may report. Time: 60 minutes.
+# **How does a map that never folds become a density?** You write the layers of [lecture
+# 9](../lectures/09_flows.ipynb): a planar layer and what keeps it from folding, a coupling layer and its inverse, and
+# the bits per dimension that one may report. Time: 60 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -30,6 +31,9 @@ def sheet(ax, move, reach=2.5, lines=19):
 
 # %% [markdown] exercise={"name": "planar", "difficulty": 2, "importance": 5, "minutes": 12}
 # ## Exercise 1 · A planar layer
+#
+# A planar layer moves every point along $u$, by an amount that depends on $w'x + b$ alone. That is why its
+# determinant needs no matrix:
 #
 # $$ z = x + u \tanh(w'x + b), \qquad \log\Big|\det\frac{\partial z}{\partial x}\Big| = \log\big|1 + u'\psi(x)\big|, \qquad
 # \psi(x) = \big(1 - \tanh^2(w'x + b)\big)\, w . $$
@@ -68,7 +72,8 @@ check.planar(planar, show=a_crease)
 # %% [markdown] exercise={"name": "unfolded", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 2 · What keeps it from folding
 #
-# Below $w'u = -1$ the layer folds. Rezende & Mohamed (2015) move $u$ along $w$, so that $w'\hat u = \log(1 + e^{w'u}) - 1 > -1$:
+# Below $w'u = -1$ the layer folds, and is invertible no more. Rezende & Mohamed (2015) shift $u$ along $w$, so that
+# $w'\hat u = \log(1 + e^{w'u}) - 1 > -1$:
 #
 # $$ \hat u = u + \big(\log(1 + e^{w'u}) - 1 - w'u\big) \frac{w}{\lVert w \rVert^2} . $$
 #
@@ -81,7 +86,7 @@ check.planar(planar, show=a_crease)
 # </details>
 # <details><summary>Hint 2: the square</summary>
 #
-# $w'w/\lVert w\rVert^2 = 1$: that is why the square of the length stands below.
+# $w'w/\lVert w\rVert^2 = 1$: that is why the denominator is the squared length.
 #
 # </details>
 
@@ -107,7 +112,8 @@ check.unfolded(unfolded, show=before_and_after)
 # %% [markdown] exercise={"name": "couple", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 3 · A coupling
 #
-# RealNVP (Dinh et al., 2017) leaves the first half of the features, and reads from it how to move the second:
+# RealNVP (Dinh et al., 2017) leaves the first half of the features unchanged, and reads from it how to scale and
+# shift the second:
 #
 # $$ z_1 = x_1, \qquad z_2 = x_2 \odot e^{s(x_1)} + t(x_1), \qquad \log|\det| = \sum_i s_i(x_1) . $$
 #
@@ -158,15 +164,15 @@ def two_moons(couple, layers=6, steps=250):
 check.couple(couple, show=two_moons)
 
 # %% [markdown] exercise={"name": "uncouple", "difficulty": 1, "importance": 5, "minutes": 8}
-# ## Exercise 4 · And back
+# ## Exercise 4 · Its inverse
 #
-# The inverse never inverts $s$ or $t$: the first half is there to be read.
+# To invert a coupling, the functions $s$ and $t$ need not be inverted, because the first half is there to be read:
 #
 # $$ x_1 = z_1, \qquad x_2 = \big(z_2 - t(z_1)\big) \odot e^{-s(z_1)} . $$
 #
 # <details><summary>Hint 1: the last first</summary>
 #
-# What was added last is taken away first.
+# Undo the last operation first: subtract, then divide.
 #
 # </details>
 # <details><summary>Hint 2: a division</summary>
@@ -257,7 +263,8 @@ check.bits(bits, show=over_levels)
 # %% [markdown]
 # ## What you have now
 #
-# A layer with a cheap determinant, what keeps it invertible, a coupling there and back, and bits that can be compared.
+# A layer with a cheap determinant, what keeps it invertible, a coupling and its inverse, and bits per dimension that
+# can be compared.
 #
 # **References.** D. J. Rezende, S. Mohamed, *Variational inference with normalizing flows*, 2015. L. Dinh, J. Sohl-Dickstein, S. Bengio,
 # *Density estimation using Real NVP*, 2017. L. Theis, A. van den Oord, M. Bethge, *A note on the evaluation of generative models*, 2016.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 11 · Energy and score by hand
 #
-# **How do we learn a density, and draw from it, without the number that makes it one?** You write the pieces of
-# [lecture 11](../lectures/11_energy_and_score.ipynb): the constant where it can be had, the gradient that does without it, the walk that
-# draws, the rule that corrects the walk, and the loss that learns a score from noise.
-# Time: 60 minutes.
+# **How do we learn a density, and sample from it, without the number that makes it integrate to 1?** You write the
+# pieces of [lecture 11](../lectures/11_energy_and_score.ipynb): the partition function where it can be computed, the
+# gradient that does without it, Langevin's step, its Metropolis correction, and the loss that learns a score from
+# noise. Time: 60 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -42,13 +42,14 @@ def framed(ax, title, reach=4.0):
     ax.set_title(title, loc="center")
 
 # %% [markdown] exercise={"name": "log_z", "difficulty": 1, "importance": 4, "minutes": 8}
-# ## Exercise 1 · The constant, where it can be had
+# ## Exercise 1 · The constant, where it can be computed
 #
-# An energy $e$ means the density $p(x) = e^{-e(x)}/Z$. In the plane $Z$ is a sum over cells with centers $x_m$ and volumes $v_m$:
+# An energy $e$ defines the density $p(x) = e^{-e(x)}/Z$. In the plane $Z$ is a sum over cells with centers $x_m$ and
+# volumes $v_m$:
 #
 # $$ \log Z = \log \sum_m v_m\, e^{-e(x_m)} . $$
 #
-# Energies may be large, and $e^{-2000}$ is 0 for a computer: stay with logarithms.
+# Energies may be large, and $e^{-2000}$ is 0 in floating point: stay with logarithms.
 #
 # <details><summary>Hint 1: a volume is a factor</summary>
 #
@@ -89,7 +90,8 @@ check.log_z(log_z, show=a_density)
 #
 # $$ \nabla_\theta = \frac1N \sum_n \nabla_\theta\, e(x_n) - \sum_m p_m \nabla_\theta\, e(x_m), \qquad p_m = \frac{e^{-e(x_m)}}{Z} . $$
 #
-# Here the world has $M$ states that can be listed, and you get the slopes $\nabla_\theta\, e$ of the data and of all states.
+# Here the world has $M$ states, few enough to be listed. You get the slopes $\nabla_\theta\, e$ of the data and of
+# all states.
 #
 # <details><summary>Hint 1: the probabilities</summary>
 #
@@ -134,13 +136,13 @@ def an_energy_learns(slope):
 check.slope(slope, show=an_energy_learns)
 
 # %% [markdown] exercise={"name": "langevin", "difficulty": 1, "importance": 5, "minutes": 8}
-# ## Exercise 3 · Walk uphill, shaken
+# ## Exercise 3 · A step of Langevin dynamics
 #
-# One step of Langevin's chain, with the score $s = \nabla \log p$ and standard normal noise $\epsilon$:
+# A walker steps uphill along the score $s = \nabla \log p$ and is shaken by standard normal noise $\epsilon$:
 #
 # $$ x' = x + h\, s(x) + \sqrt{2h}\; \epsilon . $$
 #
-# Predict before you run: which width has the cloud, if the root is forgotten?
+# Predict before you run: how wide will the cloud be if the square root is forgotten?
 #
 # <details><summary>Hint 1: three terms</summary>
 #
@@ -181,9 +183,10 @@ def a_walk(langevin):
 check.langevin(langevin, show=a_walk)
 
 # %% [markdown] exercise={"name": "accept", "difficulty": 3, "importance": 4, "minutes": 12}
-# ## Exercise 4 · Refuse now and then
+# ## Exercise 4 · The Metropolis correction
 #
-# A long step errs. Metropolis' rule takes the step from $x$ to $x'$ with probability
+# Long steps make the cloud of walkers too wide. The Metropolis correction refuses some of them: it takes the step
+# from $x$ to $x'$ with probability
 #
 # $$ \min\Big(1,\; \frac{p(x')\; q(x \mid x')}{p(x)\; q(x' \mid x)}\Big), \qquad
 # q(b \mid a) = \mathcal N\big(b;\; a + h\, s(a),\; 2h I\big) . $$
@@ -234,13 +237,13 @@ check.accept(accept, show=two_clouds)
 # %% [markdown] exercise={"name": "denoising_loss", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 5 · Learn a score from noise
 #
-# Denoising score matching (Vincent, 2011): add noise, and regress on its direction.
+# Denoising score matching (Vincent, 2011) adds noise to the data and regresses on that noise:
 #
 # $$ \frac1B \sum_b \tfrac12\, \Big\lVert s(x_b + \sigma \epsilon_b) + \frac{\epsilon_b}{\sigma} \Big\rVert^2 . $$
 #
 # <details><summary>Hint 1: where the score is asked</summary>
 #
-# At the noisy example. It points back to the data, against the noise, so the two nearly cancel.
+# At the noisy example. It points back to the data, against the noise, so the two terms nearly cancel.
 #
 # </details>
 # <details><summary>Hint 2: sum, then mean</summary>
@@ -305,7 +308,8 @@ check.denoising_loss(denoising_loss, show=learned_field)
 # %% [markdown]
 # ## What you have now
 #
-# A density without its constant, a way to learn it, a way to draw from it, and the loss that diffusion models are trained with.
+# A density without its constant, a way to learn it, a way to sample from it, and the loss with which diffusion models
+# are trained.
 #
 # **References.** P. Vincent, *A connection between score matching and denoising autoencoders*, 2011. Y. Song, S. Ermon, *Generative modeling
 # by estimating gradients of the data distribution*, 2019. E. Nijkamp et al., *Learning non-convergent non-persistent short-run MCMC toward

@@ -236,7 +236,7 @@ def what_a_cut_adds():
     axes[0].set(xlabel="step of η = 1", ylabel="|w|", ylim=(0.05, 200), title="Only one integrator circles")
     axes[1].axhline(1, color=colors.NOISE, lw=1)
     axes[1].set(ylim=(0.6, 1.6), xlabel="step size η", ylabel="growth a step", title="Each adds its own growth")
-    axes[1].legend(loc="upper center", ncols=2)
+    axes[1].legend(loc="lower left")
 
 
 # %%
