@@ -277,7 +277,7 @@ claim("Runge-Kutta just above 2√2: radius", games.radius(games.runge_kutta(1.0
 # | extragradient (Korpelevich, 1976) | take a trial step, then move by the pull found there | $1 + i\eta - \eta^2$ |
 # | optimistic (Popov, 1980) | $w + \eta\,(2 v_t - v_{t-1})$ | roots of $\lambda^2 - (1 + 2i\eta)\lambda + i\eta$ |
 # | proximal point (Rockafellar, 1976) | $w' = w + \eta\, v(w')$, solved for $w'$ | $1/(1 - i\eta)$ |
-# | competitive (Schäfer & Anandkumar, 2019) | best answer to the other's best answer, both locally | $1/(1 - i\eta)$ |
+# | competitive (Schäfer & Anandkumar, 2019) | both play the equilibrium of a local game | $1/(1 - i\eta)$ |
 # | consensus (Mescheder et al., 2017) | descend $\gamma \lVert v \rVert^2/2$ as well | $1 - \gamma\eta + i\eta$ |
 # | lookahead (Zhang et al., 2019) | take $k$ steps, then go back to a share $\alpha$ of the way | $1 - \alpha + \alpha(1 + i\eta)^k$ |
 # | negative momentum (Gidel et al., 2019) | alternating, with momentum $\beta < 0$ | roots of $(\lambda - 1)^2(\lambda - \beta)^2 + \eta^2\lambda^3$ |
@@ -689,10 +689,10 @@ claim("with R1: largest median of the four rules", max(middle[name, GAMMA] for n
 # %% [markdown]
 # Each panel shows the GAN in the middle of its six; the column at the right shows all six distances. In this run
 # simultaneous play comes out worst without R1, as the small game predicted, and with R1 all four rules do about
-# equally well. But six GANs are few, and training was short: with another `SEED` the order of the rules changes, and
-# luck has a larger say than the rule. So this experiment neither confirms nor refutes the small game. What two
-# numbers predict holds near an equilibrium; to show it on a real GAN takes more runs than these. GANs of today are
-# trained with plain alternating steps and a penalty (Karras et al., 2020; Huang et al., 2024).
+# equally well. But six GANs are few, and training was short: with another `SEED` simultaneous play may do as well as
+# the rest, for luck has a larger say than the rule. So this experiment neither confirms nor refutes the small game.
+# What two numbers predict holds near an equilibrium; to show it on a real GAN takes more runs than these. GANs of
+# today are trained with plain alternating steps and a penalty (Karras et al., 2020; Huang et al., 2024).
 #
 # ## 7.8 What to keep, and what is not settled
 #

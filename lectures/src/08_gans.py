@@ -243,7 +243,7 @@ with torch.no_grad():
 claim("critic alone, and the best critic, where there are examples: mean difference", doubt(q, answer), below=0.06, digits=1)
 
 # %% [markdown]
-# With time enough, the critic does find the best answer. The generator, though, moves after every few steps.
+# Given enough time, the critic does find the best answer. The generator, though, moves after every few steps.
 #
 # ## 8.3 Two generators' losses
 #
@@ -584,8 +584,8 @@ claim("slope of the critic on data, nothing added over R3GAN", mean_slope["nothi
 # %% [markdown]
 # Read the line below each panel: the modes of each of the five GANs, and the share of samples near a mode. Pairs
 # alone lose modes as the plain loss does, as the landscape with all pairs let us expect. Penalties keep them, with
-# pairs or without: they flatten the critic on data, and chapter 7 knows them as damping. WGAN-GP keeps them as well,
-# with its three critic steps; spectral normalization alone does not.
+# pairs or without. They flatten the critic on data, which in chapter 7 acted as damping. WGAN-GP keeps the modes as
+# well, with its three critic steps; spectral normalization alone does not.
 #
 # But now look at the dots. With momentum 0.9 the penalized GANs cover all modes with samples that are spread over the
 # whole square: a generator can satisfy a count of modes too, and no more than that (6.7). With momentum 0.5, R3GAN

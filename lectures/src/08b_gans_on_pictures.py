@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 8b · GANs on pictures: tell them, let them find, let them translate
+# # 8b · GANs on pictures
 #
 # **A generator turns noise into pictures. How do we ask it for the picture that we want, and what can it learn
 # without being told?**
@@ -218,7 +218,7 @@ walks()
 # belong together, it misses all of it. So two spaces that were trained with different losses, one of them without an
 # encoder, agree up to a linear map to a large extent.
 #
-# ## 8b.3 Classes that nobody told
+# ## 8b.3 Classes without labels
 #
 # What if there are no labels? **InfoGAN** (Chen et al., 2016) gives the generator a random class $c$ beside its noise
 # $e$, and trains a **reader** $Q$ to guess $c$ from the sample. Generator and reader both pay

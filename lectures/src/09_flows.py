@@ -487,8 +487,9 @@ claim("one Gaussian as base lies above eight there, by", bridge["one"] - bridge[
 # %% [markdown]
 # The right panel walks along the ring through the centers. With one Gaussian as base, the log-density half way
 # between two islands is 5 nats too high at its worst point. With eight, the same layers come closer to the truth. So
-# it is the base that forces the bridges. More layers and longer training can make a bridge thinner, but never remove
-# it: to tear the plane, a layer would have to stretch without limit.
+# the layers are not to blame: a base in one piece forces a bridge on every continuous map. More layers and longer
+# training can make a bridge thinner, but never remove it: to tear the plane, a layer would have to stretch without
+# limit.
 #
 # ## 9.7 Pictures, and bits that are true
 #
@@ -703,8 +704,8 @@ ring()
 # %% [markdown]
 # The Gaussian settles on one side of the ring; the flow wraps around it, and its gap is 0.087 nats in place of 1.4.
 # (By 9.6 a thin seam must remain, because the noise has no hole.) On the digits, most of the encoder's gap of 4 nats
-# comes from guessing rather than searching: the best Gaussian of each picture closes it. Bending comes on top, and
-# leaves a share of 0.4 of what the best Gaussians still miss.
+# comes from guessing rather than searching: a search for the best Gaussian of each picture closes that part. Bending
+# comes on top, and leaves a share of 0.4 of what the best Gaussians still miss.
 #
 # ## 9.9 Which KL?
 #
@@ -810,9 +811,9 @@ claim("gain from a tenth of the thickness", entropy(0.1) - entropy(0.01), near=m
 #
 # - $\log p(x) = \log p_0(f(x)) + \log|\det \partial f/\partial x|$: an invertible map moves mass, and the determinant
 #   keeps the integral at 1.
-# - Layers are chosen for cheap determinants and inverses: planar (a scalar), coupling (a sum), autoregressive (a sum,
-#   but slow in one direction).
-# - Training is exact maximum likelihood; sampling is one pass backward.
+# - Layers are chosen for cheap determinants and inverses: planar (one number), coupling (a sum), autoregressive (a
+#   sum, but slow in one direction).
+# - Training is exact maximum likelihood; sampling runs the layers backward.
 # - A continuous map cannot tear its base, so separate islands keep bridges.
 # - On pictures, add noise of full width, and count its density if the width is another.
 # - The forward KL covers the data, the reverse KL picks a mode. As a posterior, a flow closes part of the gap that a

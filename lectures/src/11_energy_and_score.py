@@ -11,7 +11,7 @@
 # - write Langevin dynamics, and tell from a density what chains that were too short have taught;
 # - learn a score from noisy data alone, and say why one noise level is not enough.
 #
-# You need: gradients, Gaussians, and the classifier of chapter 6. Time: 50 minutes to read, 30 more to play.
+# You need: gradients, Gaussians, and the classifier of chapter 6. Time: 55 minutes to read, 30 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -190,7 +190,7 @@ from gdm_core import explorers
 explorers.ising_board(seed=SEED, device=DEVICE)
 
 # %% [markdown]
-# ## 11.3 Walk downhill, shaken
+# ## 11.3 Sampling by a noisy walk downhill
 #
 # For continuous $x$ there is a sampler that uses the slope of the energy. **Langevin dynamics** takes a step downhill
 # and adds noise:
@@ -281,7 +281,7 @@ too_wide()
 # corrected chains end at the right variance with any step size shown. The second thing that can go wrong is **time**.
 # A walker that has to cross a mountain needs patience. What does a model learn from chains that have none?
 #
-# ## 11.4 What a chain too short learns
+# ## 11.4 What short chains teach
 #
 # The data are three bumps with shares 0.5, 0.3 and 0.2. The energy is a network plus a wide bowl, which keeps $Z$
 # finite. The loss of one training step, data term minus model term, with a chain in place of exact samples:
@@ -412,7 +412,7 @@ claim("no chain: that share", mass(densities["no chain: quadrature"])[0], near=0
 
 # %% [markdown]
 # The shares of the four models differ by up to 0.7, and one of them is 0.4 away from the truth. The control without a
-# chain gets 0.5. Of the methods with chains, only the kept ones come close to the data here, with a KL divergence of
+# chain gets 0.5. Of the methods with chains, the kept ones come closest to the data here, with a KL divergence of
 # 0.03 nats.
 #
 # **Play.** Drop walkers on energies that we know. *Before you drag:* above which step size do walkers on the moons
@@ -486,7 +486,7 @@ claim("log-sum of f + g less that of f less g: largest", ((f + g).logsumexp(1) -
 #
 # $$ \nabla \log p_\sigma(\tilde x) = \mathbb E\Big[{-\frac{\epsilon}{\sigma}} \;\Big|\; \tilde x\Big]
 # \quad\Longrightarrow\quad \tfrac12\, \mathbb E\, \Big\lVert s(\tilde x) + \frac{\epsilon}{\sigma} \Big\rVert^2
-# = \tfrac12\, \mathbb E\, \lVert s(\tilde x) - \nabla \log p_\sigma(\tilde x) \rVert^2 + \text{constant} , $$
+# = \tfrac12\, \mathbb E\, \lVert s(\tilde x) - \nabla \log p_\sigma(\tilde x) \rVert^2 + \text{constant} . $$
 #
 # The second step is an old fact about regression: with a noisy target, least squares finds the target's mean. Two
 # losses that are equal up to a constant have equal gradients, and this we can check exactly. Let the data be four
@@ -743,9 +743,10 @@ claim("learned: smallest distance to any of them", apart["learned"].min(), above
 #
 # $$ -\log p(x) = \frac d2 \log(2\pi e) - \frac12 \int_0^\infty \Big[ \frac{d}{1 + \gamma} - \text{mmse}(x, \gamma) \Big]\, d\gamma . $$
 #
-# The first term in the bracket is the mean error of the best denoiser if the data were a unit Gaussian. An $x$ that
-# is easier to denoise than that is more likely than under this Gaussian. **Predict:** does the formula hold to the
-# last digit on three bumps, or only roughly?
+# The first term in the bracket is the error of the best denoiser for a unit Gaussian, averaged over its draws, and
+# $\frac d2 \log (2\pi e)$ is the mean of $-\log p$ there. An $x$ that is easier to denoise than these draws are is
+# also more likely than they are on average. **Predict:** does the formula hold to the last digit on three bumps, or
+# only roughly?
 
 # %%
 line = toy.target("trimodal").double()
