@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 10 · One pixel after the other, by hand
 #
-# **How is a picture drawn from conditionals, and what do several pixels at once cost?** You write the pieces of lectures
-# [10](../lectures/10_autoregressive.ipynb) and [10b](../lectures/10b_masked.ipynb): the mask, the draw from one uniform number, the
-# pixel's distribution, the bound of a masked model, the price of a turn. Time: 57 minutes.
+# **How is a picture drawn from conditionals, and what does it cost to draw several pixels at once?** You write the
+# pieces of lectures [10](../lectures/10_autoregressive.ipynb) and [10b](../lectures/10b_masked.ipynb): the mask, a
+# sample from one uniform number, the distribution of a pixel, the bound of a masked model, and the price of drawing
+# in parallel. Time: 57 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -23,9 +24,10 @@ plotting.use_style()
 # %% [markdown] exercise={"name": "mask", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 1 · The mask
 #
-# A kernel of `size` by `size` taps (odd) sits with its center on a pixel. In raster order a pixel may hear all rows above, and of its own
-# row what lies to the left. In the *first* layer it must not hear itself (mask A); in later layers it may (mask B). With
-# the center at $(k, k)$:
+# A PixelCNN computes all conditionals at once, so no pixel may see itself or what comes later. In raster order it may
+# see all rows above, and in its own row what lies to the left. Take a kernel of `size` by `size` taps (odd), centered
+# on a pixel. In the *first* layer the center is masked too (mask A); in later layers it is not (mask B), because
+# there it holds only what earlier layers were allowed to see. With the center at $(k, k)$:
 #
 # $$ M_{rc} = 1 \text{ if } r < k, \text{ or } r = k \text{ and } c < k; \qquad M_{kk} = 0 \text{ (A) or } 1 \text{ (B)}; \qquad \text{else } 0 . $$
 #
@@ -63,10 +65,11 @@ def two_masks(mask):
 check.mask(mask, show=two_masks)
 
 # %% [markdown] exercise={"name": "from_noise", "difficulty": 2, "importance": 5, "minutes": 10}
-# ## Exercise 2 · A draw is a function of noise
+# ## Exercise 2 · A sample is a function of noise
 #
-# Each of $B$ elements has $K$ possible values with log-probabilities `log_p`. Put a uniform number through the inverse of the
-# distribution function: the draw is the smallest $k$ (from 0) with
+# Sampling turns noise into values, one element at a time. Each of $B$ elements has $K$ possible values with
+# log-probabilities `log_p`. Put a uniform number $u$ through the inverse of the distribution function: the sample is
+# the smallest $k$ (from 0) with
 #
 # $$ P(X \le k) \ge u . $$
 #
@@ -101,10 +104,11 @@ def draws_beside_probabilities(from_noise):
 check.from_noise(from_noise, show=draws_beside_probabilities)
 
 # %% [markdown] exercise={"name": "logistic_mass", "difficulty": 2, "importance": 4, "minutes": 12}
-# ## Exercise 3 · A logistic, cut into gray levels
+# ## Exercise 3 · A discretized logistic
 #
-# A pixel has the levels $0, 1, \dots, L - 1$. Give level $k$ the mass of a logistic between the midpoints to its neighbors; the outermost
-# levels get all that is left on their side:
+# Gray levels have an order, which a softmax ignores. The discretized logistic respects it. For levels
+# $0, 1, \dots, L - 1$, give level $k$ the mass of a logistic distribution between the midpoints to its neighbors; the
+# outermost levels get everything that is left on their side:
 #
 # $$ P(k) = F\Big(\frac{k + \frac12 - \mu}{s}\Big) - F\Big(\frac{k - \frac12 - \mu}{s}\Big), \qquad F(a) = \frac{1}{1 + e^{-a}} , $$
 #
@@ -145,8 +149,9 @@ check.logistic_mass(logistic_mass, show=three_pixels)
 # %% [markdown] exercise={"name": "erased_bound", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 4 · The bound of a masked model
 #
-# Of $d$ elements a random set of $m$ is erased, $m$ itself random and uniform on $1, \dots, d$. The network tells
-# $\log p(x_i \mid \text{what is left})$ for every element. An estimate of the bound on $\log p(x)$ is
+# A masked model predicts erased elements from the others. To train it, draw $m$ uniformly from $1, \dots, d$, and
+# erase a random set of $m$ of the $d$ elements. The network returns $\log p(x_i \mid \text{what is left})$ for every
+# element. An unbiased estimate of the bound on $\log p(x)$ is
 #
 # $$ \frac{d}{m} \sum_{i \text{ erased}} \log p(x_i \mid \text{what is left}) . $$
 #
@@ -157,7 +162,7 @@ check.logistic_mass(logistic_mass, show=three_pixels)
 # </details>
 # <details><summary>Hint 2: a weight an example</summary>
 #
-# $m$ differs from example to example: `erased.sum(1)`, `(B,)`.
+# $m$ differs between examples: `erased.sum(1)`, `(B,)`.
 #
 # </details>
 
@@ -190,7 +195,8 @@ check.erased_bound(erased_bound, show=estimates_of_a_board)
 # %% [markdown] exercise={"name": "together", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 5 · What two at once cost
 #
-# Two elements have the joint probabilities `joint[a, b]`. Drawn in one turn they follow $q(a, b) = p(a)\, p(b)$. The loss is
+# Elements that are drawn in one turn do not see each other. Two elements with the joint probabilities `joint[a, b]`
+# then follow $q(a, b) = p(a)\, p(b)$. What is lost is their *mutual information*,
 #
 # $$ \mathrm{KL}(p \,\|\, q) = \sum_{a, b} p(a, b) \log \frac{p(a, b)}{p(a)\, p(b)}, \qquad 0 \log 0 = 0 . $$
 #
@@ -254,7 +260,7 @@ check.together(together, show=near_and_far)
 # %% [markdown]
 # ## What you have now
 #
-# The pieces of every autoregressive model, and the price of being faster than one turn an element.
+# The pieces of every autoregressive model, and the price of taking fewer turns than there are elements.
 #
 # **References.** A. van den Oord et al., *Pixel recurrent neural networks*, 2016. T. Salimans et al., *PixelCNN++*, 2017. B. Uria, I. Murray,
 # H. Larochelle, *A deep and tractable density estimator*, 2014. J. Austin et al., *Structured denoising diffusion models*, 2021.
