@@ -13,14 +13,22 @@ NAME = "00_start.ipynb"
 
 WELCOME = """# Deep generative models
 
-Each chapter is a notebook: read it from top to bottom, run its cells (Shift+Enter), and drag what can be dragged.
-Cells that only draw or check are folded; a click on their dots opens them. A line with ✓ is a claim: the run measured
-the number and stops where it is not what the text says. Change a setting, run the chapter again, and see which hold."""
+A generative model learns a distribution from examples, and can then draw new ones. Each chapter of this course is a
+notebook that builds one family of such models beside an exact answer, so that you can see how good the model is.
+You need some Python with PyTorch, probability densities, and derivatives.
+
+Read a chapter from top to bottom and run its cells (Shift+Enter). Answer the questions marked **Predict** before you
+run the cell below them, and play with the explorers, which follow your hand. The lab of the same number lets you write
+the main steps yourself, and checks them.
+
+Cells that only draw or check are folded; click on their dots to open them. A line with ✓ is a *claim*: the run has
+measured this number, and would have stopped there if it contradicted the text. Change a setting, run the chapter again,
+and see which claims still hold."""
 
 HELP = """**Explorers on pages of their own:** [the studio](/studio/), while JupyterLab runs; \
 `make app` opens it by itself.
 
-**Before the first cell:** `gdm doctor` in a terminal says what is missing.
+**If something does not work:** `gdm doctor` in a terminal says what is missing.
 The first code cell of a chapter holds its parameters: `PROFILE = "full"` trains longer, `DATASET` chooses the data,
 `DEVICE = "cuda"` uses a graphics card. Your edits stay in your copy; *File → Save Notebook As…* keeps the original."""
 

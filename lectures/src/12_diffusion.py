@@ -48,7 +48,7 @@ def of_mixture(target, schedule):
     return ideal.mixture(target.means.double(), target.std.double(), target.weights.double(), schedule)
 
 # %% [markdown]
-# ## 12.1 To destroy is easy
+# ## 12.1 Destroying is easy
 #
 # Earlier chapters learned a map from noise to data in one go. Diffusion models (Sohl-Dickstein et al., 2015) first
 # destroy the data slowly, which needs no learning, and then learn to undo one small piece of the damage at a time.
@@ -96,9 +96,9 @@ fading()
 
 # %% [markdown]
 # Read the lower rows from left to right. With little noise one known digit fits far better than all others, and the
-# guess is a copy of it. (It is not the digit itself, which is not among the 2,000.) With more noise several digits
-# fit,, perhaps of a wrong class. From pure noise the guess is the mean of all digits, a gray blur: right on average,
-# but not a digit. A single leap asks too much. A *small* step back does not, as 12.3 shows.
+# guess is a copy of it. (It is not the digit itself, which is not among the 2,000.) With more noise several fit,
+# perhaps of a wrong class. From pure noise the guess is the mean of all digits, a gray blur: right on average, but not
+# a digit. A single leap asks too much. A *small* step back does not, as 12.3 shows.
 #
 # ## 12.2 Any step at once
 #
@@ -112,7 +112,7 @@ fading()
 # $(1, 0)$, all signal, to almost no signal is a **noise schedule**. (Some texts write $\alpha_t$ for our
 # $\bar\alpha_k$, the **signal rate**.)
 #
-# To check it, we run 20,000 chains for 300 steps.
+# We check it with 20,000 chains of 300 steps.
 
 # %%
 one = torch.ones(20_000).double()  # 20,000 chains from the number 1
@@ -151,8 +151,8 @@ def river():
 river()
 
 # %% [markdown]
-# In the figure time runs to the right, brightness is the density of $x_t$, and each white line is one chain. Halfway
-# along, a chain no longer remembers which of the two modes it came from.
+# In the figure time runs to the right, brightness is the density of $x_t$, and each white line is one chain. Toward the
+# right no chain shows which mode it came from.
 #
 # ## 12.3 One step back
 #
@@ -218,9 +218,9 @@ claim("KL of a wrong guess by both formulas: difference", by_kl - by_snr, near=0
 # ## 12.4 Learn the noise
 #
 # Since $x_t = \alpha_t x + \sigma_t \epsilon$, whoever knows $\mathbb E[x \mid x_t]$ also knows
-# $\mathbb E[\epsilon \mid x_t]$. Ho et al. (2020) let the network predict the noise $\epsilon$, because it has the same
-# size at every level. They also dropped the weight in front of the squared error (their "simple" loss). That changes
-# how much each level counts, but not the best answer at any level, which is still the conditional mean.
+# $\mathbb E[\epsilon \mid x_t]$. Ho et al. (2020) let the network predict the noise $\epsilon$, which has the same size
+# at every level. They also dropped the weight in front of the squared error (their "simple" loss). That changes how
+# much each level counts, but not the best answer at any level, which is still the conditional mean.
 #
 # One training step draws a random time and noise for each example, corrupts the example in a single jump, and asks the
 # network for the noise. Here `a` is the signal rate $\bar\alpha$:
@@ -491,8 +491,8 @@ claim("width of the upper mode: probability-flow ODE", inside(ends["ODE"]), near
 claim("width of the upper mode: noise with half of the score", inside(ends["noise, half of the score"]), above=0.4, digits=1)
 
 # %% [markdown]
-# The balance is needed. The SDE and the ODE both give the upper mode its true width of 0.25. With all of the noise and
-# half of the score nothing pulls the points back together, and the mode is spread to a width of 0.7.
+# The balance is needed. The SDE and the ODE both give the upper mode its true width of 0.25. Half of the score cannot
+# hold the points together against all of the noise: the mode spreads to a width of 0.7.
 #
 # ## 12.7 How few steps?
 #
@@ -579,7 +579,8 @@ claim("Heun: error with 32 calls over that with 128", off["Heun"][3] / off["Heun
 # <details><summary>Answer</summary>
 #
 # Those that ended near that bump follow it, and some near the border between two basins change sides. Distant ones
-# hardly move. </details>
+# hardly move.
+# </details>
 
 # %%
 from gdm_core import explorers
@@ -665,9 +666,9 @@ claim("ODE with the exact mean: largest difference from the exact log density", 
 # %% [markdown]
 # ## 12.9 What a wrong score costs
 #
-# Where do the nats go? Both networks lose a few hundredths of a nat. Each KL of 12.3 is a squared error, and its
-# avoidable part is $\lVert \hat x - \mathbb E[x \mid x_t] \rVert^2$, the error of the score in other units. Added up
-# over all levels, this bounds the loss of the reverse SDE (Song, Durkan et al., 2021):
+# Both networks lose a few hundredths of a nat. Where do these go? Each KL of 12.3 is a squared error, and its avoidable
+# part is $\lVert \hat x - \mathbb E[x \mid x_t] \rVert^2$, the error of the score in other units. Added up over all
+# levels, this bounds the loss of the reverse SDE (Song, Durkan et al., 2021):
 #
 # $$ \mathrm{KL}(p_0 \,\|\, p_\theta) \;\le\; \frac12 \int_0^1 g^2\, \mathbb E\, \lVert \nabla \log p_t - s_\theta \rVert^2\, dt
 # + \mathrm{KL}(p_1 \,\|\, \text{noise}) . $$
@@ -720,9 +721,9 @@ claim("noise: cost of the cleanest third of the levels, over that of velocity", 
 
 # %% [markdown]
 # The integral agrees with the gap of the bound in 12.8, which was computed without the exact score. The figure shows
-# where the cost arises, at low noise and at the level where the modes begin to merge; at high noise a wrong score costs
-# next to nothing. At the cleanest third of the levels the network that predicts noise pays more. (The two also differ
-# in their schedule, so this does not say which target is better.)
+# where the cost arises, at low noise, most of all where it is as large as a mode is wide; at high noise a wrong score
+# costs next to nothing. At the cleanest third of the levels the network that predicts noise pays more. (The two also
+# differ in their schedule, so this does not say which target is better.)
 #
 # ## 12.10 When is it decided?
 #

@@ -431,7 +431,8 @@ claim("worst over best machine, t = 0.8", apart[levels[2]], below=1.3, digits=2)
 # <details><summary>Answer</summary>
 #
 # The digits are new to it, so at *every* level. With little noise it answers with the nearest training picture, whoever
-# wrote that one; with much noise it mixes many, and is then hard to tell from the network. </details>
+# wrote that one; with much noise it mixes many, and is then hard to tell from the network.
+# </details>
 
 # %%
 explorers.denoise_by_hand(seed=SEED, device=DEVICE)
