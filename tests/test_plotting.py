@@ -158,6 +158,22 @@ def test_importing_changes_no_global_setting():
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
+def test_figures_of_a_notebook_are_sharp_and_those_of_a_replay_small(monkeypatch):
+    import IPython
+    from matplotlib import pyplot as plt
+    from matplotlib_inline import backend_inline
+
+    asked = []
+    monkeypatch.setattr(IPython, "get_ipython", object)
+    monkeypatch.setattr(backend_inline, "set_matplotlib_formats", lambda *formats, **how: asked.append((formats, how)))
+    with plt.rc_context():
+        plotting.use_style()
+        monkeypatch.setenv("GDM_DRAFT", "1")
+        plotting.use_style()
+        assert plt.rcParams["figure.dpi"] == 80  # which the text of an output tells
+    assert asked == [(("retina",), {}), (("png",), {"dpi": 40})]
+
+
 def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     import plotly.graph_objects as go
     from IPython import display

@@ -12,7 +12,11 @@ import pytest
 from gdm_core.course import kernels, replay
 
 SOURCES = {
-    "same": ["print('a')\nprint('b')", "import matplotlib.pyplot as plt\nplt.plot([1, 2]);", "1 + 1"],
+    "same": [
+        "print('a')\nprint('b')",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+        "import os\n1 + int(os.environ['GDM_DRAFT'])",
+    ],
     "changed": ["print(0.5)", "print('goes on')"],
     "missing": ["x = 1"],
     "unexpected": ["import matplotlib.pyplot as plt\nplt.plot([1, 2]);"],

@@ -64,6 +64,13 @@ def test_words_and_mimebundle_are_deterministic_and_carry_a_picture():
     assert "application/vnd.jupyter.widget-view+json" in data and "text/html" not in data
 
 
+def test_the_still_of_a_replay_is_small_and_says_the_same(monkeypatch):
+    monkeypatch.setenv("GDM_DRAFT", "1")
+    data, metadata = staged()._repr_mimebundle_()
+    assert data["text/plain"] == "Scene: level 100. said" and metadata["image/png"]["width"] == 800
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width == 400
+
+
 def test_html_in_outputs_only_when_asked(monkeypatch):
     monkeypatch.setenv("GDM_EXPORT", "1")
     assert "gdm-export" in staged(sampled={"level": 3})._repr_mimebundle_()[0]["text/html"]

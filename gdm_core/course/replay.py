@@ -5,7 +5,7 @@ Loaded into pytest by `-p gdm_core.course.replay` (`command` gives the whole lin
 - notices within a second that a kernel died, in place of waiting for the cell's time to pass;
 - starts a second kernel when the first one hangs at its start;
 - compares that there is a picture, and how many, where nbval leaves pictures out altogether.  Their bytes differ
-  between machines; plotly's numbers differ in the last bit;
+  between machines; plotly's numbers differ in the last bit.  So they are drawn small, in half the time;
 - lets the numbers of a claim differ by a third, by 0.1, or by half of what its "±" allows, a count by 1 or by half of
   the way to its bound: a processor that sums in another order trains another model, and the claim itself has checked
   its number;
@@ -28,6 +28,7 @@ from gdm_core.course.claims import MARK, NEEDED
 from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
 from gdm_core.course.notebooks import CELL_SECONDS, PICTURES
 
+DRAFT = "GDM_DRAFT"  # as `gdm_core.plotting` has it, whose torch is not needed here
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 BOUND = re.compile(rf"[≤≥] ({NUMBER.pattern})")
 WITHIN = re.compile(rf"± ({NUMBER.pattern})")
@@ -128,7 +129,7 @@ def _near(new: list, old: list) -> list:
 
 def pytest_configure(config) -> None:
     """Put the functions above in the place of nbval's."""
-    os.environ[NEEDED] = "1"
+    os.environ[NEEDED] = os.environ[DRAFT] = "1"
     RunningKernel.execute_cell_input = execute_cell_input
     RunningKernel.await_reply = await_reply
     for owner, name, function in ((RunningKernel, "__init__", start), (IPyNbCell, "compare_outputs", compare_outputs)):

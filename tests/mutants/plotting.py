@@ -6,6 +6,20 @@ FILE, TESTS = "gdm_core/plotting.py", "tests/test_plotting.py"
 
 MUTANTS = [
     Mutant(
+        "small-figures-in-every-notebook",
+        FILE,
+        "if DRAFT in os.environ:",
+        "if True:",
+        f"{TESTS}::test_figures_of_a_notebook_are_sharp_and_those_of_a_replay_small",
+    ),
+    Mutant(
+        "stills-of-replays-as-large-as-others",
+        "gdm_core/widgets/stage.py",
+        "scale = 0.5 if",
+        "scale = still.SHARP if",
+        "tests/test_still.py::test_the_still_of_a_replay_is_small_and_says_the_same",
+    ),
+    Mutant(
         "all-the-buttons",
         FILE,
         ", modebar=buttons)",
