@@ -7,8 +7,9 @@
 # After this lecture you can
 #
 # - say what a generative model is and judge one by its likelihood on examples that it has not seen;
-# - write a distribution as a sum over a *latent variable*, sample from it, and turn it around with Bayes' rule;
-# - derive EM from a lower bound, say why it never goes down, and show two ways in which it goes wrong;
+# - write a distribution as a sum over a *latent variable*, sample from it, and infer the latent with Bayes' rule;
+# - derive the EM algorithm from a lower bound, prove that the likelihood never goes down, and name two ways in which
+#   EM goes wrong;
 # - choose the number of components, fit a mixture to real handwritten digits, and say what it cannot do.
 #
 # You need: probability densities, Bayes' rule, a little torch. Time: 55 minutes to read, 10 more to play.
@@ -41,16 +42,16 @@ torch.manual_seed(SEED);
 # %% [markdown]
 # ## 1.1 One bump is not enough
 #
-# A *generative model* is a distribution $p_\theta(x)$, learned from samples of an unknown $p_\text{data}(x)$, that we
-# can put to work: **generate** new $x$; give the **density** of an $x$, high for the usual and low for the odd; find a
+# A *generative model* is a distribution $p_\theta(x)$, learned from samples of an unknown $p_\text{data}(x)$. We can
+# use it to **generate** new $x$; give the **density** of an $x$, high for usual examples and low for odd ones; find a
 # shorter **representation** of $x$; and answer a question that has **several right answers**.
 #
-# That last task is where an ordinary predictor fails. Ask it to color a gray photograph of a car: it has seen red cars
-# and blue cars, and the answer with the smallest squared error is their average, a muddy purple that no car has.
+# That last task is where an ordinary predictor fails. Ask it to color a gray photograph of a car: it has seen red
+# cars and blue cars, and the answer with the smallest squared error is their average, a muddy purple that no car has.
 #
-# Here is that failure in a world where we know every right answer. The question is a caption, "a large cube on an azure
-# floor between orange walls", which leaves the color of the cube open. **Predict:** which single picture has the
-# smallest squared error, averaged over the ten answers?
+# Here is that failure in a world where we know every right answer. The question is a caption, "a large cube on an
+# azure floor between orange walls", which leaves the color of the cube open. **Predict:** which single picture has
+# the smallest squared error, averaged over the ten answers?
 
 # %%
 answers = scenes.render(torch.tensor([[6, 1, hue, 5, 0, 4] for hue in range(10)]))  # (10, 3, 64, 64)
@@ -84,12 +85,12 @@ claim("color of the palest right cube, strongest minus weakest channel", min(tin
 claim("color of the average cube", tint(average), below=0.15)
 
 # %% [markdown]
-# A predictor that is punished by squared error answers with the gray cube, which is wrong in all ten worlds. A
-# generative model has to do something else: give each of the ten a share of the probability.
+# The framed picture is the average of the ten, and its cube is gray. It has the smallest squared error, and it is
+# never right. A generative model must do something else: give each of the ten answers a share of the probability.
 #
-# Now the same failure with one number instead of a picture. The data come from a distribution with three bumps, which
-# we know exactly (green). Of all Gaussians, the one with the highest likelihood has the mean and the standard deviation
-# of the data (vermilion). **Predict:** where will it peak?
+# Now the same with one number instead of a picture. The data (gray histogram) come from a distribution with three
+# bumps, which we know exactly (green). Of all Gaussians, the one with the highest likelihood has the mean and the
+# standard deviation of the data (vermilion). **Predict:** where will it peak?
 
 # %%
 weights = torch.tensor([0.4, 0.35, 0.25], dtype=torch.float64)  # p(z = k)
@@ -138,28 +139,31 @@ claim("density at the Gaussian's peak, as a share of the lowest bump's",
       (log_truth(peak[None])[0] - log_truth(means).min()).exp(), below=0.2)
 
 # %% [markdown]
-# The Gaussian is highest where the data are thinnest: around its peak it expects 14% of the examples, and 2% are
-# there. It loses 0.49 nats per example. The loss is a Kullback-Leibler divergence,
-# $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb{E}_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$: the part
-# of the log-likelihood that a better model could still win. We measure in *nats*, natural logarithms, per example, in
-# the whole course.
+# The Gaussian peaks in the valley between the bumps: within 0.5 of its peak it expects 14% of the examples, and only
+# 2% are there. Compared with the true density it loses 0.49 nats of log-likelihood per example. On average over all
+# data this loss is a **Kullback-Leibler divergence**,
+# $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb{E}_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$. It
+# is never negative, and it is what a better model could still gain. Throughout the course we use natural logarithms,
+# whose unit is the *nat*, and report nats per example.
 
 # %% [markdown]
 # ## 1.2 A latent variable
 #
-# We built the three bumps in two simple steps: draw a hidden number $z$, then draw $x$ given $z$.
+# How can a model have several bumps? The code above drew the data in two simple steps: first a hidden number $z$,
+# which says which bump, then $x$ given $z$.
 #
 # $$ p(z=k) = \pi_k, \qquad p(x \mid z=k) = \mathcal N(x;\, \mu_k, \sigma_k^2) $$
 #
-# Nobody writes $z$ down, so $x$ alone has the *marginal* distribution, the sum over what $z$ may have been
-# (an integral, where $z$ is continuous):
+# This is a **Gaussian mixture**, and $z$ is its **latent variable**: it takes part in making $x$ but is not observed.
+# So the distribution of $x$ alone, the *marginal*, sums over all that $z$ may have been (or integrates, if $z$ is
+# continuous):
 #
 # $$ p(x) = \sum_k p(z=k)\, p(x \mid z=k) \qquad\text{or}\qquad p(x) = \int p(x \mid z)\, p(z)\, dz . $$
 #
-# The prior is three numbers, each likelihood has one bump, and yet the marginal has three. Every model from here to
-# chapter 5 is made this way; only $p(x\mid z)$ gets richer. Sampling in the order of the arrows, first $z$, then $x$, is
-# called *ancestral sampling*. The two lines in 1.1 did just that. Do they really draw from $p(x)$? Compare the share of samples
-# below each $x$ with the exact distribution function:
+# The prior $p(z)$ is three numbers and each $p(x \mid z)$ has a single bump, yet the marginal has three. Every model
+# up to chapter 5 is built this way; only $p(x\mid z)$ gets richer. Drawing first $z$ and then $x$ is called
+# *ancestral sampling*. Does it really draw from $p(x)$? To check, compare the share of samples below each $x$ with
+# the exact distribution function:
 
 # %%
 cdf = (weights * Normal(means, stds).cdf(x.sort().values[:, None])).sum(1)  # exact, at the samples
@@ -168,14 +172,15 @@ claim("ancestral samples against the exact marginal, largest difference of share
       below=2.23 / len(x) ** 0.5)  # by chance above that once in ten thousand (Kolmogorov, Smirnov)
 
 # %% [markdown]
-# ## 1.3 Turning it around: responsibilities
+# ## 1.3 From x back to z: responsibilities
 #
-# Given $x$, which component made it? Bayes' rule answers with probabilities, the **responsibilities**
+# Sampling goes from $z$ to $x$. Now we see $x$ and ask which component it came from. Bayes' rule answers with
+# probabilities, the **responsibilities**
 #
 # $$ \gamma_k(x) = p(z=k \mid x) = \frac{\pi_k\, p(x\mid z=k)}{\sum_j \pi_j\, p(x \mid z=j)} . $$
 #
-# In code it is a softmax over the log of the joint. We stay in logarithms: far from every bump all the densities
-# underflow to zero, and $0/0$ is no probability.
+# In code this is a softmax over $k$ of the log joint, $\log \pi_k + \log p(x \mid z=k)$. We compute with logarithms
+# because far from every bump all the densities underflow to zero, and Bayes' rule would return $0/0$.
 
 # %%
 def log_joint(x, weights, means, stds):  # (B,) -> (B, K): log p(x, z = k)
@@ -210,11 +215,11 @@ def four_distributions(line, weights, joint, gamma, x):
 four_distributions(line, weights, log_joint(line, weights, means, stds).exp(), gamma, x)
 
 # %% [markdown]
-# The first two panels are the model, the third is what it looks like from outside, and the last asks the question in
-# reverse: almost everywhere one component is responsible on its own, and between two bumps the responsibility is shared.
+# The first two panels define the model; the third shows what can be observed. The last is the posterior: almost
+# everywhere a single component is responsible, and only where two bumps overlap is the responsibility shared.
 #
-# The library says the same in one line. A `GMM` has full covariance matrices, any number of features, and the same words
-# as every model of this course: `sample`, `log_prob`, `prior`, `decode` for $p(x\mid z)$, `encode` for $p(z\mid x)$.
+# The library's `GMM` has full covariance matrices, any number of features, and the methods of every model of this
+# course: `sample`, `log_prob`, `prior`, `decode` for $p(x\mid z)$, `encode` for $p(z\mid x)$.
 
 # %%
 twin = GMM(3, 1).double()
@@ -236,19 +241,21 @@ claim("in logarithms the responsibilities there still sum to one",
 # ## 1.4 Learning without labels: EM
 #
 # Now only $x_1, \dots, x_N$ are given. We want the parameters $\theta = (\pi, \mu, \Sigma)$ with the highest
-# log-likelihood, $\ell(\theta) = \frac1N \sum_n \log \sum_k \pi_k\, \mathcal N(x_n; \mu_k, \Sigma_k)$. If we knew the $z_n$,
-# this would be counting and averaging. We do not, and the sum inside the logarithm couples all parameters.
+# log-likelihood, $\ell(\theta) = \frac1N \sum_n \log \sum_k \pi_k\, \mathcal N(x_n; \mu_k, \Sigma_k)$. If we knew the
+# $z_n$, this would be a matter of counting and averaging. We do not, and the sum inside the logarithm couples all the
+# parameters.
 #
-# **Expectation maximization** guesses and counts in turn:
+# **Expectation maximization** (EM; Dempster, Laird and Rubin, 1977) alternates between guessing the $z_n$ and
+# counting:
 #
 # - **E**: with the parameters fixed, compute the responsibilities $\gamma_{nk} = p(z_n = k \mid x_n)$;
-# - **M**: with the responsibilities fixed, maximize the log-likelihood of the guessed pairs $(x_n, z_n)$, in which each
-#   example counts for component $k$ with weight $\gamma_{nk}$,
+# - **M**: with the responsibilities fixed, maximize the log-likelihood of the guessed pairs $(x_n, z_n)$, in which
+#   each example counts for component $k$ with weight $\gamma_{nk}$,
 #
 # $$ Q(\theta) = \sum_n \sum_k \gamma_{nk} \big[ \log \pi_k + \log \mathcal N(x_n; \mu_k, \Sigma_k) \big] . $$
 #
-# Here the logarithm acts on one Gaussian at a time, so the maximum has a formula. Write $N_k = \sum_n \gamma_{nk}$ and set the
-# derivatives to zero, for $\pi$ with a multiplier $\lambda$ because the weights must sum to 1:
+# Here the logarithm acts on one Gaussian at a time, so the maximum has a formula. Write $N_k = \sum_n \gamma_{nk}$
+# and set the derivatives to zero, for $\pi$ with a multiplier $\lambda$ because the weights must sum to 1:
 #
 # $$ \begin{aligned}
 # \textstyle\sum_n \gamma_{nk}\, \Sigma_k^{-1} (x_n - \mu_k) = 0 \;&\Rightarrow\; \mu_k = \tfrac{1}{N_k} \textstyle\sum_n \gamma_{nk}\, x_n , \\
@@ -256,8 +263,8 @@ claim("in logarithms the responsibilities there still sum to one",
 # N_k / \pi_k = \lambda ,\quad \textstyle\sum_k \pi_k = 1 \;&\Rightarrow\; \pi_k = N_k / N .
 # \end{aligned} $$
 #
-# (The second line is the derivative with respect to $\Sigma_k^{-1}$.) Counting and averaging after all, with fractions of
-# examples:
+# (The second line is the derivative with respect to $\Sigma_k^{-1}$.) Counting and averaging after all, with
+# fractions of examples:
 
 # %%
 def em_step(x, weights, means, covariances):
@@ -271,9 +278,9 @@ def em_step(x, weights, means, covariances):
 
 
 # %% [markdown]
-# A world that we know: three tilted blobs in the plane. We start all three components in an empty corner and let the bare
-# loop and the library's `em`, a generator that makes one iteration a turn, run side by side. **Predict:** which blob will
-# be found first?
+# Let us try it where we know the truth: three tilted blobs in the plane. We start all three components in the empty
+# upper left corner and run the bare loop side by side with the library's `em`, a generator that yields after every
+# iteration. **Predict:** which blob will be found first, and which last?
 
 # %%
 truth = GMM(3, 2).double()
@@ -324,13 +331,13 @@ def em_road(x, snapshots, likelihood, ceiling):
 em_road(blobs, snapshots, likelihood, truth.log_prob(unseen).mean().item())
 
 # %% [markdown]
-# The crosses leave the empty corner together. Each point is colored by its responsibilities: mixed colors are points that
-# EM is not sure about. As the ellipses find their blobs, the colors sharpen.
+# Points are colored by their responsibilities; mixed colors mark points that EM is unsure about. Purple settles
+# first, on the largest blob, which is also the nearest to the corner. Gold at first covers nearly everything and
+# finds the small lower blob last.
 #
-# How good is the result? We know the truth, so we can measure it: on 20,000 *unseen* examples no model beats the
-# distribution that made them, except by luck. And did the formulas really find the maximum of $Q$? We let autograd take
-# its derivatives at the M step's answer. Those in the means and covariances must be zero, those in $\pi$ must all equal
-# the multiplier $\lambda = N$.
+# How good is the result? On 20,000 *unseen* examples no model can beat the distribution that made them, except by
+# luck. And did the formulas find the maximum of $Q$? There the derivatives, by autograd, must be zero for the means
+# and covariances; for the weights they must all equal the multiplier $\lambda = N$.
 
 # %%
 gap = (truth.log_prob(unseen) - model.log_prob(unseen)).detach()
@@ -350,23 +357,25 @@ claim("standard error of that loss", gap.std() / len(gap) ** 0.5, below=0.005, u
 # %% [markdown]
 # ## 1.5 Why it works: the bound
 #
-# Why does maximizing $Q$ raise $\ell$? Take *any* distribution $q(z)$ for one example. The logarithm is concave, so Jensen's
-# inequality gives
+# Why does maximizing $Q$ raise $\ell$? Take *any* distribution $q(z)$ for one example. The logarithm is concave, so
+# Jensen's inequality gives
 #
 # $$ \log p(x) = \log \sum_z q(z) \frac{p(x, z)}{q(z)} \;\ge\; \sum_z q(z) \log \frac{p(x, z)}{q(z)} =: \mathcal L(q, \theta) . $$
 #
-# What is lost is known exactly. Write the joint the other way round, $p(x, z) = p(z \mid x)\, p(x)$:
+# How much this inequality gives away is known exactly. Factor the joint the other way,
+# $p(x, z) = p(z \mid x)\, p(x)$:
 #
 # $$ \mathcal L(q, \theta) = \sum_z q(z) \log \frac{p(z \mid x)\, p(x)}{q(z)} = \log p(x) - \mathrm{KL}\big(q(z) \,\|\, p(z \mid x)\big) . $$
 #
-# So EM climbs one function by turns, along two coordinates. The **E step** maximizes $\mathcal L$ over $q$: the best $q$ is
-# the posterior, the KL vanishes, and the bound *touches* the log-likelihood. The **M step** maximizes $\mathcal L$ over
-# $\theta$ with $q$ held; in $\theta$, $\mathcal L$ differs from $Q$ by a constant. The bound rises, and the log-likelihood
-# above it must rise at least as much. Under the name ELBO this bound carries us through chapters 3 to 5.
+# So EM is coordinate ascent on a single function $\mathcal L$ (Neal and Hinton, 1998). The **E step** maximizes
+# $\mathcal L$ over $q$: the best $q$ is the posterior, the KL vanishes, and the bound *touches* the log-likelihood.
+# The **M step** maximizes $\mathcal L$ over $\theta$ with $q$ held; in $\theta$, $\mathcal L$ differs from $Q$ by a
+# constant. The bound rises, and the log-likelihood, which it touched before the step and cannot exceed after it,
+# rises at least as much. Under the name *evidence lower bound* (ELBO) it will carry us through chapters 3 to 5.
 #
-# With two overlapping bumps we can watch it. Their weights and widths are known; first one mean is unknown, then both. Green
-# is the log-likelihood, and each orange bound touches it at a dot. **Predict:** where does the next dot lie? And where does
-# EM go when both means start at the same place?
+# With two overlapping bumps we can watch this. Weights and widths are known; first one mean is unknown, then both.
+# Green is the log-likelihood; each orange curve is a bound, which touches it at a dot. **Predict:** where does the
+# next dot lie? And where does EM go when both means start at the same place?
 
 # %%
 pi, mu = torch.tensor([0.3, 0.7], dtype=torch.float64), torch.tensor([-1.5, 1.5], dtype=torch.float64)
@@ -465,11 +474,12 @@ twin = GMM(2, 1).double().set(pi, mu[:, None], torch.ones(2, 1, 1))
 claim("library and bare code agree on the bound", twin.bound(y[:, None], q).mean() - bound(mu, q), near=0, within=1e-10)
 
 # %% [markdown]
-# Each step jumps to the top of its bound: far from the data the log-likelihood is flat and the steps are short, then EM
-# finds the slope. With two free means the surface has two tops (turn it), for the components may trade places, and with
-# unequal weights one top is lower, here by 0.2 nats: EM climbs the one on whose slope it starts. Two means that start as
-# one stay one: the components have equal widths, so they share every example in the same proportion, and EM stops on the
-# pass between the tops. This is why nobody starts EM with identical components.
+# The next dot lies below the top of the current bound. Far from the data the log-likelihood is flat and the steps are
+# short; then EM finds the slope. With two free means the surface has two peaks (turn it), because the components may
+# trade places. With unequal weights one peak is lower, here by 0.2 nats, and EM climbs the one on whose slope it
+# starts. Two means that start at the same place stay together: equal widths make the components share every example
+# in the same proportion, so both means move alike, and EM ends on the saddle between the peaks. This is why nobody
+# starts EM with identical components.
 
 # %%
 best, worse, stuck = (log_likelihood(path[-1][0]) for path in (left, right, middle))
@@ -491,10 +501,11 @@ claim("three exact copies after 20 iterations, largest difference of their means
 # %% [markdown]
 # ## 1.6 Two ways to go wrong
 #
-# **Local optima.** The log-likelihood has many tops. Eight Gaussians on a ring, eight components: good starts find all of
-# them, a bad start lets two components share one bump while another must cover two. The library's `start` takes
-# k-means++ (Arthur and Vassilvitskii, 2007): centers among the examples, each drawn with a probability that grows with its
-# distance to those before it. **Predict:** how often does it find the best top, and how often do eight random examples?
+# **Local optima.** The log-likelihood has many peaks. Fit eight components to eight Gaussians on a ring: after a bad
+# start two components share one bump, and another has to cover two. The library's `start` uses k-means++ (Arthur and
+# Vassilvitskii, 2007): it picks centers among the examples, each with a probability that grows with its distance from
+# the centers picked before. **Predict:** how often does EM reach the best peak from there, and how often from eight
+# random examples?
 
 # %%
 ring = data.load("eight_gaussians", n=2000, seed=SEED)
@@ -540,10 +551,14 @@ claim("share of k-means++ starts that reach the best top", share["k-means++"], a
 claim("what the worst start loses", best - min(value for value, _ in runs["random examples"]), above=0.05, digits=2, unit="nats")
 
 # %% [markdown]
-# **Singularities.** Put one component exactly on one example and let its variance go to zero. The density of that example
-# grows without limit, that of all others stays finite. So the likelihood of a Gaussian mixture *has no maximum*; what we
-# look for is a good local one. Here a broad Gaussian and a component on the first of ten examples have half of the weight
-# each, and the component gets narrower.
+# From k-means++ all 12 starts end at the right edge of the third panel, at the best value; of the random starts
+# several end lower, the worst by 0.33 nats.
+#
+# **Singularities.** Center one component exactly on one example and let its variance go to zero. The density of that
+# example grows without limit, that of all others stays finite. So the likelihood of a Gaussian mixture *has no
+# maximum*, and what we look for is a good local one. Here a broad Gaussian and a component on the first of ten
+# examples have half of the weight each. **Predict:** what happens to the log-likelihood when that component becomes
+# narrower and narrower?
 
 # %%
 ten = x[:10]
@@ -579,11 +594,12 @@ def no_maximum():
 no_maximum()
 
 # %% [markdown]
-# Making the component ten times narrower wins $\log 10$, 2.3 nats, every time. The library's EM stops when it runs into
-# such a component, and its error says what to do. The principled cure is a **prior** on each variance, here $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu
-# s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and Raftery, 2007). EM then climbs to a maximum of the
-# *posterior* of $\theta$ (MAP), and in its M step only the variance changes: $\nu$ phantom examples at distance $s_0$ from
-# the mean are averaged in,
+# Once the component is narrow, the vermilion line rises forever: each time the width shrinks tenfold, the
+# log-likelihood gains $\log 10$, or 2.3 nats. The library's EM stops when a component collapses like this, and the
+# error message says what to do. The principled cure is a **prior** on each variance, here
+# $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and
+# Raftery, 2007). EM then climbs to a maximum of the *posterior* of $\theta$ (MAP), and in its M step only the
+# variance changes: $\nu$ phantom examples at distance $s_0$ from the mean are averaged in,
 #
 # $$ \sigma_k^2 = \frac{\nu s_0^2 + \sum_n \gamma_{nk} (x_n - \mu_k)^2}{\nu + N_k} . $$
 
@@ -620,11 +636,14 @@ for _ in range(50):
 claim("smallest gain of a MAP iteration", torch.stack(worth).diff().min(), above=-1e-8, unit="nats")
 
 # %% [markdown]
+# From the start that stopped EM, MAP goes on, and its narrower component ends with a standard deviation of 0.7.
+#
 # ## 1.7 How many components?
 #
-# The training likelihood cannot tell: it grows with every component that we add. The likelihood of **held-out** examples
-# can, because a component that fits a quirk of the training set is of no use on new examples. We keep the training set
-# small on purpose, 300 examples from the ring of eight. **Predict:** which of the two curves turns, and where?
+# The training likelihood cannot tell, because it grows with every component that we add. The likelihood of
+# **held-out** examples can: a component that fits a quirk of the training set is of no use on new data. We keep the
+# training set small on purpose, 300 examples from the ring of eight. **Predict:** which of the two curves turns down,
+# and where?
 
 # %%
 few, held_out = ring.x[:300].double(), data.load("eight_gaussians", "validation", n=5000, seed=SEED).x.double()
@@ -668,12 +687,16 @@ claim("from 8 to 24 components training gains", training[-1] - training[eight], 
 claim("and held-out data lose", lost.mean(), above=3 * lost.std().item() / len(lost) ** 0.5, digits=2, unit="nats")
 
 # %% [markdown]
+# The held-out curve turns at 8 components, the number in the ring. From there to 24 the training data gain 0.27 nats
+# per example and new data lose 0.42: the model **overfits**.
+#
 # ## 1.8 The same model by gradient
 #
-# EM needs closed-form M steps, and neural networks have none. But $\ell(\theta)$ is differentiable, so gradient ascent on
-# it works too, through the same object: `model.loss` is the mean of $-\log p(x)$, and `train.fit` minimizes it as it will
-# minimize the loss of every model to come. Weights must stay positive and covariances positive definite; the library
-# stores logits and a Cholesky factor, so that every gradient step keeps them so. **Predict:** will the two meet?
+# EM needs closed-form M steps, and neural networks have none. But $\ell(\theta)$ is differentiable, so gradient
+# ascent on it works too, through the same object: `model.loss` is the mean of $-\log p(x)$, and `train.fit` minimizes
+# it as it will minimize the loss of every model to come. Weights must stay positive and covariances positive
+# definite; the library stores logits and a Cholesky factor, so that every gradient step keeps them so. **Predict:**
+# from the same start, will gradient ascent and EM end at the same value?
 
 # %%
 by_em, by_gradient = GMM(3, 2).double().start(blobs), GMM(3, 2).double()
@@ -687,20 +710,21 @@ claim("where gradient ascent ends, minus where EM ends", -history.loss[-1] - top
 claim("gradient ascent (Adam) needs more passes over the data", passes(-torch.tensor(history.loss)) > passes(em_values))
 
 # %% [markdown]
-# They meet, and EM takes the shorter road, without a step size to choose. That is what closed forms are worth.
+# They do, and EM needs fewer passes over the data and no step size. That is what a closed form is worth.
 
 # %% [markdown]
 # ## 1.9 Real digits
 #
-# So far the truth was known. Now a thousand scans of handwritten digits, 8 x 8 pixels of 17 gray levels, written by people;
-# the test set was written by *other* people. A density on numbers that come in steps could cheat by putting infinitely
-# thin spikes on them, as in 1.6. The standard cure is *dequantization*: add uniform noise as wide as one step, so that the
-# density becomes a fair bound on the probability of the discrete picture,
+# So far we knew the truth. Now we fit about a thousand scans of handwritten digits, of 8 x 8 pixels with 17 gray
+# levels each; the test set was written by *other* people. Gray levels come in steps, and a density could cheat by
+# putting infinitely thin spikes on them, as in 1.6. The standard cure is *dequantization*: add uniform noise as wide
+# as one step. The average log-density is then a lower bound on the log-probability of the discrete picture (Theis,
+# van den Oord and Bethge, 2016),
 #
 # $$ \log P(\text{picture}) \;\ge\; \mathbb{E}_{u}\big[\log p(\text{picture} + u)\big], \qquad u \sim \text{Uniform}[0, 1)^{64}, $$
 #
-# with pixels counted in gray levels, 0 to 16. Larger pictures are first shrunk to 8 x 8, so that a full 64 x 64 covariance
-# matrix per component can be estimated.
+# with pixels counted in gray levels, 0 to 16. Larger pictures are first shrunk to 8 x 8, so that a full 64 x 64
+# covariance matrix per component can be estimated.
 
 # %% jupyter={"source_hidden": true}
 # Digits of 8 x 8 pixels on 17 gray levels
@@ -727,8 +751,8 @@ for floor in (0.2, 1.0):  # variance added to every direction, in squared gray l
 _, k, floor, digits = max(table, key=lambda row: row[0])
 
 # %% [markdown]
-# The rival knows nothing of the way pixels go together: each pixel has a free histogram of its own, and the picture's
-# probability is the product. **Predict:** whose samples look better? And whose likelihood is higher?
+# The mixture gets a rival that ignores how pixels go together: each pixel has a histogram of its own, and the
+# probability of a picture is the product. **Predict:** whose samples look better? And whose likelihood is higher?
 
 # %%
 histogram = torch.stack([(train_levels == level).double().mean(0) for level in range(17)])  # (17, 64)
@@ -766,14 +790,14 @@ claim("components chosen on the validation set", k, above=2)
 claim("standard error of the mixture's nats", mixture.std() / len(mixture) ** 0.5, below=5, unit="nats")
 
 # %% [markdown]
-# Look first, then read the numbers. The mixture's samples are rough digits: it knows which pixels go together. The rival's
-# samples are dust. And yet the rival has the *better* likelihood, 106 nats against 130. So a better likelihood need not
-# mean better samples, nor the other way round. We will meet the rival again: a model of digits has learned something when
-# it beats 106.
+# Look first, then read the numbers. The mixture's samples (third panel) are rough digits: it knows which pixels go
+# together. The rival's samples are dust. Yet the rival has the *better* likelihood: $-\log p$ is 106 nats against
+# 130, and less is better. So a better likelihood need not mean better samples, or vice versa. Remember 106: a model
+# of these digits has learned something if it beats that number.
 #
-# What does the rival have that a mixture lacks? Gray levels pile up at the ends of the scale, white paper and full ink,
-# where a histogram has a spike and a Gaussian cannot. As a control, give each pixel a Gaussian of its own instead of its
-# histogram, so that neither model knows about other pixels, and split what it loses by gray level and by pixel.
+# What does the rival have that a mixture lacks? Gray levels pile up at the ends of the scale, white paper and full
+# ink. A histogram can put a spike there; a Gaussian cannot. As a control, replace each pixel's histogram by a
+# Gaussian.
 
 # %%
 levels = dequantized(train_levels)
@@ -791,19 +815,18 @@ claim("nats of the mixture's gap that come from these", explained, below=lead.me
 claim("and from all others", lead.mean() - explained, above=0, digits=2, unit="nats")
 
 # %% [markdown]
-# With a Gaussian instead of its histogram, the same model of single pixels loses 43 nats. At the two ends of the scale it
-# loses 45, and in between it wins a little back. So the ends of the scale are enough to explain a gap of this size. Where
-# does the mixture lose its 24 nats? Of these, 8 come from the 16 pixels that are nearly always paper, and 16 from the others.
+# The Gaussians lose 43 nats: 45 at the two ends of the scale, less a little won back in between. So the ends alone
+# can explain a gap of 24 nats. Of the mixture's 24, 8 come from the 16 pixels that are nearly always white.
 #
-# The samples also show what the mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise; what varies
-# *within* a digit, slant or width or a loop, is a direction of one big covariance matrix and nothing more.
+# The samples also show what a mixture cannot do. Each is one of five blurred prototypes plus Gaussian noise. All that
+# varies *within* a prototype, slant or width or a loop, must be described by one covariance matrix.
 #
-# **Larger pictures, and k-means.** At 28 x 28 pixels a full covariance matrix has 784 x 784 entries, too many to estimate.
-# Give all components the same round covariance $\sigma^2 I$, and only distances count:
-# $\gamma_{nk} \propto \pi_k \exp(-\|x_n - \mu_k\|^2 / 2\sigma^2)$. As $\sigma \to 0$ the nearest center takes the whole
-# example, and EM becomes **k-means**: assign each example to its nearest center, move each center to the average of its
-# examples. Below are 40 components for 4,000 drawn digits. **Predict:** with the $\sigma$ that EM learns, how soft are the
-# responsibilities?
+# **Larger pictures, and k-means.** At 28 x 28 pixels a full covariance matrix has 784 x 784 entries, too many to
+# estimate. If all components have the same round covariance $\sigma^2 I$, only distances count:
+# $\gamma_{nk} \propto \pi_k \exp(-\|x_n - \mu_k\|^2 / 2\sigma^2)$. As $\sigma \to 0$ the nearest center takes the
+# whole example, and EM becomes **k-means**: assign each example to its nearest center, move each center to the
+# average of its examples. We fit 40 components to 4,000 digits drawn by a program. **Predict:** with the $\sigma$
+# that EM learns, how soft are the responsibilities?
 
 # %%
 def round_step(x, weights, means, var):  # EM with covariance var I for all components
@@ -839,8 +862,8 @@ def centers(x, means):
 centers(drawn, fitted[1])
 
 # %% [markdown]
-# Hardly soft at all: 99% of the pictures belong to one component, so that EM is k-means here in all but name. And each
-# prototype is blurred where its pictures differ: the failure of 1.1, now in every component.
+# Hardly soft at all: 99% of the pictures belong almost entirely to one component, so here EM is k-means in all but
+# name. And each center is blurred where its pictures differ, like the gray cube of 1.1.
 
 # %% [markdown]
 # ## 1.10 Play
@@ -857,23 +880,24 @@ explorers.mixtures(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 1.11 What to keep, and what is not settled
 #
-# - A latent variable turns simple pieces into a rich marginal; the posterior over it is Bayes' rule.
-# - EM is coordinate ascent on $\mathcal L(q,\theta)$: it never goes down, and it promises only a local optimum. With round,
-#   narrow components it is k-means.
-# - The likelihood of a Gaussian mixture is unbounded, and a prior on the variances bounds it; held-out likelihood chooses
-#   the size, not the training likelihood.
-# - $\log p(x) = \mathcal L(q,\theta) + \mathrm{KL}(q\|p(z\mid x))$ holds for every model with a latent variable. Chapter 3
-#   is built on it.
+# - A latent variable turns simple pieces into a rich marginal; Bayes' rule gives its posterior, the responsibilities.
+# - EM is coordinate ascent on $\mathcal L(q,\theta)$: it never goes down, but promises only a local optimum. With
+#   round, narrow components it is k-means.
+# - The likelihood of a Gaussian mixture is unbounded; a prior on the variances (MAP) bounds it. Held-out likelihood
+#   chooses the number of components.
+# - A better likelihood need not mean better samples.
+# - $\log p(x) = \mathcal L(q,\theta) + \mathrm{KL}(q\|p(z\mid x))$ holds for every model with a latent variable.
+#   Chapter 3 is built on it.
 #
-# Honest limits. Held-out likelihood chose eight components in an experiment built from eight components; real data have
-# no true number. A mixture's components are interchangeable: relabel them and nothing changes, so "component 3" means
-# nothing by itself. And one discrete $z$ must spend a component on every combination of style and shape, where a picture
-# varies in many ways at once. The next chapter makes $z$ continuous.
+# Honest limits. Held-out likelihood chose eight components in an experiment built from eight components; real data
+# have no true number. A mixture's components are interchangeable: relabel them and nothing changes, so "component 3"
+# means nothing by itself. And a picture varies in many ways at once, while one discrete $z$ needs a component for
+# every combination of them. The next chapter makes $z$ continuous.
 #
-# **References.** A. Dempster, N. Laird, D. Rubin, *Maximum likelihood from incomplete data via the EM algorithm*, 1977,
-# eq. 2.17. R. Neal, G. Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other variants*, 1998,
-# eq. 7 (the bound). C. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 9.2 to 9.4 (eq. 9.23 to 9.28;
-# k-means as a limit of EM: section 9.3.2). D. Arthur, S. Vassilvitskii, *k-means++*, 2007. C. Fraley, A. Raftery, *Bayesian
-# regularization for normal mixture estimation and model-based clustering*, 2007. B. Uria, I. Murray, H. Larochelle,
-# *RNADE*, 2013 (dequantization); L. Theis, A. van den Oord, M. Bethge, *A note on the evaluation of generative models*,
-# 2016, eq. 3 to 6.
+# **References.** A. Dempster, N. Laird, D. Rubin, *Maximum likelihood from incomplete data via the EM algorithm*,
+# 1977, eq. 2.17. R. Neal, G. Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other
+# variants*, 1998, eq. 7 (the bound). C. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 9.2 to 9.4
+# (eq. 9.23 to 9.28; k-means as a limit of EM: section 9.3.2). D. Arthur, S. Vassilvitskii, *k-means++*, 2007. C.
+# Fraley, A. Raftery, *Bayesian regularization for normal mixture estimation and model-based clustering*, 2007. B.
+# Uria, I. Murray, H. Larochelle, *RNADE*, 2013 (dequantization); L. Theis, A. van den Oord, M. Bethge, *A note on the
+# evaluation of generative models*, 2016, eq. 3 to 6.
