@@ -38,18 +38,19 @@ def exact_noise(x, a):
 # %% [markdown] exercise={"name": "jump", "difficulty": 1, "importance": 5, "minutes": 8}
 # ## Exercise 1 · Any step at once
 #
-# Each step of the chain is $x_k = \sqrt{1 - \beta_k}\; x_{k-1} + \sqrt{\beta_k}\; \epsilon_k$. All of them together are one:
+# Training needs $x_k$ for random $k$, and nobody wants to simulate $k$ steps for each example. One step of the chain is
+# $x_k = \sqrt{1 - \beta_k}\; x_{k-1} + \sqrt{\beta_k}\; \epsilon_k$. All the steps together are a single one:
 #
 # $$ x_k = \sqrt{\bar\alpha}\; x + \sqrt{1 - \bar\alpha}\; \epsilon, \qquad \bar\alpha = \prod_j (1 - \beta_j) . $$
 #
 # <details><summary>Hint 1: what a step keeps</summary>
 #
-# Of the variance of its input a step keeps $1 - \beta$. Shares that are kept multiply.
+# A step keeps a share $1 - \beta$ of the variance of its input. Shares that are kept multiply.
 #
 # </details>
 # <details><summary>Hint 2: roots</summary>
 #
-# $\bar\alpha$ is a share of variance; what multiplies $x$ is its root.
+# $\bar\alpha$ is a share of variance; the factor of $x$ is its square root.
 #
 # </details>
 
@@ -78,15 +79,16 @@ check.jump(jump, show=a_digit_fades)
 # %% [markdown] exercise={"name": "posterior", "difficulty": 3, "importance": 5, "minutes": 14}
 # ## Exercise 2 · One step back, if the data were known
 #
-# With $x_s = \alpha_s x + \sigma_s \epsilon$ and, for $s < t$, $x_t = a\, x_s + \sqrt v\, \epsilon'$, where $a = \alpha_t/\alpha_s$ and
-# $v = \sigma_t^2 - a^2 \sigma_s^2$, find mean and variance of
+# If the clean $x$ were known, Bayes' rule would say how to go back from $x_t$ to an earlier $x_s$. With
+# $x_s = \alpha_s x + \sigma_s \epsilon$ and, for $s < t$, $x_t = a\, x_s + \sqrt v\, \epsilon'$, where
+# $a = \alpha_t/\alpha_s$ and $v = \sigma_t^2 - a^2 \sigma_s^2$, find the mean and the variance of
 #
 # $$ q(x_s \mid x_t, x) \;\propto\; \mathcal N(x_s;\, \alpha_s x,\, \sigma_s^2)\; \mathcal N(x_t;\, a\, x_s,\, v) . $$
 #
 # <details><summary>Hint 1: precisions add</summary>
 #
-# The first factor has precision $1/\sigma_s^2$, the second, as a function of $x_s$, has $a^2/v$. Bring the sum to one denominator: what is
-# $v + a^2 \sigma_s^2$?
+# The first factor has precision $1/\sigma_s^2$; the second, as a function of $x_s$, has $a^2/v$. Write the sum with one
+# denominator: what is $v + a^2 \sigma_s^2$?
 #
 # </details>
 # <details><summary>Hint 2: the mean</summary>
@@ -127,15 +129,17 @@ check.posterior(posterior, show=three_bells)
 # %% [markdown] exercise={"name": "best_guess", "difficulty": 2, "importance": 4, "minutes": 12}
 # ## Exercise 3 · The best guess without a network
 #
-# Let the data be $M$ points $x_m$, each as likely as the others, and $x_t = \alpha x + \sigma \epsilon$. The mean of the data behind $x_t$ is
+# The only thing missing in exercise 2 is $x$. The best guess of it is its conditional mean, and for a finite data set
+# this needs no network. Let the data be $M$ points $x_m$, all equally likely, and $x_t = \alpha x + \sigma \epsilon$.
+# Then the mean of the data behind $x_t$ is
 #
 # $$ \mathbb E[x \mid x_t] = \sum_m w_m x_m, \qquad w_m \propto \exp\!\Big( -\frac{\lVert x_t - \alpha x_m \rVert^2}{2 \sigma^2} \Big) . $$
 #
-# $\sigma$ may be small, and then all exponentials fall to 0.
+# Beware of small $\sigma$: all the exponentials may underflow to 0.
 #
 # <details><summary>Hint 1: distances</summary>
 #
-# `torch.cdist(a, b)` has all distances, `(B, M)`.
+# `torch.cdist(a, b)` computes all distances, `(B, M)`.
 #
 # </details>
 # <details><summary>Hint 2: weights that sum to 1</summary>
@@ -171,7 +175,8 @@ check.best_guess(best_guess, show=from_copy_to_blur)
 # %% [markdown] exercise={"name": "training_loss", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 4 · The training step
 #
-# Each example $b$ has a signal rate $a_b$ of its own. A network is told the noisy example and its rate, and tells the noise:
+# A network learns the same mean by regression, here in the form of the noise. Each example $b$ has a signal rate $a_b$
+# of its own. The network is given the noisy example and its rate, and predicts the noise:
 #
 # $$ \frac1B \sum_b \big\lVert \epsilon_b - \hat\epsilon\big( \sqrt{a_b}\, x_b + \sqrt{1 - a_b}\, \epsilon_b,\; a_b \big) \big\rVert^2 . $$
 #
@@ -182,7 +187,7 @@ check.best_guess(best_guess, show=from_copy_to_blur)
 # </details>
 # <details><summary>Hint 2: sum, then mean</summary>
 #
-# A squared length sums over the features; the mean is over examples.
+# A squared length is a sum over features; the mean is over examples.
 #
 # </details>
 
@@ -220,19 +225,20 @@ check.training_loss(training_loss, show=learned_guesses)
 # %% [markdown] exercise={"name": "step", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 5 · A step of the sampler
 #
-# From signal rate $a$ to a higher one, $b$: guess the data, then put the *told* noise back at the new rate.
+# One step of DDIM goes from signal rate $a$ to a higher one, $b$: guess the data, then put the *predicted* noise back
+# at the new rate.
 #
 # $$ \hat x = \frac{x - \sqrt{1 - a}\; \hat\epsilon}{\sqrt a}, \qquad x' = \sqrt b\; \hat x + \sqrt{1 - b}\; \hat\epsilon, \qquad
 # \hat\epsilon = \hat\epsilon(x, a) . $$
 #
 # Predict before you run: what does the step to $b = 1$ return?
 #
-# <details><summary>Hint 1: one question</summary>
+# <details><summary>Hint 1: one call</summary>
 #
-# The network is asked once, at the old rate.
+# The network is called once, at the old rate.
 #
 # </details>
-# <details><summary>Hint 2: no dice</summary>
+# <details><summary>Hint 2: no fresh noise</summary>
 #
 # No new noise is drawn: the same $\hat\epsilon$ stands in both formulas.
 #
@@ -267,11 +273,11 @@ check.step(step, show=from_noise_to_ring)
 # %% [markdown] exercise={"name": "in_words", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 6 · In your own words
 #
-# A colleague's DDPM draws pictures with fine grain all over, as if sand lay on them. With 1,000 steps it is as bad as with 50. The
-# training loss is fine. What would you look at first, and how would you find out?
+# A colleague's DDPM draws pictures with fine grain all over, as if sand lay on them. With 1,000 steps it is as bad as
+# with 50. The training loss is fine. What would you look at first, and how would you find out?
 #
-# Answer in three to six sentences in the cell below. A good answer names a **cause** that does not depend on the number of steps; a
-# **test** that costs little; and one more cause with what would be **different** if it were that.
+# Answer in three to six sentences in the cell below. A good answer names a **cause** that does not depend on the number
+# of steps; a **test** that is cheap; and one **other cause**, with what you would see if that were the reason instead.
 
 # %% [markdown]
 # ### BEGIN SOLUTION
@@ -288,7 +294,9 @@ check.step(step, show=from_noise_to_ring)
 # %% [markdown]
 # ## What you have now
 #
-# A way into noise, the one mean that leads back, a loss that learns it, and a sampler of four lines.
+# A shortcut into noise, the one mean that leads back, a loss that learns it, and a sampler of four lines. These are all
+# the parts of a diffusion model; [lecture 14](../lectures/14_guidance.ipynb) asks it for something.
 #
-# **References.** J. Ho, A. Jain, P. Abbeel, *Denoising diffusion probabilistic models*, 2020. J. Song, C. Meng, S. Ermon, *Denoising diffusion
-# implicit models*, 2021. T. Karras et al., *Elucidating the design space of diffusion-based generative models*, 2022.
+# **References.** J. Ho, A. Jain, P. Abbeel, *Denoising diffusion probabilistic models*, 2020. J. Song, C. Meng, S.
+# Ermon, *Denoising diffusion implicit models*, 2021. T. Karras et al., *Elucidating the design space of diffusion-based
+# generative models*, 2022.

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 13 · Straight paths by hand
 #
-# **How do we get from noise to data along lines, and at last in one jump?** You write the pieces of [lecture 13](../lectures/13_straight_paths.ipynb)
-# and [its second part](../lectures/13b_few_steps.ipynb): a line and its velocity, pairs that belong together, a step of a solver, jumps of a
-# flow map, and the goal that a map learns from.
-# Time: 65 minutes.
+# **How do we get from noise to data along lines, and at last in one jump?** You write the pieces of [lecture
+# 13](../lectures/13_straight_paths.ipynb) and [its second part](../lectures/13b_few_steps.ipynb): a line and its
+# velocity, pairs that belong together, a step of a solver, jumps of a flow map, and the target that such a map learns
+# from. Time: 65 minutes.
 #
-# Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
-# No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too. Everywhere $t = 0$ is
-# data and $t = 1$ is noise.
+# Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one
+# line. No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
+# Everywhere $t = 0$ is data and $t = 1$ is noise.
 
 # %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
@@ -39,11 +39,12 @@ def exact_velocity(x, t):
 # %% [markdown] exercise={"name": "on_the_line", "difficulty": 1, "importance": 5, "minutes": 8}
 # ## Exercise 1 · A point on a line, and what to learn there
 #
-# Each pair of an example $x$ and noise $\epsilon$ has a line, and each pair $b$ of a batch a time $t_b$ of its own:
+# In flow matching each pair of an example $x$ and noise $\epsilon$ is joined by a straight line. Each pair $b$ of a
+# batch has a time $t_b$ of its own:
 #
 # $$ x_t = (1 - t)\, x + t\, \epsilon, \qquad \frac{dx_t}{dt} = \; ? $$
 #
-# The second is what flow matching asks a network for.
+# The network is shown the first and learns the second. Return both.
 #
 # <details><summary>Hint 1: shapes</summary>
 #
@@ -52,7 +53,7 @@ def exact_velocity(x, t):
 # </details>
 # <details><summary>Hint 2: a line has one slope</summary>
 #
-# Differentiate by $t$. What is left does not depend on $t$.
+# Differentiate with respect to $t$. What is left does not depend on $t$.
 #
 # </details>
 
@@ -79,18 +80,20 @@ def a_ring_from_noise(on_the_line):
 check.on_the_line(on_the_line, show=a_ring_from_noise)
 
 # %% [markdown] exercise={"name": "optimal_pairs", "difficulty": 3, "importance": 4, "minutes": 12}
-# ## Exercise 2 · Who goes with whom?
+# ## Exercise 2 · Which noise goes with which example?
 #
-# A batch has $B$ numbers $x_b$ and $B$ noises. Put the *noise* in another order $\pi$, so that
+# Lines cross less if noise is paired with a near example (minibatch optimal transport). A batch has $B$ numbers $x_b$
+# and $B$ noises. Put the *noise* in another order $\pi$, so that
 #
 # $$ \sum_b \big( x_b - \epsilon_{\pi(b)} \big)^2 $$
 #
-# is as small as it can be. Each noise is used once, and $x$ stays where it is: its labels are beside it.
+# is as small as possible. Each noise is used exactly once, and $x$ keeps its order, because its labels are stored
+# beside it.
 #
 # <details><summary>Hint 1: lines that cross</summary>
 #
-# If $x_1 < x_2$ but $\epsilon_{\pi(1)} > \epsilon_{\pi(2)}$, exchange the two noises: the sum falls. So the $k$-th smallest $x$ gets the $k$-th
-# smallest noise.
+# If $x_1 < x_2$ but $\epsilon_{\pi(1)} > \epsilon_{\pi(2)}$, exchange the two noises: the sum falls. So the $k$-th
+# smallest $x$ gets the $k$-th smallest noise.
 #
 # </details>
 # <details><summary>Hint 2: the rank of each x</summary>
@@ -123,7 +126,9 @@ check.optimal_pairs(optimal_pairs, show=lines_that_cross)
 # %% [markdown] exercise={"name": "heun_step", "difficulty": 2, "importance": 4, "minutes": 12}
 # ## Exercise 3 · A better step
 #
-# A flow $dx/dt = v(x, t)$ is walked from $t$ *down* to $r < t$. Euler's step is $\tilde x = x - (t - r)\, v(x, t)$. Heun asks once more where that lands, and takes the mean:
+# A sampler follows the flow $dx/dt = v(x, t)$ from $t$ *down* to $r < t$. Euler's step is
+# $\tilde x = x - (t - r)\, v(x, t)$. Heun's method evaluates $v$ once more where that step lands, and uses the mean of
+# the two:
 #
 # $$ x' = x - (t - r)\, \tfrac12 \big( v(x, t) + v(\tilde x, r) \big) . $$
 #
@@ -134,7 +139,7 @@ check.optimal_pairs(optimal_pairs, show=lines_that_cross)
 # </details>
 # <details><summary>Hint 2: one landing, two slopes</summary>
 #
-# $\tilde x$ is only asked about; the step starts again at $x$.
+# $\tilde x$ is used only to evaluate $v$; the step itself starts again at $x$.
 #
 # </details>
 
@@ -166,7 +171,7 @@ check.heun_step(heun_step, show=euler_and_heun)
 # %% [markdown] exercise={"name": "jumps", "difficulty": 1, "importance": 4, "minutes": 8}
 # ## Exercise 4 · Jumps of a flow map
 #
-# A flow map knows the average velocity $u(z, t, r)$ between two times, and jumps:
+# A flow map knows the average velocity $u(z, t, r)$ between two times, and jumps from one to the other:
 #
 # $$ \mathrm{jump}(z, t, r) = z - (t - r)\, u(z, t, r) . $$
 #
@@ -181,7 +186,7 @@ check.heun_step(heun_step, show=euler_and_heun)
 # </details>
 # <details><summary>Hint 2: both times</summary>
 #
-# $u$ is told where the jump starts and where it ends, not where all ends.
+# $u$ is given the two times of its own jump, where that jump starts and where it ends, not the end of the whole way.
 #
 # </details>
 
@@ -214,14 +219,14 @@ def any_number_of_jumps(jumps):
 check.jumps(jumps, show=any_number_of_jumps)
 
 # %% [markdown] exercise={"name": "goal", "difficulty": 3, "importance": 5, "minutes": 15}
-# ## Exercise 5 · What MeanFlow tells its network
+# ## Exercise 5 · The target of MeanFlow
 #
-# The average velocity is right if it is equal to its **goal**
+# The average velocity is right if it equals its **goal**
 #
-# $$ v - (t - r)\, \big( v\, \partial_z u + \partial_t u \big), $$
+# $$ v - (t - r)\, \big( v\, \partial_z u + \partial_t u \big) . $$
 #
-# the derivative taken along the flow: $z$ moves with $v$ while $t$ moves with 1, and $r$ stays. The goal is told by the network itself,
-# so it must **hold still**: no gradient may go through it to the weights.
+# The derivative is taken along the flow: $z$ moves with velocity $v$ while $t$ moves with 1, and $r$ stays. Since the
+# goal is computed from the network itself, it must be **held fixed**: no gradient may flow through it to the weights.
 #
 # <details><summary>Hint 1: a derivative along a direction</summary>
 #
@@ -230,7 +235,7 @@ check.jumps(jumps, show=any_number_of_jumps)
 # </details>
 # <details><summary>Hint 2: a function of z and t alone</summary>
 #
-# `lambda z, t: u(z, t, r)` keeps $r$; `.detach()` holds still.
+# `lambda z, t: u(z, t, r)` keeps $r$ fixed; `.detach()` stops the gradient.
 #
 # </details>
 
@@ -267,11 +272,11 @@ check.goal(goal, show=one_learned_jump)
 # %% [markdown] exercise={"name": "in_words", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 6 · In your own words
 #
-# A colleague trains a flow map on pictures. In fifty jumps it draws well. In one jump every picture is the same gray mean. The loss fell
-# and stays low. What would you look at first, and how would you find out?
+# A colleague trains a flow map on pictures. In fifty jumps it draws well. In one jump every picture is the same gray
+# mean. The loss fell and stays low. What would you look at first, and how would you find out?
 #
-# Answer in three to six sentences in the cell below. A good answer names a **cause** that spares the fifty jumps; a **test** that costs
-# little; and one more cause with what would be **different** if it were that.
+# Answer in three to six sentences in the cell below. A good answer names a **cause** that spares the fifty jumps; a
+# **test** that is cheap; and one **other cause**, with what you would see if that were the reason instead.
 
 # %% [markdown]
 # ### BEGIN SOLUTION
@@ -288,8 +293,9 @@ check.goal(goal, show=one_learned_jump)
 # %% [markdown]
 # ## What you have now
 #
-# A line and its velocity, pairs that do not cross, a solver of second order, and a map that needs no solver, with the goal it learns from.
+# A line and its velocity, pairs that do not cross, a second-order solver, and a map that needs no solver, with the
+# target it learns from.
 #
-# **References.** Y. Lipman et al., *Flow matching for generative modeling*, 2023. X. Liu, C. Gong, Q. Liu, *Flow straight and fast*, 2023. A. Tong et al.,
-# *Improving and generalizing flow-based generative models with minibatch optimal transport*, 2024. Z. Geng et al., *Mean flows for one-step
-# generative modeling*, 2025.
+# **References.** Y. Lipman et al., *Flow matching for generative modeling*, 2023. X. Liu, C. Gong, Q. Liu, *Flow
+# straight and fast*, 2023. A. Tong et al., *Improving and generalizing flow-based generative models with minibatch
+# optimal transport*, 2024. Z. Geng et al., *Mean flows for one-step generative modeling*, 2025.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 14 · Guidance and holes by hand
 #
-# **How do we get from a denoiser the picture that we ask for?** You write the pieces of [lecture 14](../lectures/14_guidance.ipynb): labels
-# that are dropped, guidance, what is pasted into a hole, the exact posterior of a Gaussian, the pull toward what was seen, and an honest
-# interval for a judge. Time: 78 minutes.
+# **How do we get from a denoiser the picture that we ask for?** You write the pieces of [lecture
+# 14](../lectures/14_guidance.ipynb): dropped labels, guidance, what is pasted into a hole, the exact posterior of a
+# Gaussian, the pull toward what was seen, and an honest interval for a judge. Time: 78 minutes.
 #
-# Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
-# No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
+# Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one
+# line. No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
 
 # %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
@@ -27,12 +27,13 @@ def framed(ax, title, reach=4.0):
     ax.set_title(title, loc="center")
 
 # %% [markdown] exercise={"name": "drop_labels", "difficulty": 1, "importance": 4, "minutes": 6}
-# ## Exercise 1 · Labels that are dropped
+# ## Exercise 1 · Dropped labels
 #
-# One network learns both denoisers, with a label and without, if for a share $p$ of the examples the label gives way to one more index
-# that stands for "no label": with classes $0 \dots C - 1$ it is $C$. Each example has its own coin $u_b$, uniform on $[0, 1)$:
+# Classifier-free guidance needs two denoisers, one with the label and one without. One network can learn both if, for a
+# share $p$ of the examples, the label is replaced by an extra index that stands for "no label". With classes
+# $0 \dots C - 1$ this index is $C$. Each example has its own random number $u_b$, uniform on $[0, 1)$:
 #
-# $$ y'_b = C \;\text{ where } u_b < p, \qquad y'_b = y_b \;\text{ else.} $$
+# $$ y'_b = C \;\text{ where } u_b < p, \qquad y'_b = y_b \;\text{ elsewhere.} $$
 #
 # <details><summary>Hint 1: a choice for each entry</summary>
 #
@@ -41,7 +42,7 @@ def framed(ax, title, reach=4.0):
 # </details>
 # <details><summary>Hint 2: the index</summary>
 #
-# The last class has the index $C - 1$. "No label" is no class.
+# The last class has the index $C - 1$. "No label" is not a class.
 #
 # </details>
 
@@ -66,21 +67,21 @@ check.drop_labels(drop_labels, show=a_batch)
 # %% [markdown] exercise={"name": "guided", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 2 · Guidance
 #
-# The network tells the mean of the data behind $x_t$, with a label, $D$, or without one, $V$. Between the times $\ell$ and $h$, both included,
-# guidance goes on past $D$; elsewhere $D$ alone is asked:
+# The network predicts the mean of the data behind $x_t$: $D$ with a label, $V$ without one. Between the times $\ell$
+# and $h$, both included, guidance extrapolates from $V$ through $D$; at other times $D$ is used as it is:
 #
-# $$ \hat x = V + w\,(D - V) \;\text{ for } \ell \le t \le h, \qquad \hat x = D \;\text{ else.} $$
+# $$ \hat x = V + w\,(D - V) \;\text{ for } \ell \le t \le h, \qquad \hat x = D \;\text{ elsewhere.} $$
 #
-# Predict before you run: which $w$ is the network with its label?
+# Predict before you run: for which $w$ is this simply the network with its label?
 #
-# <details><summary>Hint 1: two questions</summary>
+# <details><summary>Hint 1: two calls</summary>
 #
 # `net(x, t, y)` is $D$ and `net(x, t, None)` is $V$.
 #
 # </details>
 # <details><summary>Hint 2: outside</summary>
 #
-# Outside of the interval the label is still told.
+# Outside of the interval the network is still given the label.
 #
 # </details>
 
@@ -116,20 +117,21 @@ check.guided(guided, show=two_of_eight)
 # %% [markdown] exercise={"name": "paste", "difficulty": 2, "importance": 5, "minutes": 12}
 # ## Exercise 3 · A hole in the picture
 #
-# Some entries of a picture are seen, $y$; the others are the hole. Replacement keeps them in step: where it is seen, $x_t$ gives way to what
-# $y$ would look like at this level of noise, the network guesses from the whole, and its guess gives way to $y$.
+# Some entries of a picture are seen, $y$; the others are the hole. Replacement works in three moves. In the seen part,
+# $x_t$ is replaced by what $y$ would look like at this noise level; the network guesses the whole picture from that;
+# and in the seen part its guess is replaced by $y$.
 #
 # $$ x'_t = \begin{cases} \alpha\, y + \sigma\, \epsilon & \text{seen} \\ x_t & \text{hole} \end{cases} \qquad
 # \hat x = \begin{cases} y & \text{seen} \\ D(x'_t) & \text{hole} \end{cases} $$
 #
 # <details><summary>Hint 1: the mask</summary>
 #
-# `kept` is True where the picture is seen. It has no batch; `torch.where` spreads it over all rows.
+# `kept` is True where the picture is seen. It has no batch dimension; `torch.where` broadcasts it over all rows.
 #
 # </details>
 # <details><summary>Hint 2: two replacements</summary>
 #
-# One before the network is asked, with noise, one after, without.
+# One before the network is called, with noise, and one after it, without.
 #
 # </details>
 
@@ -167,8 +169,10 @@ check.paste(paste, show=below_the_line)
 # %% [markdown] exercise={"name": "posterior", "difficulty": 3, "importance": 5, "minutes": 14}
 # ## Exercise 4 · What the hole should hold, exactly
 #
-# Let $x \sim \mathcal N(m, \Sigma)$, and let the entries where `kept` is True be seen with noise, $y = x_{\text{seen}} + \tau\, \epsilon$. With $S$ the block of
-# $\Sigma$ of what is seen, and $C$ its columns of seen entries, all rows of them, find mean and covariance of the whole $x$ given $y$:
+# To know whether replacement is right, we need a case with a known answer. Let $x \sim \mathcal N(m, \Sigma)$, and let
+# the entries where `kept` is True be seen with noise, $y = x_{\text{seen}} + \tau\, \epsilon$. Write $S$ for the block
+# of $\Sigma$ that belongs to the seen entries, and $C$ for its columns of seen entries, with all rows. The whole $x$
+# given $y$ is Gaussian; compute its mean and covariance,
 #
 # $$ m + C\, (S + \tau^2 I)^{-1} (y - m_{\text{seen}}), \qquad \Sigma - C\, (S + \tau^2 I)^{-1} C^\top . $$
 #
@@ -179,7 +183,7 @@ check.paste(paste, show=below_the_line)
 # </details>
 # <details><summary>Hint 2: one solution for both</summary>
 #
-# `torch.linalg.solve(a, b)` is $a^{-1} b$. With $b = C^\top$ it gives the gain, turned around.
+# `torch.linalg.solve(a, b)` is $a^{-1} b$. With $b = C^\top$ it gives the transposed gain.
 #
 # </details>
 
@@ -214,22 +218,24 @@ check.posterior(posterior, show=one_class_of_digits)
 # %% [markdown] exercise={"name": "pull", "difficulty": 3, "importance": 5, "minutes": 16}
 # ## Exercise 5 · The pull toward what was seen
 #
-# Take $x$ given $x_t$ for a round cloud, $\mathcal N(D(x_t),\, r^2 I)$. Then what is seen with noise of variance $\tau^2$ pulls the guess:
+# Instead of pasting, one can add the slope of the likelihood. Suppose that $x$ given $x_t$ is a round cloud,
+# $\mathcal N(D(x_t),\, r^2 I)$. Then observations with noise of variance $\tau^2$ pull the guess:
 #
 # $$ \hat x = D + \frac{\sigma^2}{\alpha}\, \nabla_{x_t} \log \mathcal N\big( y;\; D(x_t)_{\text{seen}},\; (r^2 + \tau^2)\, I \big) . $$
 #
-# $r = 0$ is DPS, which takes the guess for the truth; $r^2 = \sigma^2 / (\alpha^2 + \sigma^2)$ is pseudo-inverse guidance. Let torch differentiate,
-# *through* the network.
+# With $r = 0$ this is DPS, which takes the guess for the truth; with $r^2 = \sigma^2 / (\alpha^2 + \sigma^2)$ it is
+# pseudo-inverse guidance. Let torch differentiate *through* the network.
 #
 # <details><summary>Hint 1: a leaf</summary>
 #
-# Make x_t a leaf that wants gradients, ask the network about it, compute the sum of the log-densities, and
-# `torch.autograd.grad(value, leaf)[0]` is the slope of each row.
+# Make x_t a leaf that requires gradients, evaluate the network there, and compute the sum of the log-densities. Then
+# `torch.autograd.grad(value, leaf)[0]` holds the slope of each row.
 #
 # </details>
 # <details><summary>Hint 2: the log-density</summary>
 #
-# Up to what does not depend on $x_t$ it is $-\lVert y - D_{\text{seen}} \rVert^2 / (2\, (r^2 + \tau^2))$. `net(x)[:, kept]` is what is seen.
+# Up to terms that do not depend on $x_t$ it is $-\lVert y - D_{\text{seen}} \rVert^2 / (2\, (r^2 + \tau^2))$.
+# `net(x)[:, kept]` is the seen part.
 #
 # </details>
 
@@ -271,10 +277,11 @@ def two_pulls(pull, rho=0.9, std=0.1):
 check.pull(pull, show=two_pulls)
 
 # %% [markdown] exercise={"name": "wilson", "difficulty": 2, "importance": 4, "minutes": 10}
-# ## Exercise 6 · How sure a judge is
+# ## Exercise 6 · How sure can we be of a score?
 #
-# Of $n$ pictures a judge found $k_f$ as asked in factor $f$ (color, shape, ...). Wilson's interval holds the shares $p$ that are within $z$
-# standard deviations of $k_f/n$, where the deviation is the one of $p$ itself, $\sqrt{p (1 - p)/n}$. With $\hat p = k_f/n$ its ends are
+# A judge finds that $k_f$ of $n$ pictures are as asked in factor $f$ (color, shape, ...). What does this say about the
+# true share $p$? Wilson's interval holds all $p$ that are within $z$ standard deviations of $\hat p = k_f/n$, where the
+# standard deviation is that of $p$ itself, $\sqrt{p (1 - p)/n}$. Its ends are
 #
 # $$ \frac{ \hat p + \frac{z^2}{2n} \pm z \sqrt{ \frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2} } }{ 1 + \frac{z^2}{n} } . $$
 #
@@ -287,7 +294,7 @@ check.pull(pull, show=two_pulls)
 # </details>
 # <details><summary>Hint 2: what is divided</summary>
 #
-# The divisor $1 + z^2/n$ stands under both.
+# The divisor $1 + z^2/n$ applies to both, the center and the half width.
 #
 # </details>
 
@@ -323,11 +330,11 @@ check.wilson(wilson, show=covered)
 # %% [markdown] exercise={"name": "in_words", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 7 · In your own words
 #
-# A colleague fills holes in portraits. Every result looks like a portrait, and the seen part is kept to the pixel. "So these are draws from
-# the posterior", the colleague says. What is wrong with this, and how would you find out?
+# A colleague fills holes in portraits. Every result looks like a portrait, and the seen part is kept to the pixel. "So
+# these are draws from the posterior", the colleague says. What is wrong with this argument, and how would you test it?
 #
-# Answer in three to six sentences in the cell below. A good answer names **what the two observations do not show**; a **test** for which
-# the truth is known; and **what would be seen** there if the method is replacement, or if it is DPS.
+# Answer in three to six sentences in the cell below. A good answer names **what the two observations do not show**; a
+# **test** for which the truth is known; and **what one would see** there if the method is replacement, or if it is DPS.
 
 # %% [markdown]
 # ### BEGIN SOLUTION
@@ -345,8 +352,8 @@ check.wilson(wilson, show=covered)
 # %% [markdown]
 # ## What you have now
 #
-# Guidance in one line, three ways into a hole and the truth to hold them against, and an interval that is honest near 1.
+# Guidance in one line, three ways into a hole and a truth to compare them with, and an interval that is honest near 1.
 #
-# **References.** J. Ho, T. Salimans, *Classifier-free diffusion guidance*, 2022. T. Kynkäänniemi et al., *Applying guidance in a limited interval*,
-# 2024. H. Chung et al., *Diffusion posterior sampling*, 2023. J. Song et al., *Pseudoinverse-guided diffusion models*, 2023. E. B. Wilson,
-# *Probable inference*, 1927.
+# **References.** J. Ho, T. Salimans, *Classifier-free diffusion guidance*, 2022. T. Kynkäänniemi et al., *Applying
+# guidance in a limited interval*, 2024. H. Chung et al., *Diffusion posterior sampling*, 2023. J. Song et al.,
+# *Pseudoinverse-guided diffusion models*, 2023. E. B. Wilson, *Probable inference*, 1927.
