@@ -161,8 +161,8 @@ def test_data_are_where_the_hand_put_the_modes():
 def test_the_map_is_that_of_straight_lines():
     one = copy.deepcopy(gan())
     one.generator = torch.nn.Unflatten(1, (1, 2))  # the identity
-    lines = studio._map(one, torch.zeros(1, 2)).encode("map")["marks"][1]
-    modes = studio._map(one, torch.tensor([[1.0, 2.0]])).encode("map")["marks"][0]
+    lines = studio._map(studio._laid(one), torch.zeros(1, 2)).encode("map")["marks"][1]
+    modes = studio._map(studio._laid(one), torch.tensor([[1.0, 2.0]])).encode("map")["marks"][0]
     assert modes["xy"].tolist() == [[1.0, 2.0]]
     curves = np.split(lines["xy"], np.cumsum(lines["counts"])[:-1])
     still = [np.ptp(c, axis=0).min() for c in curves]
@@ -170,5 +170,5 @@ def test_the_map_is_that_of_straight_lines():
     assert {int(np.ptp(c, axis=0).argmax()) for c in curves} == {0, 1}
     one.generator = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Unflatten(1, (1, 2)))
     torch.nn.init.constant_(one.generator.requires_grad_(False)[0].bias, studio.LIMIT + 1)
-    beyond = studio._map(one, torch.zeros(1, 2)).encode("map")["marks"][1]["xy"]
+    beyond = studio._map(studio._laid(one), torch.zeros(1, 2)).encode("map")["marks"][1]["xy"]
     assert beyond.min(0).max() > 0.5 and beyond.max() > studio.LIMIT  # what leaves the picture is seen to leave it

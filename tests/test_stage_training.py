@@ -14,7 +14,7 @@ from stage_page import PAD, answer, padded, sent, stop_clock
 from torch import nn
 
 from gdm_core import widgets as w
-from gdm_core.explorers.learning import Learned
+from gdm_core.explorers.learning import Learned, Ration
 
 pytestmark = browser.needed
 chromium_running, tab, live = browser.chromium_running, browser.tab, stage_page.live  # fixtures
@@ -57,6 +57,136 @@ def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
     answer(tab, 3, ms=7.5)  # the training has ended
     stir()
     assert len(sent(tab)) == 4
+
+
+def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
+    """A quarter of what it costs more counts: (7.5 + 0.25 x 20 + 2.5) / 0.4 = 37.5 ms."""
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, ms=7.5, cost=7.5)
+    tab.clock.run_for(1000)
+    tab.focus(PAD)
+    tab.keyboard.press("ArrowRight")
+    answer(tab, 2, ms=27.5, cost=27.5)
+    tab.keyboard.press("ArrowRight")
+    tab.clock.run_for(35)
+    assert len(sent(tab)) == 2
+    tab.clock.run_for(5)
+    assert len(sent(tab)) == 3
+
+
+def test_a_page_asks_again_by_itself_when_there_is_always_news(tab):
+    stop_clock(tab)
+    open_stage(tab, padded().spec)
+    answer(tab, 1, ms=7.5, cost=7.5, again=True)
+    tab.clock.run_for(48)
+    assert len(sent(tab)) == 1  # a watcher's share, as ever
+    tab.clock.run_for(4)
+    assert len(sent(tab)) == 2
+    answer(tab, 2, ms=7.5, cost=7.5)
+    tab.clock.run_for(1000)
+    assert len(sent(tab)) == 2
+
+
+def test_a_view_that_stays_as_it_is_is_not_painted_again(tab):
+    open_stage(tab, padded().spec)
+    tab.evaluate("""(() => { const all = CanvasRenderingContext2D.prototype, plain = all.putImageData;
+      globalThis.__painted = 0;
+      all.putImageData = function (...given) { __painted++; return plain.apply(this, given) } })()""")
+    for n, (level, painted) in enumerate([(3, 1), (3, 1), (5, 2), (3, 3)], 1):
+        answer(tab, n, level=level)
+        assert tab.evaluate("__painted") == painted and stage_page.level(tab) == level
+        tab.focus(PAD)
+        tab.keyboard.press("ArrowRight")
+
+
+@pytest.mark.parametrize("pause, told", [(0.002, False), (0.1, True)])
+def test_only_a_slow_training_tells_the_page_of_its_news(pause, told):
+    """A fast one has news whenever the page asks: each answer says so, until the training rests."""
+    trainer = w.Trainer(lambda: (time.sleep(pause) for _ in range(10**6)), every=0.001)
+    page = Page(w.Stage(lambda c: np.zeros((2, 2), np.uint8), [w.Pad("z", 1.0)], trainer=trainer))
+    page.draw(train=["start"])
+    time.sleep(0.4)
+    page.draw()
+    page.sent.clear()
+    replies = [page.draw()[0] for _ in range(3) if not time.sleep(0.25)]
+    assert all(("again" in reply) is not told for reply in replies)
+    assert ("stale" in [content["kind"] for content, _ in page.sent]) is told
+    page.draw(train=["pause"])
+    trainer.wait()
+    assert "again" not in page.draw()[0]
+    page.sent.clear()
+    trainer.step().wait()
+    assert "stale" in [content["kind"] for content, _ in page.sent]
+    trainer.stop().wait()
+
+
+class Watched:
+    """A training as a ration sees it."""
+
+    running, steps = True, 7
+
+    def count(self):
+        return 4
+
+
+def test_what_is_heavy_waits_for_its_share_of_the_time():
+    trainer, made = Watched(), []
+    ration = Ration(trainer)
+
+    def make():
+        busy(0.02)
+        made.append(trainer.steps)
+        return len(made)
+
+    ask = lambda index=-1, *by: ration(index, make, *by)
+    assert [ask(), ask(), ask(3), ask(2)] == [1, 1, 1, 1]
+    assert ask(-1, "map") == 2 and ask(-1, "map") == 2  # a hand chose it
+    time.sleep(0.2)
+    assert ask(-1, "map") == 2  # 0.02 s of a third of a second
+    time.sleep(0.3)
+    assert ask(-1, "map") == 3
+    assert ask(1, "map") == 4 and ask(1, "map") == 5  # an older checkpoint is shown as it was
+    assert ask(-1, "map") == 6
+    trainer.steps = 2  # it began anew
+    assert ask(-1, "map") == 7
+    trainer.running = False
+    assert ask(-1, "map") == 8 and ask(-1, "map") == 9
+
+
+def test_the_newest_model_is_at_hand_while_what_is_heavy_is_a_moment_old(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDM_MODELS", str(tmp_path))
+
+    def recipe(steps=10**6, device="cpu"):
+        model = nn.Linear(1, 1)
+        with torch.no_grad():
+            model.weight.zero_()
+
+        def run():
+            for _ in range(steps):
+                with torch.no_grad():
+                    model.weight.add_(1.0)
+                time.sleep(0.002)
+                yield
+
+        return model, run()
+
+    def look(model):
+        busy(0.05)
+        return model.weight.item()
+
+    learned = Learned(recipe, look, seed=0, device="cpu", steps=500)
+    assert learned.model(-1).weight.item() == learned.finished == 500.0
+    trainer = learned.trainer.start()
+    while trainer.count() < 3:
+        time.sleep(0.01)
+    shown, said = learned.at(-1)
+    assert said == f"step {shown:.0f} of 500"
+    time.sleep(0.2)
+    assert learned.at(-1) == (shown, said) and learned.model(-1).weight.item() > shown
+    trainer.pause().wait()
+    assert learned.at(-1)[0] == learned.model(-1).weight.item() == trainer.steps
+    trainer.stop().wait()
 
 
 def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):

@@ -128,13 +128,19 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         q = model.encode(shown.x)
         return Map(model, q.mean, q.stddev)
 
+    @functools.lru_cache(maxsize=2)
+    def codes(chart: Map, ground: str) -> View:
+        return _codes(chart, shown.labels, ground)
+
     learned = Learned(picture_vae, charted, seed=seed, device=device, dataset=dataset, steps=1500)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
         chart, when = learned.at(controls["checkpoint"])
         z = chart.mean.new_tensor(controls["z"])
-        made = chart.model.decode(z)
+        made = learned.model(controls["checkpoint"]).decode(
+            z
+        )  # moves with every step that is shown, the map more slowly
         x, std = made.mean, made.base_dist.scale
         distance, nearest = (v.item() for v in (chart.mean - z).norm(dim=1).min(0))
         crowd = chart.log_marginal(z).item()
@@ -144,7 +150,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         ink = lambda v: (1 - v.clamp(0, 1)).reshape(side, side)
         name = f"of class {labels[nearest]}" if dataset == "fashion" else f"a {labels[nearest]}"
         views = {
-            "codes": _codes(chart, shown.labels, controls["ground"]),
+            "codes": codes(chart, controls["ground"]),
             "picture": View(ink(x), label="mean of p(x | z)", warning=warning),
         }
         if controls["beside"] == DRAW:

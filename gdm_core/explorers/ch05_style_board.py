@@ -59,10 +59,13 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
     gallery = tile(1 - d.x[given], 10)
     average = torch.stack([known.x[known.labels == k].mean(0) for k in every])
 
-    def truth_of(crowd: Crowd, z: Tensor, i: int) -> Tensor:
+    codes = functools.lru_cache(maxsize=2)(_codes)
+
+    @functools.lru_cache(maxsize=2)
+    def truth_of(crowd: Crowd, z: tuple[float, ...], i: int) -> Tensor:
         """Ten pictures in the style at z: drawn, or class by class the nearest to code i, the one nearest to z."""
         if drawn:
-            return three_styles.draw(every, style_at(crowd, z).expand(10, 3))
+            return three_styles.draw(every, style_at(crowd, crowd.mean.new_tensor(z)).expand(10, 3))
         away = (crowd.mean - crowd.mean[i]).norm(dim=1)
         return d.x[torch.stack([torch.where(d.labels == k, away, torch.inf).argmin() for k in every])]
 
@@ -73,14 +76,16 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         moved = int(controls["rows"][1]) - 1
         places = z.repeat(len(ROWS), 1)
         places[:, moved] += z.new_tensor(ROWS)
-        made = crowd.model.decode(places.repeat_interleave(10, 0), every.repeat(len(ROWS))).mean
+        made = (
+            learned.model(controls["checkpoint"]).decode(places.repeat_interleave(10, 0), every.repeat(len(ROWS))).mean
+        )
         row = made[20:30]  # the middle one, at z itself
         i, away = crowd.nearest(z)
-        truth, warning = truth_of(crowd, z, i), crowd.lost(z)
+        truth, warning = truth_of(crowd, tuple(z.tolist()), i), crowd.lost(z)
         low, high = (said(z[moved].item() + end, 1) for end in (ROWS[0], ROWS[-1]))
         label = f"rows: z{moved + 1} from {low} (top) to {high}"
         views = {
-            "codes": _codes(crowd, z[2], given[controls["given"]].item()),
+            "codes": codes(crowd, controls["z3"], given[controls["given"]].item()),
             "board": _board(made, truth, label, PEN if drawn else CODES),
             "gallery": View(gallery, label="choose a picture: z goes to its code", size=1.2),
         }
@@ -135,7 +140,7 @@ def style_at(crowd: Crowd, z: Tensor) -> Tensor:
     return (-(crowd.mean - z).square().sum(1) / (2 * REACH**2)).softmax(0) @ three_styles.styles(crowd.pictures)
 
 
-def _codes(crowd: Crowd, z3: Tensor, chosen: int) -> View:
+def _codes(crowd: Crowd, z3: float, chosen: int) -> View:
     """Where the pictures lie, those of the chosen one's class in ink: they are everywhere; what is far in z3 fades."""
     turn = np.linspace(0, 2 * np.pi, 90)
     near = (-(crowd.mean[:, 2] - z3).square()).exp()
@@ -148,7 +153,7 @@ def _codes(crowd: Crowd, z3: Tensor, chosen: int) -> View:
         marks.append(Points(crowd.mean[rows, :2], 1 - near[rows, None] * (1 - shade), size=6))
         marks.append(Points(np.zeros((0, 2)), color, label=label))
     marks.append(Points(crowd.mean[chosen, None, :2], "accent", size=12, label="chosen"))
-    if (radius := shell(3)[2] ** 2 - float(z3) ** 2) > 0:
+    if (radius := shell(3)[2] ** 2 - z3**2) > 0:
         circle = radius**0.5 * np.stack([np.cos(turn), np.sin(turn)], 1)
         marks.append(Lines(circle, "noise", width=2, dash=True, label="95 % of the prior, at this z3"))
     label, white = "codes; those far in z3 fade", np.ones((2, 2))

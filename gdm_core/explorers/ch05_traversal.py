@@ -71,25 +71,33 @@ def traversal(seed: int = 0, device: str = "auto") -> Stage:
         begins, shown_training = trainer.running and not shown_training, trainer.running
         return LIVE if begins else controls["beta"]
 
+    @functools.lru_cache(maxsize=2)
+    def along(now: Trip, at: tuple[float, ...]) -> tuple[Tensor, View]:
+        """What each latent does around z: measured there, and along its row of the boards."""
+        z = steps.new_tensor(at)
+        rows = z.expand(LATENTS, len(STEPS), -1).clone()  # one latent a row
+        rows.diagonal(dim1=0, dim2=2).copy_(steps[:, None])
+        board, u = now.model.decode(rows.flatten(0, 1)).mean, meter(now.model.decode(z[None]).mean)
+        alone, main = one_each(u[0], meter(board).unflatten(0, (LATENTS, -1)))
+        boards = _boards(board, four_factors.draw(alone.flatten(0, 1)), [RULERS[k] for k in main])
+        return effects(now.model, meter, z), boards
+
     @torch.no_grad()
     def draw(controls) -> Frame:
         beta = beta_of(controls)
         now, when = trip_of(beta, controls["checkpoint"])
         z = steps.new_tensor([controls[name] for name in NAMES])
-        x = now.model.decode(z[None]).mean
+        model = learned.model(controls["checkpoint"]) if beta == LIVE else now.model  # newer than boards and table
+        x = model.decode(z[None]).mean
         u, given = meter(x), controls["another"] % len(fresh)
-        moved = effects(now.model, meter, z)
-        rows = z.expand(LATENTS, len(STEPS), -1).clone()  # one latent a row
-        rows.diagonal(dim1=0, dim2=2).copy_(steps[:, None])
-        board = now.model.decode(rows.flatten(0, 1)).mean
-        alone, main = one_each(u[0], meter(board).unflatten(0, (LATENTS, -1)))
+        moved, boards = along(now, tuple(z.tolist()))
         difference, idle = apart(x, u).item(), [name for name, told in zip(NAMES, now.told) if told < IDLE]
         strange, warning = difference > now.usual, atypical(z)
         if strange and not warning:
             warning = "like no room: 99 of 100 new rooms come back closer to a rendered one"
         views = {
             "pictures": _pictures(fresh[given, None], x, four_factors.draw(u.clamp(0, 1)), warning),
-            "boards": _boards(board, four_factors.draw(alone.flatten(0, 1)), [RULERS[k] for k in main]),
+            "boards": boards,
             "effects": _table(moved, strange),
         }
         text = (

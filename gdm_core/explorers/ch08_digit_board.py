@@ -60,16 +60,20 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
     every = torch.arange(10, device=device)
     cells = torch.as_tensor(plane((-LIMIT, LIMIT) * 2, CELLS), dtype=draws.dtype, device=device).reshape(-1, 2)
 
+    @functools.lru_cache(maxsize=2)
+    def drawn(judged: Judged, k: int) -> View:
+        return _plane(judged.model.generate(cells, k), k)
+
     @torch.no_grad()
     def draw(controls) -> Frame:
         judged, when = learned.at(controls["checkpoint"])
         z, k = draws.new_tensor(controls["z"]), int(controls["digit"])
-        ten = judged.model.generate(z.expand(10, 2), every)
+        ten = learned.model(controls["checkpoint"]).generate(z.expand(10, 2), every)
         told = reader(ten)
         sure, read = told.max(1)
         warning = atypical(z)
         views = {
-            "plane": _plane(judged.model.generate(cells, k), k),
+            "plane": drawn(judged, k),
             "board": _board(ten, k, read == every),
         }
         views["board"].warning = warning

@@ -17,7 +17,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from gdm_core import devices, kept, metrics, networks, train
 from gdm_core.adversarial import LOSSES
 from gdm_core.explorers import headers
-from gdm_core.explorers.learning import Checkpoint, Learned, learner
+from gdm_core.explorers.learning import Checkpoint, Learned, Ration, learner
 from gdm_core.models.gan import GAN, UnitNorm
 from gdm_core.widgets import (
     Arrows,
@@ -142,20 +142,36 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
     grid = torch.as_tensor(plane(LIMIT, CELLS), dtype=torch.float32, device=device).reshape(-1, 2)
     page: list[Stage] = []  # known once it is built, before anybody trains
     itself = lambda gan: gan
-    learned = Learned(studio_gan, itself, seed=seed, device=device, steps=STEPS)
     live = functools.partial(studio_gan, ask=lambda: page[0].values())
-    learned.trainer = learner(live, lambda gan: Checkpoint(gan, itself), seed=seed, device=device, steps=LONG)
+    trainer = learner(live, lambda gan: Checkpoint(gan, itself), seed=seed, device=device, steps=LONG)
+    learned = Learned(studio_gan, itself, trainer=trainer, seed=seed, device=device, steps=STEPS)
+    field, lines = Ration(trainer), Ration(trainer)
+    last: list = [None, None, None]  # a GAN, how it went on alone, the copy that did
+
+    def shown(gan: GAN, told: dict) -> GAN:
+        """The GAN of a checkpoint, paying as the controls say; a copy where the finished one must stay as it is."""
+        still = not (told["critic_alone"] or told["generator_alone"])
+        if still and gan is not learned.kept:
+            settle(gan, told["cure"])
+            return gan
+        matters = ("cure",) if still else ("cure", "critic_alone", "generator_alone", "momentum", "target")
+        how = [np.asarray(told[name]).tolist() for name in matters]
+        if last[0] is not gan or last[1] != how:
+            last[:] = gan, how, alone(gan, told, seed, device)
+        return last[2]
 
     @torch.no_grad()
     def draw(told) -> Frame:
         gan, how = learned.at(told["checkpoint"])
         how = f"trained {STEPS:,} steps on the ring" if gan is learned.finished else how
-        gan = alone(gan, told, seed, device)
+        gan, by = shown(gan, told), [told[name] for name in ("cure", "critic_alone", "generator_alone")]
         centers = torch.as_tensor(told["target"], dtype=torch.float32, device=device)
         fake = gan.generate(noise(0, SAMPLES, 2))
         real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
         found = metrics.modes(fake, centers, STD)
-        views = {"plane": _plane(gan, grid, real, fake, told["k"]), "map": _map(gan, centers)}
+        ground = field(told["checkpoint"], lambda: _critic(gan, grid), *by)
+        laid = lines(told["checkpoint"], lambda: _laid(gan), *by)
+        views = {"plane": _plane(ground, gan, real, fake, told["k"]), "map": _map(laid, centers)}
         moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
         text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one · "
         return Frame(views, text + " · ".join([how, told["cure"], *moved]))
@@ -185,10 +201,14 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
     return stage
 
 
-def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor, k: int) -> View:
-    """The critic as a field, data and samples on it, and where some of the samples are pulled."""
+def _critic(gan: GAN, grid: Tensor) -> Tensor:
+    """The critic over the plane, (CELLS, CELLS); without its mean, since a constant changes no pull."""
     D = gan.logits(grid).reshape(CELLS, CELLS)
-    D = D - D.mean()  # a constant changes no pull
+    return D - D.mean()
+
+
+def _plane(D: Tensor, gan: GAN, real: Tensor, fake: Tensor, k: int) -> View:
+    """The critic as a field, data and samples on it, and where some of the samples are pulled."""
     size = D.abs().max().clamp_min(1e-6).item()
     way = pulls(gan, real[:PULLED], fake[:PULLED])
     way = 0.7 * way / way.norm(dim=1).max().clamp_min(1e-9)
@@ -201,13 +221,19 @@ def _plane(gan: GAN, grid: Tensor, real: Tensor, fake: Tensor, k: int) -> View:
     return View(D, marks, (-LIMIT, LIMIT) * 2, title, "PuOr", (-size, size), smooth=True, size=1.3)
 
 
-def _map(gan: GAN, centers: Tensor, lines: int = 15, most: float = 2.2) -> View:
+def _laid(gan: GAN, lines: int = 15, most: float = 2.2) -> np.ndarray:
+    """Straight lines of the latent plane, both ways, where G lays them: (2 lines, 100, 2)."""
+    device = gan._zero.device
+    t = torch.linspace(-most, most, 100, device=device)
+    rows = torch.cartesian_prod(torch.linspace(-most, most, lines, device=device), t)
+    both = gan.generate(torch.stack([rows, rows.flip(1)]).flatten(0, 1))
+    return both.reshape(2 * lines, 100, 2).clamp(-9, 9).cpu().numpy()
+
+
+def _map(laid: np.ndarray, centers: Tensor) -> View:
     """Straight lines of the latent plane, and where G lays them."""
-    t = torch.linspace(-most, most, 100, device=centers.device)
-    rows = torch.cartesian_prod(torch.linspace(-most, most, lines, device=centers.device), t)
-    laid = [gan.generate(z).reshape(lines, 100, 2).clamp(-9, 9).cpu().numpy() for z in (rows, rows.flip(1))]
     marks = [
         Points(centers, "data", size=11, alpha=0.5, label="modes"),
-        Lines(np.concatenate(laid), "latent", width=1.0, alpha=0.8, label="lines of z under G"),
+        Lines(laid, "latent", width=1.0, alpha=0.8, label="lines of z under G"),
     ]
     return View(None, marks, (-LIMIT, LIMIT) * 2, "the generator's map", aspect=1.0)

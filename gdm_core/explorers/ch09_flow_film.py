@@ -15,7 +15,7 @@ from gdm_core import bijections as bi
 from gdm_core import devices, kept, train
 from gdm_core.data.targets import Mixture
 from gdm_core.explorers import headers
-from gdm_core.explorers.learning import Checkpoint
+from gdm_core.explorers.learning import Checkpoint, Ration
 from gdm_core.models.flow import Flow, spline
 from gdm_core.widgets import (
     Bars,
@@ -90,6 +90,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
         lambda _: Checkpoint(kept.frozen(now["model"]), look),
         total=STEPS,
     )
+    ground, price = Ration(trainer), Ration(trainer)
 
     @torch.no_grad()
     def draw(controls) -> Frame:
@@ -105,8 +106,12 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
         terms = _terms(film.flow, dot, [log_det.item() for _, log_det in states])
         target = Mixture(points.tolist(), STD).to(device)
         fresh = target.means.repeat(100, 1) + STD * Noise(seed + 1, device)(0, 100 * len(points), 2)
-        lost = (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item()
-        image = film.density(k, places).reshape(100, 100).sqrt()
+        index, lacks = (
+            controls["checkpoint"],
+            lambda: (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item(),
+        )
+        lost = price(index, lacks, points.tolist())
+        image = ground(index, lambda: film.density(k, places).reshape(100, 100).sqrt(), k)
         views = {
             "film": _plane(image, film, k, way[: k + 1], target.means),
             "terms": _bars(terms),

@@ -25,6 +25,7 @@ from gdm_core.widgets.trainer import Trainer, drawing
 from gdm_core.widgets.view import Frame, frame_of
 
 ROOM = ("name", "label", "extent", "aspect", "axes", "size", "smooth", "warns")  # of a view: its place is kept free
+SWIFT = 25.0  # steps a second
 SAYS_AGAIN = 1.0  # seconds after which an unanswered call to look again is repeated
 
 
@@ -177,7 +178,10 @@ class Stage(anywidget.AnyWidget):
             return
         began, spent = time.perf_counter(), time.thread_time()
         reply, frame = {"view": message.get("view"), "n": message.get("n")}, None
-        self._said = -SAYS_AGAIN  # what changes from here on is news again
+        swift = self._swift()
+        self._said = (
+            time.monotonic() if swift else -SAYS_AGAIN
+        )  # what changes from here on is news, unless it asks again
         try:
             state, moved = self._act(message)
             with drawing():
@@ -192,6 +196,8 @@ class Stage(anywidget.AnyWidget):
         reply["lengths"] = {c.name: c.grown() for c in self.controls.values() if c.kind == "timeline"}
         if self.trainer is not None:
             reply["trainer"] = self.trainer.status()
+        if swift:
+            reply["again"] = True
         with self._wire:
             buffers = []
             if reply["kind"] == "frame":
@@ -201,6 +207,10 @@ class Stage(anywidget.AnyWidget):
             if self.trainer is not None and self.trainer.running:  # what it loses, without what waited for its step
                 reply["cost"] = round(1e3 * (time.thread_time() - spent), 3)
             self.send(reply, buffers)
+
+    def _swift(self) -> bool:
+        """Whether a training is so fast that there is news whenever the page may ask: then nobody need tell it."""
+        return self.trainer is not None and self.trainer.status()["rate"] > SWIFT
 
     def _act(self, message: Mapping) -> tuple[dict, list[str]]:
         """Take the state of a request, do what was pressed, and say which controls are not where the page has them."""

@@ -109,7 +109,7 @@ class Trainer:
         snapshot: Callable[[object], object] | None = None,
         *,
         total: int | None = None,
-        every: float = 1 / 30,
+        every: float = 1 / 40,
         keep: int = 60,
         room: int = 2**28,
     ):

@@ -403,8 +403,8 @@ MUTANTS = [
     Mutant(
         "pad-deaf-while-training",
         LEARNING,
-        "if trainer.steps == 0 and not trainer.running:",
-        "if True:",
+        "return self.trainer.steps == 0 and not self.trainer.running",
+        "return True",
         f"{TESTS}::test_the_pad_answers_while_the_model_trains_anew",
     ),
     Mutant(

@@ -204,7 +204,7 @@ MUTANTS = [
     Mutant(
         "board-circle-of-the-middle-slice",
         BOARD,
-        "shell(3)[2] ** 2 - float(z3) ** 2) > 0",
+        "shell(3)[2] ** 2 - z3**2) > 0",
         "shell(3)[2] ** 2) > 0",
         f"{STYLE}::test_the_plane_shows_the_codes_near_this_z3",
     ),
@@ -239,8 +239,8 @@ MUTANTS = [
     Mutant(
         "board-warning-lost",
         BOARD,
-        "truth_of(crowd, z, i), crowd.lost(z)",
-        'truth_of(crowd, z, i), ""',
+        "truth_of(crowd, tuple(z.tolist()), i), crowd.lost(z)",
+        'truth_of(crowd, tuple(z.tolist()), i), ""',
         f"{STYLE}::test_the_board_says_when_z_leaves_the_crowd",
     ),
     Mutant(
@@ -253,8 +253,8 @@ MUTANTS = [
     Mutant(
         "board-deaf-while-training",
         LEARNING,
-        "if trainer.steps == 0 and not trainer.running:",
-        "if True:",
+        "return self.trainer.steps == 0 and not self.trainer.running",
+        "return True",
         f"{STYLE}::test_the_board_answers_while_the_model_trains_anew",
     ),
     Mutant(

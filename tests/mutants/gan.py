@@ -184,7 +184,12 @@ MUTANTS = [
             ),
             ("both-go-on", 'for _ in range(told[f"{name}_alone"])', 'for _ in range(told["critic_alone"])', _ALONE),
             ("shared-copy", "twin = copy.deepcopy(gan)", "twin = gan", _ALONE),
-            ("deaf-to-the-loss", '        settle(gan, told["cure"])\n', "", _LIVE),
+            (
+                "deaf-to-the-loss",
+                '        told = ask()\n        settle(gan, told["cure"])\n',
+                "        told = ask()\n",
+                _LIVE,
+            ),
             ("deaf-to-momentum", '["betas"] = (told["momentum"]', '["betas"] = (0.5 * told["momentum"]', _LIVE),
             ("penalty-that-stays", "(options.get(name, 0.0) for", "(options.get(name, gan.r1) for", _LIVE),
             (
@@ -231,7 +236,7 @@ MUTANTS = [
             ("modes-of-the-data", "metrics.modes(fake, centers", "metrics.modes(real, centers", _DOTS),
             ("data-of-the-samples-noise", "noise(1, SAMPLES, 2)", "noise(0, SAMPLES, 2)", _DOTS),
             ("arrows-on-the-data", "Arrows(fake[:PULLED]", "Arrows(real[:PULLED]", _DOTS),
-            ("field-with-a-constant", "D = D - D.mean()", "D = D - D.min()", f"{_FIELD}[0-0]"),
+            ("field-with-a-constant", "return D - D.mean()", "return D - D.min()", f"{_FIELD}[0-0]"),
             (
                 "who-did-not-move-named",
                 ' for name in gan.players() if told[f"{name}_alone"]]',
@@ -245,7 +250,7 @@ MUTANTS = [
                 "test_each_cure_is_what_it_is_called",
             ),
             ("k-of-the-opening", 'lambda: ask()["k"]', 'lambda: OPENS["k"]', _LIVE),
-            ("half-a-map", "(rows, rows.flip(1))", "(rows, rows)", "test_the_map_is_that_of_straight_lines"),
+            ("half-a-map", "[rows, rows.flip(1)]", "[rows, rows]", "test_the_map_is_that_of_straight_lines"),
         )
     ),
 ]

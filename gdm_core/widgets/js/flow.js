@@ -8,6 +8,7 @@ const SLOW = 250; // until the page says that it waits
 const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
 const HAND = 0.4; // of the time for pictures while a model trains and a hand moves
 const WATCH = 0.2; // and while one only watches
+const LATEST = 0.25; // weight of the last picture's cost: one that is dearer now and then does not break the pace
 const POST = 2.5; // milliseconds that the kernel needs for a picture beside drawing it: messages come and go
 
 /**
@@ -24,7 +25,7 @@ function flow({ ask, late, heard, busy }) {
     slots = 1,
     patience = PATIENCE,
     moved = false, // by a hand, since the last request
-    cost = 0, // milliseconds of a training that the last picture took
+    cost = 0, // milliseconds of a training that pictures take now
     asked = 0,
     turn = 0;
   const flying = new Map(); // n -> { timer, input, began }
@@ -67,7 +68,7 @@ function flow({ ask, late, heard, busy }) {
       flying.delete(n);
       slow = clearTimeout(slow);
       if ((!flying.size && !wanted) || performance.now() - flight?.began < SLOW) busy(false);
-      cost = lost ?? 0;
+      cost = lost ? cost + (lost - cost) * (cost ? LATEST : 1) : 0;
       slots = ms < FAST ? 2 : 1;
       patience = Math.max(PATIENCE, 3 * ms);
       heard();

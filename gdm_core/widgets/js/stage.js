@@ -18,6 +18,7 @@ function render({ model, el }) {
   const controls = new Map(),
     views = new Map(),
     kept = new Map(),
+    told = new Map(), // of each view, what the kernel last said of it, arrays by their names
     clean = [];
   let presses = {},
     trains = [],
@@ -156,6 +157,7 @@ function render({ model, el }) {
     const took = requests.answer(message.n, message.ms, message.cost, () =>
       message.kind === "frame" ? accept(message, buffers) : fail(message),
     );
+    if (message.again) requests.want(false);
     if (message.trainer) training?.show(message.trainer);
     for (const [name, length] of Object.entries(message.lengths ?? {})) controls.get(name)?.grow?.(length);
     if (message.kind === "frame") lag.add(took);
@@ -176,7 +178,11 @@ function render({ model, el }) {
       stage.state[name] = value;
       later();
     }
-    for (const content of frame.views) need(content.name).update(content);
+    frame.views.forEach((content, i) => {
+      const words = JSON.stringify(header.views[i]);
+      if (told.get(content.name) !== words) need(content.name).update(content); // most of a picture often stays
+      told.set(content.name, words);
+    });
     for (const view of views.values()) {
       const hidden = !view.own && !frame.views.some((v) => v.name === view.name);
       view.figure.hidden = hidden;
