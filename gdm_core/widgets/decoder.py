@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
 from torch import nn
 
 from gdm_core.validate import bad, choice
 from gdm_core.widgets.overlay import array
+
+
+def _gelu(v: np.ndarray) -> np.ndarray:
+    from scipy.special import erf  # each page would wait for its import
+
+    return 0.5 * v * (1 + erf(v / np.sqrt(2)))
+
 
 ACTIVATIONS = {
     "identity": lambda v: v,
@@ -19,7 +25,7 @@ ACTIVATIONS = {
     "silu": lambda v: v / (1 + np.exp(-v)),
     "softplus": lambda v: np.logaddexp(0, v),
     "elu": lambda v: np.where(v > 0, v, np.expm1(np.minimum(v, 0))),
-    "gelu": lambda v: 0.5 * v * (1 + erf(v / np.sqrt(2))),
+    "gelu": _gelu,
 }
 MODULES = {
     nn.ReLU: ("relu", {}),

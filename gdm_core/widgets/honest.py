@@ -10,7 +10,6 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
-from scipy.special import gammaincinv  # scipy.stats would have its chi law, and takes long to import
 from torch import Tensor
 
 from gdm_core.nats import LOG_2PI
@@ -71,6 +70,8 @@ def shell(dimensions: int, mass: float = 0.9) -> tuple[float, float, float]:
     >>> [round(r, 2) for r in shell(2)], [round(r, 1) for r in shell(100)]
     ([0.32, 1.18, 2.45], [8.8, 10.0, 11.2])
     """
+    from scipy.special import gammaincinv  # each page would wait for its import, and longer for that of scipy.stats
+
     integer("dimensions", dimensions)
     if not 0 < mass < 1:
         raise bad("a mass between 0 and 1", mass, "mass=0.9")
