@@ -1,18 +1,21 @@
 # %% [markdown]
 # # 3 · Variational autoencoders, one datapoint at a time
 #
-# **A bent decoder describes real pictures, but its integral has no closed form. How do we learn a model whose likelihood
-# we cannot compute?**
+# **A neural network can map latents to pictures, but then the integral over the latents has no closed form. How do we
+# learn a model whose likelihood we cannot compute?**
 #
 # After this lecture you can
 #
-# - read a neural likelihood as an infinite mixture, and say why its marginal and its posterior are out of reach;
-# - derive the evidence lower bound (ELBO), name its two terms and measure exactly what it loses;
-# - take gradients through random draws, and say what the reparameterization buys;
+# - read a model with a neural decoder as an infinite mixture, and say why its marginal and its posterior are out of
+#   reach;
+# - derive the evidence lower bound (ELBO), explain its two terms, and say exactly how far it lies below $\log p(x)$;
+# - take gradients through random draws, and say when the reparameterization trick has less noise than the score
+#   function;
 # - fit a model of real digits in which *every example has its own variational parameters*, and say what that costs;
-# - set variational inference beside EM where both can be checked.
+# - compare variational inference with EM on a model where both can be checked.
 #
-# The encoder comes in chapter 4. Leaving it out for one lecture shows what it is: a shortcut for an optimization.
+# The encoder comes in chapter 4. We leave it out for one lecture to see what it replaces: an optimization for every
+# single example.
 #
 # You need: chapters 1 and 2. Time: 50 minutes to read, 10 more to play.
 
@@ -48,17 +51,19 @@ fine_side = 1001 if PROFILE == "full" else 301  # points along each axis: a long
 # %% [markdown]
 # ## 3.1 An infinite mixture
 #
-# Keep PPCA's prior and noise, and let the decoder bend:
+# In PPCA (chapter 2) the mean of $x$ is a linear function of $z$, and the data lie near a flat sheet. Pictures do
+# not: a three that slants a little more moves every pixel along a curve. So keep PPCA's prior and noise, and let the
+# decoder be any function:
 #
 # $$ \begin{aligned}
 # z &\sim \mathcal N(0, I), \qquad x \mid z \sim \mathcal N\big(f(\theta, z),\, \sigma^2 I\big), \\
 # p(x) &= \int \mathcal N\big(x;\, f(\theta, z), \sigma^2 I\big)\, \mathcal N(z; 0, I)\, dz .
 # \end{aligned} $$
 #
-# $f$ is a function such as a neural network, $\theta$ its parameters, $\sigma$ the standard deviation of the noise. For
-# each $z$ there is one Gaussian, so $p(x)$ is a mixture of infinitely many, whose centers $f(\theta, z)$ lie on a curve or
-# a surface. To see everything, take a world with one latent and two features, a decoder written by hand, and a grid of
-# latents fine enough to be called exact.
+# $f$ is a function such as a neural network, $\theta$ its parameters, $\sigma$ the standard deviation of the noise.
+# For each $z$ there is one Gaussian, so $p(x)$ is a mixture of infinitely many, whose centers $f(\theta, z)$ lie on a
+# curve or a surface. To see everything, we start with one latent, two features and a decoder written by hand. Then a
+# fine grid of latents gives the integral as exactly as we wish.
 
 # %%
 class Bend:
@@ -110,11 +115,12 @@ def show_mixtures(*counts, extent=(-5, 5, -2.6, 5.4)):
 show_mixtures(5, 25, 400)
 
 # %% [markdown]
-# Few draws give few blobs. With more of them the blobs (white: their centers) melt into one density along the bend.
+# Five draws give five blobs. With more of them, the blobs (white: their centers) melt into one density along the
+# bend, which is brightest at the bottom because most $z$ are near 0.
 #
-# The noise is not optional. Without it all the mass would lie on the curve, the density would be zero almost everywhere,
-# and no real example would lie on the curve exactly. Take the noise away little by little and you see it coming: the
-# median of $\log p(x)$ over this part of the plane falls.
+# The noise is not optional. Without it all the mass would lie on the curve, and every example next to it would have
+# density zero. As the noise falls from 0.7 to 0.35 to 0.2, the median of $\log p(x)$ over this part of the plane
+# falls from -5 to -7 to -15 nats.
 
 # %% jupyter={"source_hidden": true}
 # Checks of the grid, and of how the density spikes as the noise goes
@@ -130,13 +136,14 @@ claim("median of log p(x) over the plane, noise 0.2", away[2], below=-10, digits
 # %% [markdown]
 # ## 3.2 Why not just compute the integral?
 #
-# With one latent we can, on a grid. A grid with 200 points a side has $200^L$ cells for $L$ latents: $200^2 = 40{,}000$ for
-# two, and for $L = 22$ more than there are atoms in the Earth. The other plain idea is to average over $S$ draws from the
-# prior, $p(x) \approx \frac1S \sum_s p(x \mid z_s)$. It is unbiased, and wasteful: hardly any draw explains *this* $x$. The
-# *effective sample size* $(\sum_s w_s)^2 / \sum_s w_s^2$ with $w_s = p(x\mid z_s)$ counts the draws that do.
+# With one latent we can, on a grid. A grid with 200 points a side has $200^L$ cells for $L$ latents:
+# $200^2 = 40{,}000$ for two, and for $L = 22$ more than there are atoms in the Earth. The other obvious idea is
+# simple Monte Carlo: average over $S$ draws from the prior, $p(x) \approx \frac1S \sum_s p(x \mid z_s)$. The estimate
+# is unbiased but wasteful, because hardly any draw explains *this* $x$. The *effective sample size*
+# $(\sum_s w_s)^2 / \sum_s w_s^2$ with $w_s = p(x\mid z_s)$ tells about how many do.
 #
-# **Predict before you run.** Our world has one latent. Of 20,000 draws, how many count once $x$ has 64 features instead of
-# two? And with less noise?
+# **Predict before you run.** Our world has one latent. Of 20,000 draws, how many count once $x$ has 64 features
+# instead of two? And with less noise?
 
 # %%
 def draws_that_count(std, features, draws=20000):
@@ -171,8 +178,9 @@ claim("draws that count with 2 features and noise 0.35", counted[0.35][0], above
 claim("draws that count with 64 features and noise 0.03", counted[0.03][-1], below=200, digits=1)
 
 # %% [markdown]
-# One latent, and most of the work is wasted already. With independent latents the shares multiply: if each keeps a fifth of
-# the draws, twenty keep $(1/5)^{20} \approx 10^{-14}$ of them.
+# With two features about 4,100 of the 20,000 draws count; with 64 features and little noise, 40. The more $x$ says
+# about $z$, the fewer draws explain it. And this is one latent. With independent latents the shares multiply: if each
+# keeps a fifth of the draws, twenty keep $(1/5)^{20} \approx 10^{-14}$ of them.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Check: twenty latents at once
@@ -182,24 +190,27 @@ claim("share of the draws that count for one x of twenty independent latents, ea
 # %% [markdown]
 # ## 3.3 The bound
 #
-# Bring in a distribution $q(z)$ that puts its draws where they count, and apply Jensen's inequality as in 1.5:
+# The prior wastes its draws because it knows nothing about $x$. So bring in a second distribution $q(z)$, which may
+# depend on $x$ and puts its draws where they count. Then apply Jensen's inequality, as in 1.5:
 #
 # $$ \begin{aligned}
 # \log p(x) &= \log \mathbb E_{q}\Big[\frac{p(x, z)}{q(z)}\Big] \;\ge\; \mathbb E_{q}\Big[\log \frac{p(x, z)}{q(z)}\Big] \\
 # &= \underbrace{\mathbb E_q[\log p(x\mid z)]}_{\text{reconstruction}} - \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{price of } q} =: \mathcal L(q, \theta; x) .
 # \end{aligned} $$
 #
-# This is the **evidence lower bound**, the ELBO. For a Gaussian likelihood the first term is
-# $-\frac{1}{2\sigma^2}\mathbb E_q\|x - f(\theta, z)\|^2$ plus a constant: a squared error, in a unit that $\sigma$ sets. The
-# second term pulls $q$ toward the prior. What the bound loses is known as well. Since $\log p(x)$ does not depend on $z$, it
-# may be moved into the expectation, and with $p(x, z) = p(z\mid x)\,p(x)$
+# This is the **evidence lower bound**, the ELBO (Jordan et al., 1999). The first term asks that draws from $q$
+# explain $x$. For a Gaussian likelihood it is $-\frac{1}{2\sigma^2}\mathbb E_q\|x - f(\theta, z)\|^2$ plus a
+# constant: a squared error, weighted by the noise. The second term keeps $q$ close to the prior. How far the bound
+# lies below $\log p(x)$ is known as well. Since $\log p(x)$ does not depend on $z$, it may move into the expectation,
+# and with $p(x, z) = p(z\mid x)\,p(x)$
 #
 # $$ \begin{aligned}
 # \log p(x) - \mathcal L(q, \theta; x) &= \mathbb E_q\Big[\log p(x) - \log\frac{p(z\mid x)\, p(x)}{q(z)}\Big] \\
 # &= \mathbb E_q\Big[\log\frac{q(z)}{p(z\mid x)}\Big] = \mathrm{KL}\big(q(z)\,\|\,p(z \mid x)\big) \;\ge\; 0 .
 # \end{aligned} $$
 #
-# So the best $q$ is the posterior, and nothing is lost there. With one latent we can compute all three terms and check.
+# So the best $q$ is the posterior, where the gap is zero. With one latent we can compute all three quantities,
+# $\log p(x)$, the bound and the KL, and check that they agree.
 
 # %%
 def bare_elbo(x, mean, std, samples):  # x: (2,) -> (samples,) values whose mean is the ELBO
@@ -211,8 +222,9 @@ def bare_elbo(x, mean, std, samples):  # x: (2,) -> (samples,) values whose mean
 
 
 # %% [markdown]
-# The library says the same as `inference.elbo(model, x, samples, q=q)`, for any model with a prior and a decoder and any
-# $q$. We set both beside three $q$, for an $x$ near the bottom of the bend.
+# In the library this is `inference.elbo(model, x, samples, q=q)`, for any model with a prior and a decoder and any
+# $q$. We compare both for three candidates $q$ and an $x$ near the bottom of the bend. **Predict:** which candidate
+# has the largest gap?
 
 # %%
 x = torch.tensor([0.55, -0.55])
@@ -249,7 +261,8 @@ for name in candidates:
           unit="nats")
 
 # %% [markdown]
-# Bound and KL add up to $\log p(x)$, within the noise of the draws, however bad $q$ is.
+# The wide $q$ (pink) has by far the largest gap, since most of its mass lies where the posterior (green) has almost
+# none. But bound and KL add up to $\log p(x)$, within the noise of the draws, however bad $q$ is.
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Check: log p(x) by brute force
@@ -260,17 +273,20 @@ claim("log p(x) by the grid, against 200,000 draws from the prior", truth.log_px
 # %% [markdown]
 # ## 3.4 Gradients through chance
 #
-# To climb the bound we need its gradient with respect to the parameters $\nu = (\mu, \log s)$ of $q$, its mean and the log
-# of its standard deviation. But the average itself is over $q$, so moving $\nu$ moves the draws. Two unbiased estimates:
+# To climb the bound we need its gradient with respect to the parameters of $q$: $\nu = (\mu, \log s)$, its mean and
+# the logarithm of its standard deviation. The difficulty is that the expectation is taken over $q$ itself. Moving
+# $\nu$ moves the draws, and autograd does not see through a random draw. Two unbiased estimates are in use:
 #
-# - the **score function** (REINFORCE): $\nabla_\nu \mathbb E_q[h] = \mathbb E_q[h(z)\, \nabla_\nu \log q(z;\nu)]$. It needs
-#   only values of $h = \log p(x, z) - \log q(z)$: draw, and make those draws likelier that did well. (Since $h$ contains
-#   $\log q$ it depends on $\nu$ too, but that adds $-\mathbb E_q[\nabla_\nu \log q]$, which is 0.)
-# - **reparameterization**: write the draw as $z = \mu + s\,\epsilon$ with $\epsilon \sim \mathcal N(0, 1)$, which no
-#   longer depends on $\nu$, and differentiate $h(\mu + s\,\epsilon)$. It uses the slope of $h$.
+# - the **score function** estimator (REINFORCE; Williams, 1992):
+#   $\nabla_\nu \mathbb E_q[h] = \mathbb E_q[h(z)\, \nabla_\nu \log q(z;\nu)]$. It needs only values of
+#   $h = \log p(x, z) - \log q(z)$: it makes draws with a large $h$ more likely. (Since $h$ contains $\log q$ it
+#   depends on $\nu$ too, but that adds $-\mathbb E_q[\nabla_\nu \log q]$, which is 0.)
+# - the **reparameterization trick** (Kingma and Welling, 2014; Rezende et al., 2014): write the draw as
+#   $z = \mu + s\,\epsilon$ with $\epsilon \sim \mathcal N(0, 1)$, which no longer depends on $\nu$, and differentiate
+#   $h(\mu + s\,\epsilon)$. It uses the slope of $h$.
 #
-# Both average to the same gradient. Here are 2,000 single-draw gradients of each, with respect to the mean of the shifted
-# $q$ above.
+# Both average to the same gradient. **Predict:** which one scatters more from draw to draw? Here are 2,000
+# single-draw gradients of each, with respect to the mean of the shifted $q$ above.
 
 # %%
 mean, std = candidates["shifted"]
@@ -282,8 +298,8 @@ h = world.decode(z).log_prob(x) + world.prior().log_prob(z) - Normal(mu, std).lo
 score = h.detach()[:, None] * (z - mu).detach() / std**2  # for a Gaussian, the gradient of log q(z) is (z - mu) / s^2
 
 # %% [markdown]
-# The library's twin is `inference.gradient_samples`. The grid knows the true slope of the bound: minus that of the KL to
-# the posterior.
+# In the library this is `inference.gradient_samples`. The grid gives the true slope of the bound, which is minus the
+# slope of the KL to the posterior, since the two add up to a constant.
 
 # %%
 normal = lambda mean, std: Independent(Normal(torch.tensor([[mean]]), torch.tensor([[std]])), 1)
@@ -325,16 +341,19 @@ bare_elbo(x, mu, torch.tensor([std]), samples=200000).mean().backward()
 claim("gradient of the average over 200,000 draws", mu.grad[0], near=slope, within=5 * pathwise.std().item() / 200000**0.5)
 
 # %% [markdown]
-# **Predict before you run.** Make the noise of the world four times smaller and leave $q$. Which of the two estimators
-# suffers more?
+# Both histograms have their mean at the green line. But the score function (orange) has a long tail to the left, and
+# its variance is 23 times that of the reparameterized gradient (pink).
+#
+# **Predict before you run.** Make the noise of the world four times smaller and leave $q$ as it is. Which of the two
+# estimators suffers more?
 #
 # <details><summary>Answer</summary>
 #
-# Neither, as long as $q$ stays: both gradients grow with $1/\sigma^2$. What matters is how far $q$ is from the posterior.
-# When $q$ is the posterior, $h = \log p(x)$ for every $z$. Subtract the mean of the other draws (a *baseline*, which leaves
-# the average alone), and the score function has hardly any noise left. When $q$ is far off, the slope of $h$ says where to
-# go, while the score function has to find out by trying.
-# </details>
+# Neither, as long as $q$ stays: both gradients grow with $1/\sigma^2$. What matters is how far $q$ is from the
+# posterior. When $q$ is the posterior, $h = \log p(x)$ for every $z$. Subtract from each $h$ the mean of the other
+# draws (a *baseline*, which does not change the average), and the score function has hardly any noise left. When $q$
+# is far off, the slope of $h$ says in which direction to move, while the score function has to find out by trial and
+# error. </details>
 
 # %%
 def ratio(noise, mean, std, baseline=False):  # variance of the score function over that of the reparameterized gradient
@@ -353,8 +372,8 @@ claim("with a baseline, close q: now the score function is quieter", ratio(0.35,
 # %% [markdown]
 # ## 3.5 One example, its own parameters
 #
-# We now have all the pieces. Hold the decoder, take one $x$, give it its own $\nu = (\mu, \log s)$, and climb the bound. The
-# bare loop below is the whole of variational inference.
+# We now have all the pieces: a bound, and its gradient. Hold the decoder fixed, take one $x$, give it its own
+# $\nu = (\mu, \log s)$, and climb. This is **variational inference**; the loop below is all of it.
 
 # %%
 def bare_inference(x, steps=400, lr=0.03, samples=16):
@@ -371,10 +390,11 @@ def bare_inference(x, steps=400, lr=0.03, samples=16):
 
 
 # %% [markdown]
-# In the library it is `inference.fit_per_datapoint`, for many $x$ at once; it yields the state after every step.
+# In the library this is `inference.fit_per_datapoint`, which handles many $x$ at once and yields the state after
+# every step.
 #
-# **Predict before you run.** The third $x$ below lies above the bottom of the bend, as far from one arm as from the other.
-# Where will its $q$ go?
+# **Predict before you run.** The third $x$ below lies above the bottom of the bend, as far from one arm as from the
+# other. Where will its $q$ go?
 
 # %%
 xs = torch.tensor([[0.55, -0.55], [-2.6, 1.9], [0.0, 1.9]])
@@ -416,24 +436,27 @@ claim("second x: standard deviation of q, bare minus library", bare_std[0] - fin
       digits=1)
 
 # %% [markdown]
-# The third example could come from either arm of the bend. Its posterior has two bumps; a Gaussian has one. The fit covers
-# *one* bump and leaves the other: $\mathrm{KL}(q\,\|\,p)$ punishes $q$ for being where the posterior is not, and hardly for
-# missing a part of it. The gap that stays is the price of the *family* of $q$; no optimizer will remove it. For two equal
-# Gaussian bumps that do not touch it is exactly $\log 2$, one lost bit, and the run measures 0.7 nats.
+# In the first two panels $q$ (pink) comes to lie on the posterior (green). The third example could come from either
+# arm of the bend, so its posterior has two bumps, and a Gaussian has one. The fit covers *one* bump and ignores the
+# other. That is typical of $\mathrm{KL}(q\,\|\,p)$, which is called *mode seeking*: it punishes $q$ heavily for being
+# where the posterior is not, and only mildly for missing a part of it. The gap that remains is the price of the
+# *family* of $q$, and no optimizer will remove it. For two equal Gaussian bumps that do not overlap it is exactly
+# $\log 2$, or one bit; the run measures 0.7 nats.
 
 # %% [markdown]
 # ## 3.6 Learning the decoder too
 #
-# So far the decoder was given. Now real pictures: a hundred scans of one digit, 8 x 8 pixels of 17 gray levels. The decoder
-# is a small network with parameters $\theta$, **shared** by all $N$ examples; each example $x_n$ has its **own** $\nu_n$.
-# Two latents, so that the grid still tells us the exact $\log p(x_n)$ at every moment.
+# So far the decoder was given. Now we learn it, from real pictures: a hundred scans of one digit, 8 x 8 pixels with
+# 17 gray levels each. The decoder is a small network with parameters $\theta$, **shared** by all $N$ examples; each
+# example $x_n$ has its **own** $\nu_n$. We use two latents, so that a grid still gives the exact $\log p(x_n)$ at any
+# time.
 #
 # $$ \max_{\theta,\; \nu_1, \dots, \nu_N} \;\; \frac1N \sum_n \mathcal L(q(z; \nu_n), \theta; x_n) $$
 #
-# Gray levels are whole numbers, and they need probabilities, not a density. The likelihood of this lecture and the next is the
-# *discretized logistic* (Salimans et al., 2017, eq. 2). For each pixel $i$ the decoder says a place $m_i$ and a width
-# $w_i$. Put a logistic distribution there. The gray level $k$ gets its mass from halfway to the level below, up to halfway to
-# the level above:
+# Gray levels are whole numbers, and they need probabilities, not a density. The likelihood of this lecture and the
+# next is the *discretized logistic* (Salimans et al., 2017, eq. 2). For each pixel $i$ the decoder outputs a location
+# $m_i$ and a width $w_i$ of a logistic distribution, a bell curve whose distribution function $F$ is the sigmoid. The
+# probability of gray level $k$ is its mass between the midpoints to the levels below and above:
 #
 # $$ \begin{aligned}
 # p\big(x_i = \tfrac{k}{16} \mid z\big) &= F\Big(\frac{k + \frac12 - 16\, m_i}{16\, w_i}\Big) - F\Big(\frac{k - \frac12 - 16\, m_i}{16\, w_i}\Big), \\
@@ -441,8 +464,8 @@ claim("second x: standard deviation of q, bare minus library", bare_std[0] - fin
 # \end{aligned} $$
 #
 # The bins at both ends reach to infinity: the second term is 0 for $k = 0$, the first is 1 for $k = 16$, and the 17
-# probabilities sum to 1. Given $z$ the pixels are independent, $\log p(x\mid z) = \sum_i \log p(x_i\mid z)$. So the bound
-# speaks of probabilities of pictures, in nats.
+# probabilities sum to 1. Given $z$ the pixels are independent, $\log p(x\mid z) = \sum_i \log p(x_i\mid z)$. So the
+# bound is about probabilities of whole pictures, in nats.
 
 # %%
 def bare_log_likelihood(x, m, w):  # gray levels in [0, 1], places and widths, (B, 1, 8, 8) each -> (B,) nats
@@ -485,7 +508,7 @@ def new_decoder():
 steps = 3000 if PROFILE == "full" else 800
 
 # %% [markdown]
-# The loop is that of 3.5 with one more line: the optimizer holds $\theta$ as well.
+# The training loop is that of 3.5, except that the optimizer now moves $\theta$ as well.
 
 # %%
 threes = gray("train", 3)[:100]
@@ -521,8 +544,8 @@ claim("ELBO of the threes by hand minus inference.elbo(decoder, threes, q=q)", b
 # %% [markdown]
 # In the library this is `inference.fit_jointly`, which can also move $\theta$ and $\nu$ in turns, as EM does.
 #
-# **Predict before you run.** Give $\theta$ and $\nu$ as many updates each, in another order: both in each step, in turns of
-# 20, in turns of 200. Which order climbs best?
+# **Predict before you run.** Give $\theta$ and $\nu$ the same number of updates in three different orders: both in
+# each step, in turns of 20, in turns of 200. Which order climbs best?
 
 # %%
 plans = {"both in each step": None, "turns of 20": (20, 20), "turns of 200": (200, 200)}
@@ -559,13 +582,14 @@ claim("turns of 20 end within 2.5 nats of both in each step", abs(end["turns of 
 claim("turns of 200 lose against both in each step", end["both in each step"] - end["turns of 200"], above=3, digits=1, unit="nats per picture")
 
 # %% [markdown]
-# **Why does the order matter?** $\theta$ and $\nu$ are coupled: the best decoder depends on where the codes are, the best
-# codes depend on the decoder. In long turns each settles on a target that will have moved by its next turn, so the curve
-# climbs in steps. Turns of 20 do as well as moving both, but need twice the passes for as many updates. EM could afford
-# whole turns, since each of its half-steps was solved exactly in one go. Here neither half is solved exactly, so in practice
-# we take small steps in both, without any guarantee of reaching the top.
+# Turns of 200 (orange) climb in steps and end 7 nats lower. **Why does the order matter?** $\theta$ and $\nu$ are
+# coupled: the best decoder depends on where the codes are, and the best codes depend on the decoder. In long turns
+# each adapts to a partner that will have moved by its next turn. Turns of 20 do as well as moving both, but need
+# twice as many passes over the data. EM can afford full turns, since each of its half-steps is solved exactly by a
+# formula. Here neither half is, so in practice one takes small steps in both, without any guarantee of reaching the
+# top.
 #
-# How good is the bound by now? The grid knows $\log p(x)$. It is costly, so we ask for eight pictures.
+# How tight is the bound by now? The grid gives $\log p(x)$, for eight pictures because it is costly.
 
 # %%
 model, nu, _ = runs["both in each step"]
@@ -593,13 +617,16 @@ claim("log p(x) of eight training threes, by the grid", grid.log_px.mean(), abov
 claim("the gap, the average KL(q, posterior), is between 0 and 1.1 nats per picture", 0 < gap < 1.1)
 
 # %% [markdown]
-# The pictures show two ways to "generate": the *mean* of $p(x\mid z)$ is smooth and blurry, a *draw* from it is sharp and
-# noisy. Papers show the first and call it a sample. The model's samples are the second.
+# The two panels at the right show two things that both go by the name of "generated". The *mean* of $p(x\mid z)$ is
+# smooth and blurry; a *draw* from it is sharp and noisy. Papers often show the first and call it a sample. The
+# model's samples are the second.
 #
-# The same loop works on larger pictures. A pen with two factors, slant and thickness, has written 200 threes of 28 x 28
-# pixels. The decoder is told of neither; it gets two latents, a Gaussian likelihood as in 3.1, and learns $\sigma$ too.
+# The same loop works on larger pictures. A simulated pen with two factors, slant and thickness, has written 200
+# threes of 28 x 28 pixels. The decoder is told nothing about them; it gets two latents and a Gaussian likelihood as
+# in 3.1, whose $\sigma$ it learns too.
 #
-# **Predict before you run.** PCA with two components is the straight decoder of chapter 2. What will its threes look like?
+# **Predict before you run.** PCA with two components is the linear decoder of chapter 2. What will its threes look
+# like?
 
 # %%
 def written(n):  # threes by a pen of two factors
@@ -642,18 +669,20 @@ claim("share of the pixels' variance that two straight latents miss", missed["st
 claim("share that two bent latents miss", missed["bent"], below=0.1, digits=1)
 
 # %% [markdown]
-# A straight decoder can only add two fixed pictures to the mean: its threes keep ghosts of other slants. The bent one follows
-# the pen, and the plane of $z$ becomes a plane of threes.
+# A linear decoder can only add multiples of two fixed pictures to the mean, so its threes (second row) show ghosts of
+# other slants, and a share of 0.3 of the variance is missed. The nonlinear one (third row) follows the pen and misses
+# 0.01. At the right, the plane of $z$ has become a map of threes, from thin to bold and from one slant to the other.
 
 # %% [markdown]
 # ## 3.7 EM and variational inference where both are exact
 #
-# Is this really the same idea as EM? On PPCA we can check. A model whose decoder is **linear**, with one learned noise and a
-# full Gaussian $q$ for each example, *is* PPCA, and the best $q$ is the exact posterior, so at the optimum the bound has no
-# gap. Three roads lead there from the same start: EM in closed form; variational inference with its own $\nu_n$ for each
-# example, all moved by gradient; and, as a preview of chapter 4, an encoder that is linear too.
+# Both EM and variational inference climb the same bound. Do they reach the same place? With PPCA we can check. A
+# model with a **linear** decoder and one learned noise level *is* PPCA. Its exact posterior is Gaussian, so if every
+# example has a $q$ with a full covariance, the bound has no gap at the optimum (Lucas et al., 2019). Three methods
+# start from the same point: EM in closed form; variational inference by gradient, with a $\nu_n$ for each example;
+# and, as a preview of chapter 4, a linear encoder.
 #
-# **Predict before you run.** Do all three arrive? After how many passes over the data?
+# **Predict before you run.** Do all three reach the maximum? After how many passes over the data?
 
 # %% jupyter={"source_hidden": true}
 # PPCA as a VAE with a linear decoder, and its exact likelihood
@@ -729,17 +758,17 @@ claim("VAE.elbo, one draw and KL in closed form, minus inference.elbo, in standa
 claim("the encoder's bound lies below its own log p(x) by", below.mean(), below=0.1, digits=1, unit="nats")
 
 # %% [markdown]
-# All three arrive. EM needs tens of passes, gradient ascent hundreds: a closed form is worth having. But only the second and
-# third road stay open when the decoder bends.
+# All three do. EM needs tens of passes, gradient ascent hundreds: a closed form is worth having. But only the second
+# and third method remain when the decoder is not linear.
 #
 # ## 3.8 A new picture arrives
 #
-# The threes of the training set have their $\nu_n$. A three from the test set has none, and the decoder alone does not say
-# where its code is. We must search again, for each new picture: $\theta$ held, $\nu$ from the center of the prior, the
-# learning rate falling to zero so that the noise of the draws averages out.
+# Each three of the training set has its $\nu_n$. A three from the test set has none, and the decoder alone does not
+# say which code belongs to it. So for each new picture we must search again: hold $\theta$, start $\nu$ at the center
+# of the prior, and let the learning rate fall to zero so that the noise of the draws averages out.
 #
-# **Predict before you run.** Are 150 steps enough? And if the *training* threes are searched anew, do they find their way
-# back to the $\nu_n$ that they had?
+# **Predict before you run.** Are 150 steps enough? And if we search anew for the *training* threes, will each search
+# end at the $\nu_n$ that was learned?
 
 # %%
 def search(x, steps):  # from the prior's center; the learning rate falls to zero along half a cosine
@@ -752,8 +781,8 @@ anew = search(threes, 300)
 *_, home = inference.fit_per_datapoint(model, threes, steps=300, nu=nu.at(q), lr=0.03)  # control: on from their own ν
 
 # %% [markdown]
-# The grid gives the exact $\log p(x)$ of the new threes, and so the gap of each search. For the training threes we compare
-# two bounds: that of the $\nu_n$ which were learned together with the decoder, and that of the search.
+# The grid gives the exact $\log p(x)$ of the new threes, and so the gap of each search. For the training threes we
+# compare two bounds, that of the $\nu_n$ learned together with the decoder and that of the new search.
 
 # %%
 with torch.no_grad():
@@ -815,24 +844,24 @@ counting.remove()
 claim("runs of the decoder for one new picture", sum(rows), near=4808, within=0)
 
 # %% [markdown]
-# A new picture takes 4,808 runs of the decoder. And the family of $q$ is not all that a search pays for: stopped after 150
-# steps it misses several times what it misses after 600, with the same family and the same decoder.
+# Left: 150 steps are not enough. They miss several times as many nats as 600 steps, with the same family of $q$ and
+# the same decoder. A search of 600 steps costs 4,808 runs of the decoder for a single picture.
 #
-# Most training threes find their way back. Some end on another hill, the worst of them tens of nats lower. Neither their posterior
-# nor the family of $q$ is to blame: the same climb, started at the $\nu_n$ that were learned with the decoder, stays on the
-# right hill and ends 0.05 nats below $\log p(x)$.
+# Middle: most training threes come close to their old bound, but some end tens of nats lower. Right: in such a case
+# the search climbs the wrong hill of $\log p(x, z)$. The family of $q$ is not to blame: the same climb, started at
+# the learned $\nu_n$, stays on the right hill and ends less than a tenth of a nat below $\log p(x)$.
 
 # %% [markdown]
 # ## 3.9 Play
 #
-# Choose a picture; see its exact posterior, and its $q$ climbing toward it, step by step. *Predict:* for which pictures is
-# the posterior far from Gaussian? (The encoder's answer is shown too: that is chapter 4.)
+# Choose a picture and watch its $q$ approach the exact posterior, step by step. *Predict:* for which pictures is the
+# posterior far from Gaussian? (The encoder's answer is shown too: that is chapter 4.)
 #
 # <details><summary>Answer</summary>
 #
-# For few: 64 pixels say much about two numbers. Many posteriors lean, and a full covariance can follow them. Far from
-# Gaussian are those of pictures that two regions of the plane can explain: they have an arm, or a second bump.
-# </details>
+# For only a few, because 64 pixels say much about two numbers. Many posteriors are tilted, which a full covariance
+# can describe. Those far from Gaussian belong to pictures that two regions of the plane can explain; they have an arm
+# or a second bump. </details>
 
 # %%
 explorers.posterior(seed=SEED, device=DEVICE)
@@ -840,21 +869,25 @@ explorers.posterior(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 3.10 What to keep, and what is not settled
 #
-# - A neural likelihood is an infinite mixture. Its marginal and posterior have no closed form; with one or two latents a
-#   grid gives both exactly, and that is how we check everything else.
-# - $\log p(x) = \mathcal L(q, \theta; x) + \mathrm{KL}(q \,\|\, p(z\mid x))$: the bound's loss is known, and it is never negative.
-# - Reparameterize: same mean, less noise while $q$ is far off. It needs a slope: for a discrete $z$ (5b.5) there is none.
-# - $\theta$ is shared, $\nu_n$ belongs to one example. Both are climbed together; nothing guarantees the top.
+# - A model with a neural decoder is an infinite mixture. Its marginal and posterior have no closed form; with one or
+#   two latents a grid gives both, and that is how we check everything else.
+# - $\log p(x) = \mathcal L(q, \theta; x) + \mathrm{KL}(q \,\|\, p(z\mid x))$: the gap of the bound is the KL from $q$
+#   to the posterior, and it is never negative.
+# - The score function and the reparameterization trick give gradients with the same mean; the second is less noisy
+#   while $q$ is far off. It needs the slope of $h$ in $z$, and a discrete $z$ (5b.5) has none.
+# - $\theta$ is shared, $\nu_n$ belongs to one example. Both climb the same bound together; nothing guarantees the
+#   top.
 # - A search for each new picture is slow, and it can end on the wrong hill.
-# - A VAE is a generative model with inference. Apart from the preview in 3.7, nothing in this lecture was an autoencoder.
+# - A VAE is a latent variable model with approximate inference. Apart from the preview in 3.7, nothing in this
+#   lecture was an autoencoder.
 #
 # Honest limits. We used two latents so that we could check. A hundred threes of 64 pixels are a small world, and the
-# decoder has learned many of them by heart: new threes cost tens of nats more. A higher bound may come from a better model
-# or from a tighter $q$; without the exact value the two cannot be told apart.
+# decoder has learned many of them by heart: new threes cost tens of nats more. A higher bound may come from a better
+# model or from a tighter $q$; without the exact value the two cannot be told apart.
 #
-# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 1 to 3 and section 2.4. D. Rezende, S.
-# Mohamed, D. Wierstra, *Stochastic backpropagation and approximate inference in deep generative models*, 2014, eq. 6 to 8.
-# R. Williams, *Simple statistical gradient-following algorithms*, 1992. M. Jordan, Z. Ghahramani, T. Jaakkola, L. Saul, *An
-# introduction to variational methods for graphical models*, 1999. J. Lucas, G. Tucker, R. Grosse, M. Norouzi, *Don't blame
-# the ELBO*, 2019 (the linear VAE). T. Salimans, A. Karpathy, X. Chen, D. Kingma, *PixelCNN++*, 2017, eq. 2 (discretized
-# logistic). S. Prince, *Understanding Deep Learning*, 2023, chapter 17.
+# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 1 to 3 and section 2.4. D.
+# Rezende, S. Mohamed, D. Wierstra, *Stochastic backpropagation and approximate inference in deep generative models*,
+# 2014, eq. 6 to 8. R. Williams, *Simple statistical gradient-following algorithms*, 1992. M. Jordan, Z. Ghahramani,
+# T. Jaakkola, L. Saul, *An introduction to variational methods for graphical models*, 1999. J. Lucas, G. Tucker, R.
+# Grosse, M. Norouzi, *Don't blame the ELBO*, 2019 (the linear VAE). T. Salimans, A. Karpathy, X. Chen, D. Kingma,
+# *PixelCNN++*, 2017, eq. 2 (discretized logistic). S. Prince, *Understanding Deep Learning*, 2023, chapter 17.

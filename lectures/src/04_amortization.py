@@ -1,19 +1,19 @@
 # %% [markdown]
 # # 4 · Amortized inference: the encoder
 #
-# **Every new picture needs an optimization of its own before the model can say anything about it. Can a network learn to
-# guess the answer, and what does the guess cost?**
+# **In chapter 3 every new picture needed an optimization of its own. Can a network learn to guess the result, and
+# what does the guess cost?**
 #
 # After this lecture you can
 #
-# - write the variational autoencoder with an encoder, and say what the encoder replaces;
+# - write down the variational autoencoder, and say what its encoder replaces;
 # - measure the amortization gap and the approximation gap, and tell them apart on one picture;
-# - generate in the two steps of the model, and say which of the two a published "sample" shows;
-# - show why a plain autoencoder cannot be sampled from;
-# - build the same model from convolutions, for pictures in color.
+# - generate in the two steps of the model, and say after which of them a published "sample" may have stopped;
+# - explain why a plain autoencoder cannot be sampled from;
+# - build the same model from convolutions, for color pictures.
 #
-# You need: chapter 3. Part 4b measures, in nats, what such a model has learned.
-# Time: 40 minutes to read, 10 more to play.
+# You need: chapter 3. Part 4b measures, in nats, what such a model has learned. Time: 40 minutes to read, 10 more to
+# play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more pictures where there are more, longer training, finer measurements
@@ -47,10 +47,10 @@ finer = 4 if PROFILE == "full" else 1  # times as many steps and draws where som
 # %% [markdown]
 # ## 4.1 The bill of chapter 3
 #
-# Chapter 3 ended with a model of one digit in which each picture had its own $\nu_n$, the means and standard deviations
-# of its $q$. Nothing stops us from learning all ten digits in the same way: 1,000 pictures, two latents, a decoder
-# $f(\theta, z)$ that says where on the 17 gray levels each pixel lies and how surely, and $4 \times 1{,}000$ variational
-# parameters.
+# Chapter 3 ended with a model of one digit in which each picture had its own $\nu_n$, the means and standard
+# deviations of its $q$. We can learn all ten digits in the same way, from 1,000 pictures: two latents, a decoder
+# $f(\theta, z)$ that gives each pixel a distribution over the 17 gray levels, and $4 \times 1{,}000$ variational
+# parameters, two means and two standard deviations for every picture.
 
 # %%
 def small(split):  # pictures of 8 x 8 pixels on 17 gray levels in [0, 1]
@@ -75,7 +75,8 @@ for _ in inference.fit_jointly(searched, train_x, steps=300 * longer, nu=nu, lr=
     pass
 
 # %% [markdown]
-# The decoder is trained. **Predict:** how often must it run before the model can say what it sees in a *new* picture?
+# The decoder is trained. Now a *new* picture arrives. **Predict:** how often must the decoder run before we know the
+# code of that picture?
 
 # %%
 new, rows = test_x[:200], []  # rows: how many codes the decoder was given, call by call
@@ -111,16 +112,16 @@ claim("bound of new pictures after it", bound[-1], above=-120, digits=2, unit="n
 claim("steps until a new picture is within 1 nat of the end of its search", near, above=10, below=150)
 
 # %% [markdown]
-# The model is trained, but it cannot yet answer a question about a new picture. It has no $\nu$ for a picture that it has
-# not seen, and to get one we must search: dozens of steps with several draws of $z$ each, and every step runs the decoder
-# forward and backward. We would have to search for every visitor of a web page, for every frame of a film, and for every
-# example in every epoch if the training set were too large to keep all its $\nu_n$. And nothing that we learn in one
-# search helps in the next, although similar pictures have similar answers.
+# Each row shows one search: at step 0 the code sits in the middle of the prior, and by step 40 most pictures are
+# recognizable. It takes 352 runs of the decoder, forward and backward, until the bound is within 1 nat of its final
+# value. A web service would have to search for every visitor, and a training set too large to keep all its $\nu_n$
+# would need a search for every example in every epoch. Worse, nothing learned in one search helps with the next,
+# although similar pictures have similar codes.
 #
 # ## 4.2 A function instead of a search
 #
-# The best $\nu$ is a function of $x$. So learn the *function*: a network with parameters $\phi$, the **encoder**, which
-# says the mean and the standard deviation of each latent,
+# The best $\nu$ depends on nothing but $x$, once the decoder is fixed. So let us learn that *function*: a network
+# with parameters $\phi$, the **encoder**, outputs the mean and the standard deviation of each latent,
 #
 # $$ \nu = g(\phi, x) = \big(\mu(x), \log s(x)\big), \qquad q_\phi(z \mid x) = \mathcal N\big(z;\, \mu(x), \operatorname{diag} s^2(x)\big), $$
 #
@@ -128,9 +129,10 @@ claim("steps until a new picture is within 1 nat of the end of its search", near
 #
 # $$ \max_{\theta, \phi} \; \frac1N \sum_n \; \mathbb E_{q_\phi(z \mid x_n)}\big[\log p_\theta(x_n \mid z)\big] - \mathrm{KL}\big(q_\phi(z\mid x_n) \,\|\, p(z)\big) . $$
 #
-# The cost of inference is paid once, in training, and shared by all examples: it is *amortized*. Decoder, bound and
-# encoder together are the **variational autoencoder** (Kingma & Welling, 2014). Here it is bare, with the simplest
-# likelihood of gray levels, a free probability for each of the 17.
+# The cost of inference is paid once, in training, and shared by all examples: it is *amortized* (Gershman and
+# Goodman, 2014). Decoder, bound and encoder together are the **variational autoencoder** (VAE; Kingma and Welling,
+# 2014; Rezende et al., 2014). Here is the bare version, with the simplest likelihood for gray levels, a softmax over
+# the 17.
 
 # %%
 torch.manual_seed(SEED)
@@ -149,7 +151,8 @@ def bare_loss(x):  # (B, 1, 8, 8) -> (), nats per picture
 
 
 # %% [markdown]
-# The library has the same model, `VAE`. With the same weights and the same noise both must lose the same at each step.
+# In the library this is `VAE`. Starting from the same weights and using the same noise, both must have the same loss
+# at every step.
 
 # %%
 twin = VAE((1, 8, 8), 2, hidden=(128,), likelihood="categorical", levels=17)
@@ -175,9 +178,9 @@ claim("same weights, same noise: bare and library loss agree in all 40 steps",
 claim("and both have fallen by", bare[0] - bare[-1], above=10, digits=2, unit="nats")
 
 # %% [markdown]
-# Now train the real one: the decoder of 4.1, an encoder of the same size, minibatches of 128 pictures. Then let both
-# answer for the same new pictures with the same decoder, the search and the encoder. **Predict:** which of the two ends
-# higher?
+# Now we train a VAE with the decoder architecture of 4.1 and an encoder of the same size, on minibatches of 128
+# pictures. With this one decoder, two methods compete on new pictures: a search as in 4.1, and the encoder.
+# **Predict:** which of the two ends with the higher bound?
 
 # %%
 vae2 = new_vae(2)
@@ -210,22 +213,25 @@ claim("runs of the decoder until the search overtakes the encoder", 8 * (overtak
 claim("what the search has won in the end, per picture", search[-1] - answer, above=0.5, digits=2, unit="nats")
 
 # %% [markdown]
-# Read the figure from both sides. One evaluation of a small network does the work of hundreds, for this picture and for
-# every picture to come. But the search ends *higher*: the encoder has to serve all pictures with one set of weights, and
-# new pictures with weights that were fitted to others.
+# The blue dot is the encoder's bound after one evaluation; the search (pink) needs 272 runs of the decoder to reach
+# it. So the encoder does at once what takes a search hundreds of evaluations. But the search ends *higher*, by 2.1
+# nats: it fits each picture separately, while the encoder must serve all pictures with one set of weights, which were
+# fitted to other pictures.
 #
 # ## 4.3 What the shortcut costs
 #
-# Let $q^*$ be the best member of the family (here: Gaussians with independent coordinates) for *this* $x$, and
-# $\mathcal L[q]$ the bound. Then
+# A loss of a few nats may have two causes. The encoder may guess badly, or no Gaussian may fit the posterior well. To
+# separate them, let $q^*$ be the best member of the family (here: Gaussians with independent coordinates) for *this*
+# $x$, and $\mathcal L[q]$ the bound. Then
 #
 # $$ \underbrace{\log p(x) - \mathcal L[q_\phi]}_{\text{inference gap}} =
 #    \underbrace{\log p(x) - \mathcal L[q^*]}_{\text{approximation gap}} +
 #    \underbrace{\mathcal L[q^*] - \mathcal L[q_\phi]}_{\text{amortization gap}} $$
 #
-# (Cremer, Li & Duvenaud, 2018). By 3.3 the first two are KL divergences to the posterior, of $q_\phi$ and of $q^*$, and
-# $q^*$ is the best; so none of the three is negative. To measure the amortization gap we need both answers for the same
-# pictures. While we have them, we mix them: the *place* of one with the *widths* of the other.
+# (Cremer, Li and Duvenaud, 2018). By 3.3 the inference gap is $\mathrm{KL}(q_\phi \,\|\, p(z \mid x))$ and the
+# approximation gap is $\mathrm{KL}(q^* \,\|\, p(z \mid x))$; since $q^*$ is the best of the family, no term is
+# negative. To measure the amortization gap we need both answers for the same pictures. We also mix them, taking the
+# *mean* from one and the *widths* (standard deviations) from the other, to see in which of the two the encoder errs.
 
 # %%
 x = test_x[:100]
@@ -260,8 +266,9 @@ claim("logarithm of the encoder's widths over the search's, on average", (guess.
       near=0, within=0.5, digits=1)
 
 # %% [markdown]
-# So the loss is in the place. With two latents we can look at it: the exact posterior on a grid, $q^*$ from a search,
-# and $q_\phi$ from the encoder, each of the two as an ellipse of two standard deviations.
+# The encoder loses 2.2 nats. With the searched mean and the encoder's widths only 0.1 are lost, so it errs in the
+# mean. With two latents we can look at this: the exact posterior on a grid, and $q^*$ and $q_\phi$ as ellipses of two
+# standard deviations.
 
 # %%
 shown = lost.argsort()[[5, 50, 85, 97]]  # a small loss, the median, two large ones
@@ -318,10 +325,11 @@ claim("smallest approximation gap of the four", (exact.log_px - highest[shown]).
       unit="nats")
 
 # %% [markdown]
-# The family is hardly to blame: an ellipse that may choose its place and its two widths covers each of these posteriors
-# well. The *guess* is. On some new pictures the encoder puts its ellipse beside the posterior, and a Gaussian beside a
-# narrow peak is expensive. Is that so in general, and does it also happen on the pictures that the encoder was trained on?
-# The library's `inference_gap` does what the bare cells above did, with an importance bound in place of $\log p(x)$.
+# From left to right the encoder's loss grows. The pink ellipse fits all four posteriors (green) well, so the family
+# is hardly to blame. The *guess* is: in the two panels at the right the blue ellipse lies beside the posterior. Is
+# that so in general, and does it also happen on pictures that the encoder was trained on? The library's
+# `inference_gap` repeats the measurement, with an estimate of $\log p(x)$ by importance sampling (Part 4b explains
+# it) in place of the grid.
 
 # %%
 def split(model, x):
@@ -377,22 +385,23 @@ claim("16 latents, new pictures: amortization gap minus approximation gap",
       unit="nats")
 
 # %% [markdown]
-# With two latents the encoder loses more on new pictures than on those that it was trained on: most of its gap is a
-# failure to generalize. What the family itself loses is a tenth of a nat. With 16 latents both grow: there are more
-# coordinates to guess, and a factorized $q$ cannot follow the correlations between them. (With 16 latents no grid can check
-# us. An importance bound stands in for $\log p(x)$ and lies below it, so the two gaps together are at least as large as
-# shown. And if the search stops before it reaches $q^*$, part of what the encoder loses is booked to the family.)
+# Each bar is a whole inference gap. With two latents the encoder's part (blue) is 2.2 times as large on new pictures
+# as on training pictures: more than half of it is a failure to generalize. The family's part (pink) is less than a
+# tenth of a nat. With 16 latents both are larger: there are more coordinates to guess, and a $q$ with independent
+# coordinates cannot follow correlations between them. (With 16 latents no grid can check us. The estimate of
+# $\log p(x)$ lies below it on average, so the gaps together are at least as large as shown. And if the search stops
+# before it reaches $q^*$, part of the encoder's loss is counted as the family's.)
 #
-# Whether correlations are to blame can be tested. **Predict before you run.** Let $q$ have a full covariance. Which gap
-# should shrink? What may the other do?
+# Are correlations to blame for the family's part? We can test that. **Predict before you run.** Let $q$ have a full
+# covariance. Which gap should shrink? What may the other do?
 #
 # <details><summary>Answer</summary>
 #
-# For a fixed decoder the approximation gap cannot grow, for the larger family contains the smaller one. Here the decoder
-# is trained anew, so even that is no theorem, only what we see. The amortization gap may go either way: there is more to
-# guess, but a guess that can lean with the posterior is punished less. And do not compare the models by their gaps alone:
-# a decoder is trained together with its family, and this one ends lower.
-# </details>
+# For a fixed decoder the approximation gap cannot grow, because the larger family contains the smaller one. Here the
+# decoder is trained anew, so even that is an observation and no theorem: the gap falls from 0.9 to 0.2 nats. The
+# amortization gap may go either way. There is more to guess, but a guess that can tilt with the posterior is punished
+# less. And do not compare the models by their gaps alone: a decoder is trained together with its family, and this one
+# ends 3 nats lower in $\log p(x)$. </details>
 
 # %%
 leaning = new_vae(16, hidden=256, posterior="full")
@@ -410,15 +419,14 @@ claim("full covariance, 16 latents, new pictures: amortization gap", full.amorti
       unit="nats")
 
 # %% [markdown]
-# Choose a picture below and walk along its search. *Before you do:* where does $q$ start, which arrives first, its place
-# or its width? Then find a picture whose posterior an ellipse does not fit.
+# Choose a picture below and walk along its search. *Before you do:* where does $q$ start, and which settles first,
+# its mean or its width? Then find a picture whose posterior no ellipse fits.
 #
 # <details><summary>Answer</summary>
 #
-# It starts at the prior, wide and in the middle. Both move from the first step, and the place arrives first: a wide $q$
-# feels the slope from afar, but being narrow pays only at the right place. After 20 steps most of the way is done, and
-# $q$ is still too wide. A posterior that no ellipse fits has a large *approximation* in the line of numbers.
-# </details>
+# It starts at the prior, wide and in the middle. Both move from the first step, and the mean settles first: a wide
+# $q$ feels the slope from afar, but being narrow pays only at the right place. After 20 steps most of the way is
+# done, and $q$ is still too wide. If no ellipse fits, the *approximation* in the line of numbers is large. </details>
 
 # %%
 explorers.posterior(seed=SEED, device=DEVICE)
@@ -426,9 +434,9 @@ explorers.posterior(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 4.4 Generating, and what a "sample" is
 #
-# The model says how to make a picture, in two steps: draw $z \sim p(z)$, then draw $x \sim p_\theta(x \mid z)$. No
-# encoder takes part. Most papers stop halfway and show the *mean* of $p_\theta(x\mid z)$. **Predict:** how do the two
-# differ?
+# To generate we need no encoder: draw $z \sim p(z)$, then draw $x \sim p_\theta(x \mid z)$. Many papers stop halfway
+# and show the *mean* of $p_\theta(x\mid z)$. **Predict:** how will a mean and a draw differ, and which of the two has
+# the variance of real pictures?
 
 # %%
 torch.manual_seed(SEED)
@@ -463,16 +471,17 @@ claim("the variance of the draws is the sum of the other two (law of total varia
       bool((variance(drawn) - variance(halfway.mean) - noise).abs() < 0.02))
 
 # %% [markdown]
-# Neither is right. The means have lost a good part of the variance of real pictures: they are smooth, and look alike. The
-# draws have some of it back, but as noise that knows nothing of its neighbors, because the likelihood is independent over
-# pixels *given* $z$. Whatever the latents do not carry, the decoder can only treat as independent noise.
+# Neither has it. The means have a share of 0.6 of the variance of real pictures and look too smooth. The draws come
+# back to 0.82, but what they add is noise in every pixel on its own, because the likelihood is independent over
+# pixels *given* $z$. Whatever the latents do not carry, this decoder can only treat as independent noise.
 #
 # ## 4.5 Why not just an autoencoder?
 #
-# Leave out the noise and the KL. What remains is an **autoencoder**: an encoder, a decoder, a squared error, no prior. Its
-# reconstructions are *better*. Then why all this? Ask it for a new picture. We must choose $z$, and nothing has ever said
-# how the codes are distributed. Two guesses: the prior that the VAE uses, and a Gaussian fitted to the codes. The networks
-# and the number of latents are those of the VAE. **Predict:** what will each of the two show?
+# Leave out the noise and the KL, and what remains is an **autoencoder**: an encoder, a decoder, a squared error, no
+# prior. It reconstructs *better*: its squared error on new pictures is 0.61, that of the VAE 1. So what is the rest
+# good for? Ask the autoencoder for a new picture. We must choose a $z$, but nothing tells us how its codes are
+# distributed. We try two guesses, the prior of the VAE and a Gaussian fitted to the codes. Network sizes and number
+# of latents are those of the VAE. **Predict:** what will the decoder draw from each?
 
 # %%
 torch.manual_seed(SEED)
@@ -557,22 +566,25 @@ claim("distance of a picture that the autoencoder decodes from the fitted Gaussi
       above=away(pictures["VAE"][1]).item(), digits=2)
 
 # %% [markdown]
-# The autoencoder's codes lie where they please: a small, crooked cloud away from the middle (turn it, where
-# your page can). No training ever told the decoder what to draw elsewhere, and it draws dust. The fitted Gaussian finds
-# the cloud but not its shape: between and around the codes are holes, and the pictures there are blots. The VAE rebuilds
-# less exactly and buys two things with that: the *noise* of $q$ makes neighboring codes decode alike, which closes the holes; the *KL*
-# pulls all codes together under one known distribution, from which we can draw. Its formula says how:
+# Nothing told the autoencoder where to put its codes (turn the cloud, where your page can). From the prior, most $z$
+# fall where its decoder was never trained, and it draws dust: its pictures lie 3.4 from the nearest training picture,
+# real new ones 1.2. The fitted Gaussian has the mean and covariance of the cloud but not its shape, so some draws
+# fall between the codes and become blots. The VAE's draws from the prior lie at 1.3. It rebuilds less exactly and
+# gets two things in return. The *noise* of $q$ trains the decoder on neighborhoods instead of single points, so that
+# nearby codes decode alike. And the *KL* pulls all codes toward one known distribution, from which we can draw. Its
+# formula,
 #
 # $$ \mathrm{KL}\big(q_\phi(z\mid x) \,\|\, p(z)\big) = \tfrac12 \sum_j \big(\mu_j^2 + s_j^2 - 1 - \log s_j^2\big) $$
 #
-# draws each mean $\mu_j$ toward 0 and each standard deviation $s_j$ toward 1.
+# pulls each mean $\mu_j$ toward 0 and each standard deviation $s_j$ toward 1.
 #
 # ## 4.6 Larger pictures: convolution and color
 #
-# Nothing in the bound knows what the networks are made of. For pictures in color, with more pixels, a layer that connects
-# every number with every other one needs millions of weights, and what it learns about one corner it does not know about
-# another. A **convolution** looks at patches of 4 x 4 pixels and uses the same weights for every patch. With a step of
-# two pixels each layer halves the sides of the picture; the decoder walks the same way back.
+# The bound does not care what the networks are made of. For color pictures with more pixels, a dense layer, which
+# connects every input with every output, needs a great many weights, and what it learns in one corner does not help
+# it in another. A **convolution** (LeCun et al., 1998) looks at small patches, here 4 x 4 pixels, and uses the same
+# weights for every patch. With a stride of two pixels each layer halves the sides of the picture; in the decoder,
+# transposed convolutions double them again.
 
 # %%
 A, B, C = (24, 48, 96) if PROFILE == "full" else (12, 24, 48)  # features at each place, for sides of 16, 8 and 4
@@ -606,10 +618,10 @@ with torch.no_grad():
           (there[..., 2:-1] - here[..., 1:-2]).abs().max(), below=1e-5)
 
 # %% [markdown]
-# The pictures are rooms drawn in color: hues of floor, wall and object, its shape and size, and where one stands are
-# chosen at random from a grid of 480,000, and nothing else is random. So here is an exact number to measure ourselves
-# by: a model that knew the rooms would give each the same probability. **Predict:** how many nats would it pay for a
-# room, and how many will ours pay?
+# Our color pictures are computer-drawn rooms. The hues of floor, wall and object, the object's shape and size, and
+# the viewpoint are chosen at random from a grid of 480,000 combinations, and nothing else is random. That gives an
+# exact number to compare with: the true distribution gives each room the same probability. **Predict:** what is
+# $-\log p$ of a room, in nats, under the truth, and what under our model?
 
 # %%
 def small_rooms(split, n):  # (n, 3, 32, 32) on 33 levels a color
@@ -653,29 +665,30 @@ claim("squared error of reconstructions, as a share of the rooms' variance",
       (rebuilt - new_rooms).square().flatten(1).sum(1).mean() / spread, below=0.3, digits=1)
 
 # %% [markdown]
-# Colors and layout arrive after seconds of training; shapes come last and are blurred. Rooms from the prior are muddier
-# than reconstructions: do its draws fall where the codes of real rooms lie? Part 4b asks that of the digits. And the exact
-# number is sobering. Whoever knows the rooms pays 13.1 nats. Our model spends several times that on the code alone, and
-# thousands more on its pixels, for each of them has a little noise of its own in this model. Above all, a likelihood
-# measures how sure a model is of its pixels.
+# Left: reconstructions have the right colors and layout, but the shapes are blurred. Right: rooms from the prior are
+# muddier. Do draws from the prior fall where the codes of real rooms lie? Part 4b asks that of the digits. The exact
+# number is sobering. Under the truth a room has 13.1 nats. Our model needs at most 4,200: 70 for the code, and the
+# rest for pixels, each of which has some noise of its own in this model. A likelihood of pictures mostly measures how
+# well a model predicts every pixel.
 #
 # ## 4.7 What to keep, and what is not settled
 #
-# - An encoder is a function that guesses the answer of an optimization. It is fast, it shares what it learned among
-#   examples, and it loses against the search: the *amortization gap*, larger on new data than on old. The
-#   *approximation gap* is the family's, and no encoder removes it.
-# - The model is prior and decoder. It generates without the encoder; its samples are draws, not means.
-# - An autoencoder without prior and noise rebuilds better and cannot be sampled: nobody knows where its codes may lie, and
-#   between them are holes.
-# - Networks are exchangeable. Convolutions save weights where the same thing may stand anywhere in a picture.
+# - An encoder is a function that guesses the result of an optimization. It is fast and shares what it learned among
+#   all examples. What it loses against a search is the *amortization gap*, which was larger on new data than on
+#   training data.
+# - The *approximation gap* is what the best $q$ of the family loses; no encoder removes it.
+# - The model consists of prior and decoder. It generates without the encoder; its samples are draws, not means.
+# - An autoencoder without prior and noise reconstructs better, but there is no distribution of codes to draw from.
+# - The networks can be exchanged. Convolutions save weights where the same thing may appear anywhere in a picture.
 #
-# Honest limits. A thousand small pictures overfit quickly, and the gap between old and new pictures would shrink with more
-# of them. One seed trained everything here; the claims, not the digits, were run with others. Distance to the nearest
-# training picture rewards a model that copies: it was used to catch dust, not to rank good models (chapter 6 asks how
-# samples can be compared). That convolutions are *better* on the rooms was not shown: a room's walls never move. And two
-# latents are for looking; nobody models pictures with two.
+# Honest limits. A thousand small pictures overfit quickly; with more of them one expects a smaller difference between
+# old and new pictures. One seed trained everything here; the claims, not the digits, were run with others. Distance
+# to the nearest training picture rewards a model that copies: it was used to catch dust, not to rank good models
+# (chapter 6 asks how samples can be compared). That convolutions are *better* on the rooms was not shown: a room's
+# walls never move. And two latents are for looking; nobody models pictures with two.
 #
-# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 3, 9 and 10. D. Rezende, S. Mohamed,
-# D. Wierstra, *Stochastic backpropagation*, 2014. S. Gershman, N. Goodman, *Amortized inference in probabilistic
-# reasoning*, 2014. C. Cremer, X. Li, D. Duvenaud, *Inference suboptimality in variational autoencoders*, 2018.
-# Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, *Gradient-based learning applied to document recognition*, 1998.
+# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 3, 9 and 10. D. Rezende, S.
+# Mohamed, D. Wierstra, *Stochastic backpropagation*, 2014. S. Gershman, N. Goodman, *Amortized inference in
+# probabilistic reasoning*, 2014. C. Cremer, X. Li, D. Duvenaud, *Inference suboptimality in variational
+# autoencoders*, 2018. Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, *Gradient-based learning applied to document
+# recognition*, 1998.
