@@ -1,5 +1,8 @@
 """Pieces of causal networks: blocks, reach, symbols, dropout, and the measure of who hears whom."""
 
+import itertools
+import math
+
 import pytest
 import torch
 from oracles import off_init
@@ -18,6 +21,18 @@ def test_a_block_whose_layers_say_nothing_changes_nothing():
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
     assert torch.equal(block(h), h)
+
+
+def test_what_a_block_adds_does_not_depend_on_the_size_of_what_comes_in():
+    """Both parts read what is normed: of 3 h + 1 as of h."""
+    torch.manual_seed(0)
+    for silenced in ("join", "dense"):
+        block, h = off_init(Block(8, 2)).double(), torch.randn(3, 5, 8).double()
+        last = block.join if silenced == "join" else block.dense[-1]
+        nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+        added = block(h) - h
+        assert added.square().mean() > 1e-4
+        torch.testing.assert_close(block(3 * h + 1) - (3 * h + 1), added, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [causal.Attention, causal.PixelCNN, causal.Convolution])
@@ -94,3 +109,66 @@ def test_what_pulls_both_ways_is_heard():
     torch.manual_seed(0)
     assert causal.sees(Fold(), (2,), 1).tolist() == [0.0, 1.0]
     assert causal.sees(Fold(), (2,), 0, y=3).tolist() == [3.0, 0.0]
+
+
+def test_attention_weights_are_those_of_a_softmax_by_hand():
+    torch.manual_seed(0)
+    block, h = off_init(Block(6, 2)).double(), torch.randn(3, 5, 6).double()
+    q, k, v = block.heads_of(h)  # (3, 2, 5, 3) each
+    told = block.weights(h).detach()
+    for b, head, i in itertools.product(range(3), range(2), range(5)):
+        raw = [math.exp((q[b, head, i] @ k[b, head, j]).item() / math.sqrt(3)) for j in range(i + 1)]
+        by_hand = torch.tensor([r / sum(raw) for r in raw] + [0.0] * (4 - i)).double()
+        torch.testing.assert_close(told[b, head, i], by_hand)
+    torch.testing.assert_close(block.after(h, told @ v), block(h))
+
+
+@pytest.mark.parametrize("element", range(8))
+def test_each_element_has_the_weight_of_the_token_that_holds_it(element):
+    """One layer with labels: the answer put together anew from weights and from tokens made one by one."""
+    torch.manual_seed(0)
+    network = off_init(causal.Attention((2, 2, 2), 3, width=8, heads=2, layers=1, labels=2), 0.5).double()
+    x, y = torch.rand(4, 2, 2, 2).double(), torch.tensor([0, 1, 1, 0])
+    of_x, of_first = network.weights(x, element, y)
+    assert of_x.shape == (1, 4, 2, 2, 2, 2) and of_first.shape == (1, 4, 2)
+    assert not of_x.requires_grad
+    torch.testing.assert_close(of_x.flatten(3).sum(-1) + of_first, torch.ones(1, 4, 2).double())
+    order, block = [0, 4, 1, 5, 2, 6, 3, 7], network.blocks[0]
+    i = order.index(element)
+    assert (of_x.flatten(3)[..., order[:i]] > 0).all() and (of_x.flatten(3)[..., order[i:]] == 0).all()
+    tokens = [network.enter.weight.new_zeros(4, 2)]
+    tokens += [network.inputs(x.flatten(1)[:, e, None]) for e in order[:i]]
+    h = torch.stack([network.enter(t) + network.place[j] + network.of_label(y) for j, t in enumerate(tokens)], 1)
+    v = block.heads_of(h)[2]  # (4, 2, i + 1, 4)
+    attended = sum(of_x[0].flatten(2)[..., e, None] * v[:, :, j + 1] for j, e in enumerate(order[:i]))
+    attended = attended + of_first[0, :, :, None] * v[:, :, 0]
+    said = network.out(block.after(h[:, -1:], attended[:, :, None]))[:, 0]
+    torch.testing.assert_close(said, network(x, y).flatten(2)[:, :, element])
+
+
+def test_layers_are_looked_into_in_their_order():
+    torch.manual_seed(0)
+    network, x = (
+        off_init(causal.Attention((6,), 1, width=4, heads=1, layers=3), 0.5).double(),
+        torch.rand(2, 6).double(),
+    )
+    before, _ = network.weights(x, 5)
+    with torch.no_grad():
+        network.blocks[1].qkv.weight.mul_(-2)
+    same = (network.weights(x, 5)[0] == before).flatten(1).all(1)
+    assert same.tolist() == [True, False, False]
+
+
+def test_the_places_of_a_picture_are_at_first_sums_of_row_column_and_color():
+    """So that a step to the next row is one vector everywhere; all of them differ."""
+    torch.manual_seed(0)
+    network = causal.Attention((2, 3, 4), 1, width=8, heads=2)
+    place = network.place.detach()[network.back].unflatten(0, (2, 3, 4))  # by color, row, column
+    for dim in range(3):
+        steps = place.diff(dim=dim)
+        for other in {0, 1, 2} - {dim}:
+            torch.testing.assert_close(
+                steps.diff(dim=other), torch.zeros_like(steps.diff(dim=other)), atol=1e-5, rtol=0
+            )
+        assert steps.square().mean() > 0.5
+    assert torch.pdist(network.place.detach()).min() > 0.5

@@ -7,7 +7,7 @@ from torch import nn
 
 from gdm_core import train
 from gdm_core.data.targets import Mixture, grid
-from gdm_core.models.ebm import EBM
+from gdm_core.models.ebm import EBM, Chains
 
 STILL = {"size": 1e-12, "steps": 1}  # chains that stay where they begin
 
@@ -144,3 +144,13 @@ def test_more_examples_than_chains_and_networks_that_do_not_fit():
         EBM(2, chains=8).loss(torch.zeros(9, 2))
     with pytest.raises(ValueError, match=r"needed a network whose output is \(4, 1\), got \(4, 2\)"):
         EBM(2, network=nn.Linear(2, 2)).energy(torch.zeros(4, 2))
+
+
+def test_a_chain_that_moved_twice_is_put_back_where_it_stood_at_first():
+    chains = Chains(torch.arange(5.0)[:, None].clone())
+    put_back = chains.savepoint()
+    for step in (1, 2):
+        chains.write(torch.tensor([1, 3]), torch.full((2, 1), 10.0 * step))
+    assert chains.places.flatten().tolist() == [0, 20, 2, 20, 4]
+    put_back()
+    assert chains.places.flatten().tolist() == [0, 1, 2, 3, 4]

@@ -120,6 +120,16 @@ def test_walkers_begin_where_they_are_dropped_and_move_down(explorer):
     assert numbers(shown(explorer("energy_landscape"), start=[[1.0, 3.0]], step=30)["text"], "walkers")[0] < first - 1
 
 
+def test_where_a_walker_begins_does_not_tell_where_it_is_pushed(explorer):
+    """In a flat place the first step is all noise: it must not be the noise of the start once more."""
+    state = {"start": [[-2.0, -1.0]], "size": 0.001}
+    first, then = (
+        marks(shown(explorer("energy_landscape"), step=s, **state), "landscape")["300 walkers"]["xy"] for s in (0, 1)
+    )
+    assert abs(np.corrcoef(first[:, 0], (then - first)[:, 0])[0, 1]) < 0.3
+    assert (then - first).std() == pytest.approx(0.002**0.5, rel=0.15)
+
+
 def test_walkers_outside_the_picture_are_counted_and_not_drawn(explorer):
     seen = shown(explorer("energy_landscape"), start=[[4.5, 0.0]], step=0)
     inside = marks(seen, "landscape")["300 walkers"]["xy"]
@@ -194,6 +204,13 @@ def test_chances_and_rarity_are_those_of_the_list(explorer):
         )
         energy = (board.log_p.exp() @ board.energy(board.states())).item() / J
         assert numbers(frame["text"], "exact")[0] == pytest.approx(energy, abs=0.006)
+
+
+def test_a_very_rare_board_is_told_by_a_power_of_ten(explorer):
+    board = Ising(4, 1.1)
+    frame = shown(explorer("ising_board"), number=0b0101101001011010, coupling=1.1)
+    power = -board.log_prob(of_number(0b0101101001011010)).item() / math.log(10)
+    assert f"one of 10^{power:.1f} draws" in frame["text"] + frame["more"] and power > 20
 
 
 def test_a_pressed_pixel_flips_and_no_other(explorer):

@@ -63,12 +63,20 @@ def test_glow_and_the_transformer_are_as_deep_as_asked():
     assert len(net.blocks) == 3 and net.write.in_features == 6
 
 
-def test_long_batches_are_taken_in_tiles_that_do_not_show():
+def test_halves_take_turns():
+    for made in (flow.realnvp(2, 5, hidden=(4,)), flow.spline(4, 5, hidden=(4,), bins=3)):
+        assert [layer.first for layer in made.bijection.layers] == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize(("features", "n", "tiles"), [(2, 9500, 3), (100, 2500, 3)])
+def test_long_batches_are_taken_in_tiles_that_do_not_show(monkeypatch, features, n, tiles):
     torch.manual_seed(0)
-    model = off_init(flow.realnvp(2, 2, hidden=(8,), labels=3)).double()
-    x, y = torch.randn(2500, 2).double(), torch.arange(2500) % 3
+    model = off_init(flow.realnvp(features, 2, hidden=(8,), labels=3)).double()
+    x, y, taken, whole = torch.randn(n, features).double(), torch.arange(n) % 3, [], model.to_latent
+    monkeypatch.setattr(model, "to_latent", lambda *part: taken.append(len(part[0])) or whole(*part))
     with torch.no_grad():
         tiled = model.log_prob(x, y)
+    assert len(taken) == tiles and sum(taken) == n
     torch.testing.assert_close(tiled, model.log_prob(x, y).detach(), rtol=1e-10, atol=1e-10)
 
 

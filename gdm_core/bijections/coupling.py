@@ -4,6 +4,7 @@ z_1 = x_1,     z_2 = map(x_2; net(x_1)),     log|det dz/dx| = sum of the log slo
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from gdm_core.bijections.bijection import Bijection
 from gdm_core.bijections.elementwise import Affine
 from gdm_core.networks import mlp
 from gdm_core.validate import bad, integer
+
+RELU = partial(nn.ReLU, inplace=True)  # of a linear layer's output, which nobody else needs
 
 
 class Coupling(Bijection):
@@ -38,7 +41,7 @@ class Coupling(Bijection):
         first: bool = False,
         hidden: Sequence[int] = (64, 64),
         context: int = 0,
-        activation: Callable[[], nn.Module] = nn.ReLU,
+        activation: Callable[[], nn.Module] = RELU,
         net: nn.Module | None = None,
     ):
         super().__init__()
@@ -57,7 +60,8 @@ class Coupling(Bijection):
     def to_latent(self, x, c=None):
         stays, moves, p = self._parts(x, c)
         moves, log_slope = self.map(moves, p)
-        return self._joined(stays, moves), log_slope.flatten(1).sum(1)
+        one = self.half == 1 and log_slope.ndim == 2  # no sum: one operation less, there and back
+        return self._joined(stays, moves), log_slope.squeeze(1) if one else log_slope.flatten(1).sum(1)
 
     def to_data(self, z, c=None):
         stays, moves, p = self._parts(z, c)

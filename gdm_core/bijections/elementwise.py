@@ -24,8 +24,9 @@ class Affine:
 
     def __call__(self, a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """a: (...), p: (..., 2) -> b and log db/da, (...)."""
-        s = STEEPEST * torch.tanh(p[..., 0] / STEEPEST)
-        return torch.addcmul(p[..., 1], a, s.exp()), s
+        s, t = p.unbind(-1)
+        s = STEEPEST * torch.tanh(s / STEEPEST)
+        return torch.addcmul(t, a, s.exp()), s
 
     def inverse(self, b: Tensor, p: Tensor) -> Tensor:
         """The a that is mapped to b."""

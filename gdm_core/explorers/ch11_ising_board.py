@@ -61,11 +61,12 @@ def ising_board(seed: int = 0, device: str = "auto") -> Stage:
             ),
             "energies": _levels(levels.numpy(), log_p.exp().numpy(), found.numpy(), pairs),
         }
-        rare = math.exp(min(J * pairs + log_z, 300))
+        rarity = J * pairs + log_z  # -log p of this board
+        odds = f"{math.exp(rarity):,.0f}" if rarity < math.log(1e7) else f"10^{rarity / math.log(10):.1f}"
         return Frame(
             views,
             f"mean energy / J of the samples {said(found.mean().item())}, exact {said(exact)}"
-            f" · one of {rare:,.0f} draws is this board",
+            f" · one of {odds} draws is this board",
         )
 
     def flip(controls) -> dict:

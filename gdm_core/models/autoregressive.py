@@ -153,6 +153,6 @@ def demos() -> dict[str, Autoregressive]:
         "line": Autoregressive(7, levels=3, network="convolution", width=4, layers=2, symbols=3, labels=2),
         "board": Autoregressive((1, 3, 3), levels=2, width=4, layers=2),
         "colors": Autoregressive((2, 2, 2), likelihood=logistics, width=4, layers=2, labels=2),
-        "attention": Autoregressive((2, 2, 2), levels=3, network="attention", width=8, heads=2, layers=1),
+        "attention": Autoregressive((2, 2, 2), levels=3, network="attention", width=8, heads=2, layers=1, labels=2),
         "chain": Autoregressive(7, levels=3, network="chain", hidden=(14, 14), labels=2),
     }

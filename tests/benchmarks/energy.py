@@ -1,10 +1,15 @@
-"""Corrected Langevin beside a loop that asks twice, sliced beside exact traces; what energy and score learn."""
+"""Beside the textbook's loops: corrected Langevin, an energy's training, sliced score matching, exact scores and Z.
+
+And what energy and score learn.
+"""
 
 import math
+import random
 
 import torch
 
 from gdm_core import mcmc, score_matching, train
+from gdm_core.data.ising import Ising
 from gdm_core.data.targets import Mixture, grid
 from gdm_core.models.ebm import EBM
 from gdm_core.models.score import NoisyScore
@@ -57,6 +62,64 @@ def chains() -> None:
     table(("CPU ms", "ours", "other", "ratio", "goal", "ends differ by"), *rows)
 
 
+def textbook_training(model: EBM, optimizer, kept: list, x) -> None:
+    """One step of persistent chains as it is usually written: `backward` for every step, a list of chains."""
+    picked = random.sample(range(len(kept)), len(x))
+    z = torch.stack([kept[i] for i in picked])
+    for _ in range(model.steps):
+        z.requires_grad_()
+        model.energy(z).sum().backward()
+        z = (z - model.size * z.grad + math.sqrt(2 * model.size) * torch.randn_like(z)).detach()
+    for i, chain in zip(picked, z):
+        kept[i] = chain
+    loss = model.energy(x).mean() - model.energy(z).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def beside_loops() -> None:
+    """A training step of an energy, the score of a mixture, Z of a board."""
+    torch.manual_seed(0)
+    model, x = EBM(2, reborn=0.0), BUMPS.sample(256)
+    kept = list(model.chains.places.clone())
+    ours = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    theirs = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def step() -> None:
+        ours.zero_grad()
+        model.loss(x).backward()
+        ours.step()
+
+    points, ising = BUMPS.sample(10_000).double().requires_grad_(), Ising()
+    ends = {}
+
+    def by_autograd() -> None:
+        ends["autograd"] = torch.autograd.grad(BUMPS.log_prob(points).sum(), points)[0]
+
+    def by_hand() -> None:
+        ends["ours"] = BUMPS.score(points.detach())
+
+    def listed() -> None:
+        ends["listed"] = (-ising.energy(ising.states())).logsumexp(0).item()
+
+    def by_transfer() -> None:
+        ends["transfer"] = ising.log_z_by_transfer()
+
+    pairs = {
+        "energy, a step of 256, 20 moves a chain": (step, lambda: textbook_training(model, theirs, kept, x), ">= 1"),
+        "score of three bumps at 10,000 points, autograd": (by_hand, by_autograd, ">= 1"),
+        "log Z of 4 x 4 spins, all states listed": (by_transfer, listed, ">= 10"),
+    }
+    rows = []
+    for what, (fast, slow, goal) in pairs.items():
+        ms = race({"ours": fast, "other": slow}, rounds=9)
+        rows.append((what, ms["ours"], ms["other"], ms["other"] / ms["ours"], goal))
+    table(("CPU ms", "ours", "other", "ratio", "goal"), *rows)
+    apart = (ends["ours"] - ends["autograd"]).abs().max().item(), abs(ends["listed"] - ends["transfer"])
+    print(f"  scores apart by at most {apart[0]:.0e}, log Z by {apart[1]:.0e}")
+
+
 def learned() -> None:
     points, cells = grid([-6.0] * 2, [6.0] * 2, 0.1)
     exact = BUMPS.log_prob(points)
@@ -80,4 +143,5 @@ def learned() -> None:
 
 def main() -> None:
     chains()
+    beside_loops()
     learned()

@@ -140,6 +140,62 @@ MUTANTS = [
     _auto(
         "attention-colors-not-put-back", _ATTENTION, "self.out(h)[:, self.back]", "self.out(h)", f"{_HEARS}[attention]"
     ),
+    _auto(
+        "dense-layer-not-normed",
+        _ATTENTION,
+        "h + self.dense(self.dense_norm(h))",
+        "h + self.dense(h)",
+        "tests/test_causal.py::test_what_a_block_adds_does_not_depend_on_the_size_of_what_comes_in",
+    ),
+    _auto(
+        "attention-walk-forgets-label",
+        _ATTENTION,
+        "self.place[i : i + 1], y)  # (B, 1, width)",
+        "self.place[i : i + 1], None)  # (B, 1, width)",
+        f"{_KEPT}[attention]",
+    ),
+    _auto(
+        "weights-see-ahead",
+        _ATTENTION,
+        "device=h.device).triu(1)",
+        "device=h.device).triu(2)",
+        "tests/test_causal.py::test_attention_weights_are_those_of_a_softmax_by_hand",
+    ),
+    _auto(
+        "weights-without-root",
+        _ATTENTION,
+        "(q @ k.mT / q.shape[-1] ** 0.5)",
+        "(q @ k.mT / q.shape[-1])",
+        "tests/test_causal.py::test_attention_weights_are_those_of_a_softmax_by_hand",
+    ),
+    _auto(
+        "weights-one-pixel-late",  # token i taken for element i
+        _ATTENTION,
+        "nn.functional.pad(told[..., 1:], (0, 1))",
+        "told",
+        "tests/test_causal.py::test_each_element_has_the_weight_of_the_token_that_holds_it",
+    ),
+    _auto(
+        "weights-in-the-order-of-the-chain",
+        _ATTENTION,
+        "return line[..., self.back].unflatten",
+        "return line.unflatten",
+        "tests/test_causal.py::test_each_element_has_the_weight_of_the_token_that_holds_it",
+    ),
+    _auto(
+        "weights-of-the-first-layer-alone",
+        _ATTENTION,
+        "out.append(block.weights(h)[:, :, i])\n            h = block(h)",
+        "out.append(block.weights(h)[:, :, i])",
+        "tests/test_causal.py::test_layers_are_looked_into_in_their_order",
+    ),
+    _auto(
+        "places-of-rows-forgotten",
+        _ATTENTION,
+        "(row + column + torch.randn(1, 1, colors, width))",
+        "(row * 0 + column + torch.randn(1, 1, colors, width))",
+        "tests/test_causal.py::test_the_places_of_a_picture_are_at_first_sums_of_row_column_and_color",
+    ),
     # What is kept
     _auto(
         "cache-lags-one-pixel",

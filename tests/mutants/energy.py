@@ -34,6 +34,13 @@ def _contract(name: str, demo: str) -> str:
 MUTANTS = [
     # Chains
     _plant(
+        _EBM,
+        "undone-in-the-order-done",
+        "for index, places in reversed(self.overwritten):",
+        "for index, places in self.overwritten:",
+        "ebm::a_chain_that_moved_twice_is_put_back_where_it_stood_at_first",
+    ),
+    _plant(
         _MCMC,
         "langevin-without-root",
         "state + size * score(state).detach() + math.sqrt(2 * size * heat) *",

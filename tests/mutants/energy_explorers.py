@@ -10,6 +10,27 @@ def _explorer(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
 
 MUTANTS = [
     _explorer(
+        "energy_landscape",
+        "start-pushes-on",  # the noise of the start is that of the first step
+        "0.15 * normal[-1]",
+        "0.15 * normal[0]",
+        "where_a_walker_begins_does_not_tell_where_it_is_pushed",
+    ),
+    _explorer(
+        "ising_board",
+        "rare-board-in-full",
+        "if rarity < math.log(1e7)",
+        "if rarity < math.log(1e300)",
+        "a_very_rare_board_is_told_by_a_power_of_ten",
+    ),
+    _explorer(
+        "ising_board",
+        "power-of-e",
+        "{rarity / math.log(10):.1f}",
+        "{rarity:.1f}",
+        "a_very_rare_board_is_told_by_a_power_of_ten",
+    ),
+    _explorer(
         "score_field",
         "field-without-noise",
         "noisy, off = target.noisy(sigma), missed(sigma)",

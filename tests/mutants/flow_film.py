@@ -16,6 +16,20 @@ _HAND_PICTURE = "the_picture_is_the_density_at_the_place_of_the_pixel"
 
 MUTANTS = [
     Mutant(
+        "flows-fold-in-the-middle",  # wherever b puts the crease
+        "gdm_core/explorers/ch09_planar.py",
+        "over = (hand.stretch(flat @ hand.w + hand.b) < 0)",
+        "over = (hand.stretch(flat @ hand.w) < 0)",
+        "tests/test_planar_explorer.py::test_what_is_folded_is_where_the_determinant_is_negative",
+    ),
+    Mutant(
+        "flows-cells-too-large",
+        "gdm_core/explorers/ch09_planar.py",
+        "(2 * FAR / 180) ** 2",
+        "(2 * FAR / 179) ** 2",
+        "tests/test_planar_explorer.py::test_the_integral_counts_how_many_points_share_a_z",
+    ),
+    Mutant(
         "flows-film-of-the-first-layers",
         "gdm_core/explorers/ch09_flow_film.py",
         "layers[LAYERS - k :]",

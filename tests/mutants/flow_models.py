@@ -17,6 +17,14 @@ def _model(file: str, name: str, old: str, new: str, tests: str) -> Mutant:
 
 
 MUTANTS = [
+    _model("flow", "turns-not-taken", "made(i % 2 == 1) for i", "made(i % 3 == 1) for i", "test_halves_take_turns"),
+    _model(
+        "flow",
+        "pictures-in-large-tiles",
+        "TILE if self.event_shape.numel() < 100 else TILE_OF_PICTURES",
+        "TILE",
+        "test_long_batches_are_taken_in_tiles_that_do_not_show",
+    ),
     _model(
         "flow",
         "reach-forgotten",
@@ -62,8 +70,8 @@ MUTANTS = [
     _model(
         "flow",
         "tiles-of-other-labels",
-        "[None] * len(x) if y is None else y.split(TILE)",
-        "[None] * len(x) if y is None else [y[: len(part)] for part in x.split(TILE)]",
+        "[None] * len(x) if y is None else y.split(tile)",
+        "[None] * len(x) if y is None else [y[: len(part)] for part in x.split(tile)]",
         "test_long_batches_are_taken_in_tiles_that_do_not_show",
     ),
     _model(
