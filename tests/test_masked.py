@@ -139,6 +139,22 @@ def test_what_was_there_before_is_not_paid_for():
     torch.testing.assert_close(paid, ising.log_prob(x) - marginal)
 
 
+def test_what_is_unknown_is_never_shown():
+    """Neither to draw nor to say how probable a draw was: all that is unknown is the first value there."""
+    seen = []
+
+    def conditionals(x, known):
+        seen.append(x[~known].unique().tolist())
+        return torch.zeros(len(x), 2, *x.shape[1:]) - math.log(2)
+
+    x, plan = torch.ones(3, *BOARD), decoding.in_turns(decoding.raster(BOARD), 4)
+    decoding.log_prob(conditionals, x, plan, VALUES)
+    list(
+        decoding.decode(conditionals, x, torch.zeros(3, *BOARD, dtype=torch.bool), plan, VALUES, torch.rand(3, *BOARD))
+    )
+    assert seen == [[0.0]] * 8
+
+
 def test_random_orders_follow_a_generator():
     one, same, other = (decoding.random(3, BOARD, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)

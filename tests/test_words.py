@@ -189,6 +189,18 @@ def test_what_was_read_of_captions_stands_for_them():
         model.denoise(x, t, network.read(y)[:2])
 
 
+def test_a_layer_hears_time_and_caption_as_scale_and_as_shift():
+    network = off_init(Told((5,), 9, width=8, depth=2, told=16))
+    x, t, y = torch.randn(3, 5), torch.rand(3), torch.tensor([[1, 2], [3, 0], [0, 0]])
+    c = torch.nn.functional.silu(network.told(t, y))
+    h = x @ network.enter.weight.T + network.enter.bias
+    for modulation, layer in zip(network.modulation, network.layers):
+        scale, shift = (c @ modulation.weight.T + modulation.bias).split(8, 1)
+        level = (h - h.mean(1, keepdim=True)) / (h.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+        h = h + layer(level + level * scale + shift)
+    torch.testing.assert_close(network(x, t, y), h @ network.leave.weight.T + network.leave.bias)
+
+
 # The painter
 
 
@@ -234,3 +246,9 @@ def test_the_recipe_learns():
     *_, history = steps
     assert sum(history.loss[-10:]) / 10 < 1.9 * room_painter.LATENTS
     assert model.components.basis.abs().sum() > 0
+
+
+def test_the_rate_goes_up_for_a_thirtieth_of_the_way_and_down_to_nothing():
+    rate = room_painter.warm
+    assert rate(0.0) == 0 and rate(1 / 60) == pytest.approx(0.5, abs=0.01) and rate(1.0) == pytest.approx(0)
+    assert rate(1 / 30) > 0.99 and rate(0.5) == pytest.approx(0.5) and rate(0.75) == pytest.approx((2 - 2**0.5) / 4)

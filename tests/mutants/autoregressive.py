@@ -344,6 +344,13 @@ MUTANTS = [
         f"{_FOLLOW}[turns]",
     ),
     _mask(
+        "shown-what-is-unknown",
+        _DECODING,
+        "conditionals(torch.where(known, x, values[0]), known)",
+        "conditionals(x, known)",
+        "test_what_is_unknown_is_never_shown",
+    ),
+    _mask(
         "told-of-the-whole-answer",
         _DECODING,
         "conditionals(torch.where(known, x, values[0]), known)",

@@ -114,6 +114,20 @@ MUTANTS = [
         "guidance.guided(telling(read(torch.zeros_like(y))), told, weight)",
         _GUIDED,
     ),
+    _plant(
+        _WORDS,
+        "no-shift",
+        "self.norm(h) * (1 + scale) + shift",
+        "self.norm(h) * (1 + scale)",
+        "a_layer_hears_time_and_caption_as_scale_and_as_shift",
+    ),
+    _plant(
+        _PAINTER,
+        "rate-never-falls",
+        "min(1.0, 30 * progress) * train.falling(progress)",
+        "min(1.0, 30 * progress)",
+        "the_rate_goes_up_for_a_thirtieth_of_the_way_and_down_to_nothing",
+    ),
     _plant(_PAINTER, "guidance-lost", "if weight != 1:", "if False:", _GUIDED),
     _plant(_PAINTER, "held-out-pairs-leak", "table = table[~never(table)][:count]", "table = table[:count]", _NEVER),
     _plant(
