@@ -52,6 +52,8 @@ def test_what_was_said_stands_beside_what_is_read():
     free = captions.meaning(["a ball on ground that is not red"])[0]
     rows = spoken(explorer._judge(free, SCENE[0], torch.ones(6, dtype=torch.bool)))
     assert ("floor", "not red") in rows and ("wall", "open") in rows and rows["yellow",] == "noise"
+    for sentence, said in (("a cube seen from the left", "left"), ("a cube seen from 30 degrees", "2 views")):
+        assert ("view", said) in spoken(explorer._judge(captions.meaning([sentence])[0], other, right))
     assert ("size", "tiny to smallish") in spoken(explorer._judge(captions.meaning(["a little cube"])[0], other, right))
 
 

@@ -703,7 +703,7 @@ def repaint():
 repaint()
 far = {i: (x - sketch).square().mean().sqrt().item() for i, x in repainted.items()}
 claim("distance a pixel from the sketch, smallest t", far[12], below=0.5, digits=2)
-claim("distance a pixel from the sketch, largest t", far[1], above=far[12] + 0.05, digits=2)
+claim("distance a pixel from the sketch, largest t", far[1], above=far[12] + 0.02, digits=2)
 
 # %% [markdown]
 # From small $t$ every answer is the room that was meant, with the colors of the sketch. From the largest, the rooms

@@ -170,6 +170,12 @@ MUTANTS = [
     ),
     # The explorer
     _explorer(
+        "left-is-no-side",
+        "all(d > 0 for d in degrees) or all(d < 0 for d in degrees)",
+        "all(d > 0 for d in degrees)",
+        _BESIDE,
+    ),
+    _explorer(
         "own-words-never-count", 'controls["own"] if controls["sentence"] == OWN', 'controls["own"] if False', _OWN
     ),
     _explorer(
