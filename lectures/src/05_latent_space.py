@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 5 · Latent space: changing one thing and leaving the rest
 #
-# **A VAE gives every picture an address. Can we walk from there to the picture that we want, with one thing changed
-# and everything else as it was?**
+# **A VAE gives every picture a code. Can we change that code so that one thing in the picture changes and everything
+# else stays as it was?**
 #
 # After this lecture you can
 #
-# - condition a VAE on a label, say what that leaves to $z$, and check it against the truth;
-# - interpolate between codes, and say when and why the middle of a straight line is a bad place;
-# - add and subtract codes, and measure what is left of the error;
-# - free the direction of one attribute from another by orthogonal projection.
+# - condition a VAE on a label, say what is then left for $z$ to carry, and check it against the truth;
+# - interpolate between codes, and say when and why the middle of a straight line decodes badly;
+# - do arithmetic with codes, and measure how much of the error it removes;
+# - disentangle the direction of one attribute from that of another by orthogonal projection.
 #
-# You need: chapters 3 and 4. Part 5b asks what in a latent space is the data's and what is an accident. Time: 45
-# minutes to read, 20 more to play.
+# You need: chapters 3 and 4. Part 5b asks which properties of a latent space belong to the data and which are
+# accidents of training. Time: 50 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more pictures, longer training
@@ -70,10 +70,9 @@ def agreement(a, b):  # correlation of two lists of numbers
 # %% [markdown]
 # ## 5.1 The same hand, another digit
 #
-# Somebody wrote a 3. What would *their* 7 look like? The question has an answer only if there is such a thing as
-# their style, and only someone who knows that style can check the answer. So we start in a world where we do: digits
-# drawn by a pen whose **slant**, **thickness** and **width** we set. The class is the *content*, the three numbers
-# are the *style*.
+# Somebody wrote a 3. What would *their* 7 look like? We can check an answer only if we know what their style is. So
+# we start in a world where we do: digits drawn by a simulated pen whose **slant**, **thickness** and **width** we
+# set. The class is the *content*, the three numbers are the *style*.
 
 # %% jupyter={"source_hidden": true}
 # The figure: ten classes a row, one style a row
@@ -90,7 +89,7 @@ def shelf(rows):
 shelf({"slanted, thin": (0.6, 1.3, 1.0), "bold, leaning back": (-0.3, 3.2, 0.8), "wide": (0.2, 2.2, 1.5)})
 
 # %% [markdown]
-# The models get the pictures at half the size, with a style drawn at random for each.
+# The models see such pictures at half the size, each in a random style.
 
 # %%
 def world(n, seed):
@@ -106,9 +105,9 @@ x, y, style = world(20000 if FULL else 4000, SEED)
 test_x, test_y, test_style = world(1000, SEED + 1)
 
 # %% [markdown]
-# To check a decoded picture we need its style as numbers. We build a **measuring device**: a small network that reads
-# the three numbers off a picture, trained on drawn pictures whose style is known. It has never seen a VAE, and we
-# test it on pictures that it has not seen either.
+# To check a decoded picture we need to measure its style. Our **measuring device** is a small network that reads the
+# three numbers off a picture, trained on drawn pictures of known style. It is tested on new ones, and it has never
+# seen a VAE.
 
 # %%
 meter = learn(lambda: Meter(x.shape[1:], style.mean(0), style.std(0), labels=10), x, style, y, steps=1200)
@@ -123,10 +122,11 @@ width_alone = 1 - wrong[has_width, 2].mean() / test_style[has_width, 2].var()
 claim("without the 1, of the width's variance it explains a share of", width_alone, above=0.9, digits=2)
 
 # %% [markdown]
-# Width is the hard one, because a 1 has none to be read: without the 1 the device explains nearly all of it.
+# Width is the hardest to read, at a share of 0.87, because a 1 has none; without the 1 the device explains nearly all
+# of it.
 #
-# **First try.** Train the VAE of chapter 4, find the mean code of each class, and turn a 3 into a 7 by moving its
-# code by the difference of the two means. **Predict:** what survives the move best, slant, thickness or width?
+# **First try.** Train the VAE of chapter 4 and find the mean code of each class. To turn a 3 into a 7, add to its
+# code the difference of the two means. **Predict:** which survives this best, slant, thickness or width?
 
 # %%
 plain = learn(lambda: VAE(x.shape[1:], 8, hidden=(256, 256), likelihood=noise(0.2)), x)
@@ -180,23 +180,26 @@ known = LogisticRegression(max_iter=2000).fit(codes.cpu(), y.cpu()).score(test_c
 claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2)
 
 # %% [markdown]
-# Many results are no digit, and most of the thickness is lost. Class and style share one space here: a linear
-# classifier reads the class off $z$ for a share of 0.99. Each class has a region of its own, and nothing gives the
-# regions the same layout. A direction that means "bolder" in one region may mean something else in the next.
+# The slant survives best, with a correlation of 0.91. Width reaches 0.65 and thickness only 0.37, and many results
+# (left) are no digit at all. Class and style share one space here: a linear classifier reads the class off $z$ for a
+# share of 0.99. So each class has a region of its own, and nothing forces the regions to have the same layout. A
+# direction that means "bolder" in one region may mean something else in the next.
 #
 # ## 5.2 Tell encoder and decoder the label
 #
-# The class is known while training, so no latent has to carry it. Give $y$ to both networks (Kingma et al., 2014;
-# Sohn, Lee & Yan, 2015). The bound of chapter 3 holds for every class by itself:
+# We would like $z$ to carry the style alone. During training the class is known, so no latent has to carry it: give
+# the label $y$ to encoder and decoder. This is the **conditional VAE** (Kingma et al., 2014; Sohn, Lee and Yan,
+# 2015). The bound of chapter 3 holds for every class separately:
 #
 # $$ \log p(x \mid y) \;\ge\; \mathbb E_{q(z\mid x, y)}\big[\log p(x \mid z, y)\big] - \mathrm{KL}\big(q(z \mid x, y)\,\|\,p(z)\big) . $$
 #
-# The prior does *not* see the label. Averaged over the data, and split as in chapter 4, the price is
+# The prior does *not* depend on the label. Averaged over the data, the KL term can be split as in chapter 4b, with
+# $I$ for mutual information:
 #
 # $$ \mathbb E\,\mathrm{KL}\big(q(z\mid x, y)\,\|\,p(z)\big) = I(z; x\mid y) + I(z; y) + \mathrm{KL}\big(q(z)\,\|\,p(z)\big) . $$
 #
-# The middle term is what it costs to store the class in $z$. That price buys nothing: the decoder is told $y$ anyway, so
-# knowing the class from $z$ as well does not make the picture any likelier. So $z$ is left for everything else: the style.
+# The middle term is the cost of storing the class in $z$. It buys nothing, because the decoder is told $y$ anyway. So
+# training drives it down, and $z$ keeps what the label does not tell: the style.
 
 # %%
 conditional = learn(lambda: VAE(x.shape[1:], 3, hidden=(256, 256), likelihood=noise(0.3), labels=10), x, y)
@@ -226,12 +229,12 @@ left = forest.score(draws[1], test_y.cpu())
 claim("share of test digits whose class a random forest reads off a draw of z now", left, below=0.3, digits=2)
 
 # %% [markdown]
-# Guessing would be right for one digit in ten. Little of the class is left in $z$.
+# A share of 0.13, hardly more than the one in ten of pure guessing: little of the class is left in $z$.
 #
 # ## 5.3 Analogies, checked
 #
-# Encode the given digit with its label, keep $z$, and decode with the nine other labels: *this is to 3 as what is to
-# 7?*
+# Now we can ask the opening question again. Encode the given digit with its label, keep $z$, and decode with the nine
+# other labels: *this is to 3 as what is to 7?*
 
 # %%
 two_boards(conditional.decode(test_z[one], every).mean, "z of the given picture, another label")
@@ -243,9 +246,10 @@ for name, r, least in zip(STYLES, kept, (0.85, 0.65, 0.5)):
     claim(f"decoded as another class, the {name} correlates with the given one by", r, above=least, digits=2)
 
 # %% [markdown]
-# Three things besides the label could explain the difference. This model has fewer latents and more noise than the
-# plain one, so we train another with the plain model's. The measuring device may err, so it reads the pen's pictures
-# too. And a 1 has no width to keep, so we also look without it.
+# All three correlations are higher than before, and the rows at the left resemble what the pen draws. Is the label
+# the reason? This model also has fewer latents and more noise than the plain one, so as a control we train another
+# one with the plain model's values. The measuring device may err, so it also reads the pen's pictures. And a 1 has no
+# width to keep, so we also look without it.
 
 # %%
 fair = learn(lambda: VAE(x.shape[1:], 8, hidden=(256, 256), likelihood=noise(0.2), labels=10), x, y)
@@ -268,12 +272,12 @@ for i, (name, least) in enumerate(zip(STYLES, (0.85, 0.65, 0.5))):
     claim(f"{name}: without the 1", agreement(as_style[..., i][no_one], told), above=least + 0.05, digits=2)
 
 # %% [markdown]
-# The label is what helps. With the plain model's own latents and noise it brings the thickness from 0.37 to 0.84 and
-# the width from 0.65 to 0.78; the slant had survived before. None survives perfectly. Part of that is the 1: without
-# it the thickness reaches 0.93 and the width 0.87. The device adds little: on the pen's own pictures the width reads
-# 0.95. For the rest, look at the bound again. **Nothing in it says that $z_1 = 1$ must mean the same for a 3 and for
-# a 7.** The decoder could use another map for every class and reach the same bound. In this network the classes share
-# most of the decoder's weights; the model itself does not promise that they agree.
+# The label is what helps: with the plain model's latents and noise it still brings the thickness from 0.37 to 0.84
+# and the width from 0.65 to 0.78. None of the three survives perfectly. Part of that is due to the 1: without it the
+# thickness reaches 0.93 and the width 0.87. The device contributes little; on the pen's own pictures its width
+# correlates at 0.95. For the rest, look at the bound again. **Nothing in it says that $z_1 = 1$ must mean the same
+# for a 3 and for a 7.** The decoder could use a different map for every class and reach the same bound. In our
+# network the classes share most of the decoder's weights, but the model does not promise that they agree.
 #
 # **Predict.** Would the agreement become perfect with a hundred times more data?
 #
@@ -284,7 +288,8 @@ for i, (name, least) in enumerate(zip(STYLES, (0.85, 0.65, 0.5))):
 # models apart. Only pairs of pictures known to share a style could, or an architecture that cannot express the swaps.
 # </details>
 #
-# The same with pictures that people made, where nobody knows the truth. Each row keeps its $z$.
+# Here is the same for digits that people wrote, where nobody knows the truth. Each row keeps the $z$ of its first
+# picture.
 
 # %%
 few = None if REAL == "digits" else 4000
@@ -309,8 +314,8 @@ def by_hand(classes):
 by_hand((2, 3, 5, 6, 9))
 
 # %% [markdown]
-# One thing can be measured without knowing any style: who writes a heavy digit should write the other nine heavier
-# than usual too.
+# One thing can be measured without knowing any style: whoever writes a heavy digit should write the other nine
+# heavier than usual too.
 
 # %%
 ink_of = lambda p: p.clamp(0, 1).sum((-3, -2, -1))
@@ -321,7 +326,7 @@ own = (ink_of(fresh_x) - usual[labels]).expand(9, -1)
 claim("ink beyond the class's usual, given and nine others: correlation", agreement(heavier, own), above=0.1, digits=2)
 
 # %% [markdown]
-# They do, but only weakly: the correlation is 0.27.
+# In the decoded pictures this holds only weakly: the correlation is 0.27.
 #
 # **Play.** Class by style, live: along a row the label varies at one $z$, down a column $z$ varies at one label.
 # *Before you drag:* which of the ten classes will follow the others least? Train it again and watch when the columns
@@ -330,8 +335,7 @@ claim("ink beyond the class's usual, given and nine others: correlation", agreem
 # <details><summary>Answer</summary>
 #
 # The 1. It has no width and little ink, so most of $z$ says nothing about it, and the decoder has learned the least
-# there: at many codes its column fades while the others only change.
-# </details>
+# there: at many codes its column fades while the others only change. </details>
 
 # %%
 from gdm_core import explorers
@@ -383,15 +387,17 @@ second_most = (size.sort(1).values[:, 1] > 0.5 * size.max(1).values).sum()
 claim("latents, of three, that move a second style at least half as far as the first", second_most, above=1)
 
 # %% [markdown]
-# The boards are smooth, and the same code gives related styles in both classes. In the table a number says how far a
-# step moves a style, in standard deviations; the color says which way, and pale means up for some pictures and down
-# for others. Latents move more than one style. Nothing asked for more: rotate $z$, and rotate it back at the entrance
-# of the decoder, and nothing observable changes. Whether a loss can ask for more is the subject of 5b.
+# Left and middle: styles change smoothly, and the same code gives related styles in both classes. Right: each number
+# says how far a step moves a style, in standard deviations. The color gives the direction; pale means up for some
+# pictures and down for others. So no, $z_1$ is not the slant: two of the three latents clearly move more than one
+# style. Nothing in the loss asked for more, since rotating $z$ and rotating it back at the entrance of the decoder
+# changes nothing observable. Whether a loss can ask for more is the subject of 5b.
 #
 # ## 5.5 Between two pictures
 #
-# Average two photographs of a bar, one upright and one leaning, and you get an X, not a bar that leans half as much.
-# In our world the truth between two pictures is known: the same digit with the slant in the middle.
+# Average two photographs of a bar, one upright and one leaning, and you get two faint bars, not one that leans half
+# as much. Are codes better to average than pixels? In our world we know the truth halfway: the same digit with the
+# slant in the middle.
 
 # %%
 n = 400
@@ -424,15 +430,16 @@ claim("squared error halfway: the average of the codes, decoded", error(halfway)
 claim("squared error halfway: the truth itself, encoded and decoded", least, below=0.7 * error(halfway), digits=2)
 
 # %% [markdown]
-# Halfway in pixels there are two legs; halfway in $z$ there is nearly one, with a shadow.
+# Halfway in pixels the digits have two legs; halfway in $z$ they have nearly one, with a shadow. The squared error
+# falls from 4 to 1.5. Of that, 0.69 remains even if the truth itself is encoded and decoded.
 #
 # ### Straight or round?
 #
 # Now walk between two *draws from the prior*. The density $\mathcal N(z; 0, I)$ is highest at the origin, but hardly
-# any draw is there: with $L$ latents the volume at radius $r$ grows like $r^{L-1}$, and the two together make a
-# **shell** of radius about $\sqrt L$. Halfway between two independent draws a straight line has a radius of about
-# $\sqrt{L/2}$. A *spherical* path, or **slerp**, turns from one to the other (Shoemake, 1985; White, 2016, for
-# generative models):
+# any draw falls there: with $L$ latents the volume at radius $r$ grows like $r^{L-1}$, and the product of both has
+# its peak on a **shell** of radius about $\sqrt L$. Halfway between two independent draws a straight line has a
+# radius of only about $\sqrt{L/2}$. *Spherical linear interpolation*, or **slerp** (Shoemake, 1985; for generative
+# models White, 2016), turns from one to the other instead, by the angle $\omega$ between them:
 #
 # $$ z(t) = \frac{\sin((1-t)\,\omega)}{\sin\omega}\, a + \frac{\sin(t\,\omega)}{\sin\omega}\, b, \qquad \cos\omega = \frac{a^\top b}{\|a\|\|b\|} . $$
 
@@ -506,14 +513,15 @@ center = ink_of(walk.decode(torch.zeros(1, 8, device=DEVICE)).mean).mean() / ink
 claim("ink at the origin, share of the average picture's", center, below=0.7, digits=2)
 
 # %% [markdown]
-# Halfway, a straight line is closer to the origin than most draws from the prior: with 8 latents a share of 0.15 lies
-# further in, with 128 hardly any. There the decoder was seldom asked. At the origin it draws 0.28 of the ink of an
-# average picture. On the shell nothing fades, and spherical codes that are pulled in to the straight line's radius
-# fade like the straight ones: the radius is the reason.
+# The first two panels show the radius along such paths. Halfway, a straight line (orange) is closer to the origin
+# than most draws from the prior (gray): with 8 latents a share of 0.15 lies further in, with 128 hardly any. There
+# the decoder was seldom trained. Straight paths lose 0.31 of their ink halfway (third panel); spherical paths lose
+# almost none. If spherical codes are pulled in to the straight line's radius, they fade just like straight ones, so
+# the radius is the reason.
 #
-# Is what we meet on the way a digit? A rough answer: how far is a picture from the *nearest* training picture, and is
-# that further than for a new digit? For comparison we train a model with twice the latents and a quarter of the
-# noise. Its reconstructions are closer.
+# Is what we meet on the way a digit? A rough test: how far is a picture from the *nearest* training picture, and is
+# that further than for a new digit? For comparison we train a sharper model, with twice the latents and a quarter of
+# the noise.
 
 # %%
 sharp = learn(lambda: VAE(px.shape[1:], 16, hidden=(256,), likelihood=noise(0.1)), px)
@@ -559,21 +567,22 @@ def walks(pairs):
 walks([(0, 1), (5, 3), (6, 7), (14, 9)])
 
 # %% [markdown]
-# Some stops are no digit, but none is farther from the training set, on average, than new digits are. Draws from the
-# prior are about as far as new digits; those of the sharper model, which reconstructs better, are 7.21 away.
-# Closeness is not quality, for a blurred picture is near to many. But blur is not enough: two new digits with their
-# pixels averaged are 5.33 away.
+# Some stops are no digit, yet on average no stop is farther from the training set than new digits are (4.84). Draws
+# from the prior are about as far as new digits, while those of the sharper model, which reconstructs better, are 7.21
+# away. Closeness is not quality, since a blurred picture is close to many. But blur alone is not enough: averaging
+# the pixels of two new digits gives 5.33.
 #
 # Two cautions. Straight walks between codes of new pictures lose ink too, 0.28 of it halfway. And do not say that the
-# *code* halfway is unlikely: its density $p(z)$ is higher than at both ends. There is just so little room near the origin
-# that a draw seldom falls there. About $p(x)$ that says nothing.
+# *code* halfway is unlikely: its density $p(z)$ is higher than at both ends. There is only so little volume near the
+# origin that a draw seldom falls there.
 #
 # ## 5.6 Arithmetic
 #
 # *King − man + woman ≈ queen* was found in vectors that stand for words (Mikolov et al., 2013), and has an analog for
-# pictures (Radford, Metz & Chintala, 2016): what sets $a$ apart from $b$, added to $c$. Take a leaning 4, subtract
-# the same 4 upright, add an upright 7. The truth is a leaning 7 in the style of the upright one, and the pen can draw
-# it. We compare with doing the same in pixels, and with doing nothing.
+# pictures (Radford, Metz & Chintala, 2016): add to $c$ what distinguishes $a$ from $b$. Take a leaning 4, subtract
+# the same 4 upright, and add an upright 7. The truth is the same 7, leaning, and the pen can draw it. We compare with
+# doing the same in pixels, and with leaving $c$ as it is. **Predict:** which sum works better, that of slants or that
+# of thicknesses?
 
 # %%
 n = 400
@@ -644,17 +653,18 @@ claim("slant: the averaged step leaves of the error, in z", left["slant"]["avera
 claim("slant: the averaged step leaves of the error, in pixels", left["slant"]["averaged, pixels"], above=0.4, digits=2)
 
 # %% [markdown]
-# One pair in pixels is worth nothing: the ghost of $a$ stays. In the conditional space it works for the slant, where
-# 0.32 of the error is left, and hardly for the thickness, 0.82. In the plain space 0.78 is left for the slant, and for
-# the thickness 1.2, worse than doing nothing. A step averaged over many pairs works better in both worlds: whatever else
-# sets the two pictures of one pair apart is averaged away. For the slant it leaves 0.19 in $z$ and 0.67 in pixels. For
-# the thickness it leaves 0.45 and 0.48, hardly a difference: on small pictures bolder is nearly darker, which pixels can
-# add as well. Codes are worth having where things *move*. And it is no law: the error stays several times above what
-# the model can do when it sees the answer. Codes add up only as far as the map from style to code is linear and the
-# same for both classes.
+# In pixels one pair is worth nothing: the ghost of $a$ stays. In the codes of the conditional model the slant works
+# best; 0.32 of the error is left, against 0.82 for the thickness. In the plain model it is 0.78 for the slant and 1.2
+# for the thickness, which is worse than doing nothing. A step averaged over many pairs works better everywhere,
+# because whatever else distinguishes the two pictures of a pair is averaged away. For the slant it leaves 0.19 in $z$
+# and 0.67 in pixels. For the thickness it leaves 0.45 and 0.48, hardly a difference: on small pictures, bolder is
+# nearly the same as darker, which pixels can add as well. So codes help most where things *move*. And arithmetic is
+# no law: the error stays several times above what the model reaches when it encodes the answer itself. Codes add up
+# only as far as the map from style to code is linear and the same for both classes.
 #
-# **Play.** Choose $a$, $b$ and $c$ and see the sum decoded. The read-out says how far the result is from the nearest
-# code of a real example, and warns when it has left the crowd. *Try to find* a sum that ends in nonsense.
+# **Play.** Choose $a$, $b$ and $c$ and see the sum decoded. The line of numbers says how far the result is from the
+# nearest code of a real example, and warns when it is far from all of them. *Try to find* a sum that ends in
+# nonsense.
 
 # %%
 explorers.arithmetic(DATASET, seed=SEED, device=DEVICE)
@@ -662,9 +672,10 @@ explorers.arithmetic(DATASET, seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 5.7 Editing one attribute when two go together
 #
-# In the world attributes rarely come alone. Let us build the trouble: writers who press hard also lean, so that slant
-# and thickness are correlated. We train a VAE with four latents on their threes and look for "bolder" as one does in
-# large models: the normal of a linear classifier between thin and bold codes (Shen et al., 2020).
+# In real data, attributes rarely vary independently. We build such a case on purpose: writers who press hard also
+# lean, so that slant and thickness are correlated. We train a VAE with four latents on their threes and look for the
+# direction "bolder" as one does in large models: it is the normal of a linear classifier between thin and bold codes
+# (Shen et al., 2020). **Predict:** what else changes along it?
 
 # %%
 RHO = 0.8
@@ -694,10 +705,11 @@ claim("accuracy of the linear classifiers, the worse of the two", worst, above=0
 claim("cosine of the two directions", slant @ bold, near=RHO, within=0.15, digits=2)
 
 # %% [markdown]
-# The directions are far from orthogonal, and they should be. The prior makes the cloud of codes *round*, and in a round
-# cloud the scores $n_1^\top z$ and $n_2^\top z$ of two unit directions have the correlation $n_1^\top n_2$. So attributes that
-# go together with correlation $\rho$ get directions with cosine $\rho$: walk along one and you climb the other. The cure is
-# one line. Walk along what is left of $n_1$ when its part along $n_2$ is taken away,
+# The cosine of the two directions is 0.78, far from orthogonal, and rightly so. The prior makes the cloud of codes
+# *round*, and in a round cloud the scores $n_1^\top z$ and $n_2^\top z$ of two unit directions have the correlation
+# $n_1^\top n_2$. So attributes with correlation $\rho$ get directions with cosine $\rho$: whoever walks along one
+# climbs the other too. The cure is one line. Walk along what is left of $n_1$ after its component along $n_2$ is
+# removed,
 #
 # $$ n_1 - (n_1^\top n_2)\, n_2 , $$
 #
@@ -756,34 +768,35 @@ claim("slant that comes with one of boldness, before the projection", before, ab
 claim("slant that comes with one of boldness, after the projection", after, near=0, within=0.25, digits=1)
 
 # %% [markdown]
-# Before the projection a bolder three also leaned over, by 0.81 of a standard deviation for each one of boldness.
-# Afterwards it hardly leans. The price is visible too: of its boldness a step keeps 0.67, near the
-# $\sqrt{1 - (n_1^\top n_2)^2}$ that a straight map would keep, since part of its strength came from the entangled
-# direction. What is guaranteed is the *linear score*; that the decoded picture follows is a hope that the map is
-# nearly straight. Here it is.
+# Left: a bolder three also leans over, by 0.81 standard deviations for each one of boldness. Middle: after the
+# projection it hardly leans. The price shows in the arrows at the right: a step of equal length keeps 0.67 of its
+# boldness, near the $\sqrt{1 - (n_1^\top n_2)^2}$ that a linear map would keep. Only the *linear score* is guaranteed
+# not to change; the decoded picture follows as far as the map is nearly linear, which it is here.
 #
 # The first direction was not wrong; it answers another question. It shows what bold threes look like in *this* world,
-# where those who press also lean. The second shows what the pen would do if only the pressure changed. To *find* a
-# writer who presses and to *make* a writer press are two things, and a classifier knows only the first.
+# where those who press also lean. The second shows what the pen would do if only the pressure changed. *Finding* a
+# writer who presses and *making* a writer press are two different things, observation and intervention, and a
+# classifier knows only the first.
 #
 # **Predict.** With $\rho = 0.99$, what happens to the projected direction?
 #
 # <details><summary>Answer</summary>
 #
 # Almost nothing is left of it: $\sqrt{1-\rho^2}$ of its length, about a seventh. Scaled up to unit length it is
-# mostly the error of the two classifiers. Two attributes that never come apart in the data cannot be pulled apart in
-# the code.
-# </details>
+# mostly the error of the two classifiers. Two attributes that never come apart in the data cannot be separated in the
+# code. </details>
 #
 # ## 5.8 What to keep, and what is not settled
 #
-# - What is known while training need not be coded: give it to both networks, and $z$ is free for the rest.
+# - What is known during training need not be coded: give it to both networks (conditional VAE), and $z$ is free for
+#   the rest.
 # - That $z$ means the same in every class is a habit of networks, not a consequence of the bound. Measure it.
-# - Between draws from a round prior in many dimensions walk on the sphere.
-# - Arithmetic is as good as the map from style to code is linear.
-# - Two directions with cosine $\rho$ disturb each other by $\rho$; projection removes that, linearly.
+# - Draws from a Gaussian prior in many dimensions lie on a shell: interpolate between them with slerp.
+# - Arithmetic with codes works as far as the map from style to code is linear. Average the step over many pairs.
+# - A step along one of two directions with cosine $\rho$ moves the score of the other by $\rho$; orthogonal
+#   projection removes that.
 #
-# Honest limits. We knew the truth because we drew it: three styles, a pen without a person. The measuring device is a
+# Honest limits. We knew the truth because we drew it: three styles and a simulated pen. The measuring device is a
 # network too, tested on clean pictures and used on decoded ones, which are blurrier. Small pictures are kind to
 # straight lines: a thicker stroke is nearly a darker one. The noise $\sigma$ of each model was chosen after a look at
 # several values; another value gives other correlations and other distances. "Style" of real handwriting includes
