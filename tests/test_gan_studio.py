@@ -12,7 +12,11 @@ from gdm_core import adversarial, kept
 from gdm_core.explorers import ch08_gan_studio as studio
 
 stand_in = stand_ins.stand_in
+SHEET = np.zeros((24, 24))
+SHEET[3, 20], SHEET[20, 4] = 1.0, 0.25  # up at the right, and a quarter of that down at the left
 TOLD = {
+    "data": "modes",
+    "drawing": np.zeros((24, 24)),
     "cure": "R3GAN",
     "momentum": 0.5,
     "k": 1,
@@ -158,11 +162,128 @@ def test_data_are_where_the_hand_put_the_modes():
     assert np.allclose(x[right].mean(0), [2, -1], atol=0.03) and np.allclose(x[~right].std(0), studio.STD, atol=0.02)
 
 
+def test_a_drawing_is_drawn_from_by_its_ink_where_it_was_painted():
+    torch.manual_seed(0)
+    x = studio.examples(TOLD | {"data": "drawing", "drawing": SHEET}, 4000, "cpu")
+    side = 9 / 24
+    right = x[:, 0] > 0
+    assert right.float().mean().item() == pytest.approx(0.8, abs=0.03)
+    for part, low in ((x[right], (20 * side - 4.5, 4.5 - 4 * side)), (x[~right], (4 * side - 4.5, 4.5 - 21 * side))):
+        within = (part - torch.tensor(low)) / side  # of the pixel, evenly
+        assert 0 <= within.min() < 0.02 and 0.98 < within.max() <= 1
+        assert np.allclose(within.mean(0), 0.5, atol=0.04) and np.allclose(within.std(0), 12**-0.5, atol=0.02)
+
+
+def test_the_ends_of_the_noise_stay_on_ink():
+    ends = torch.tensor([0.0, 1 - 2**-24])
+    x = studio.inked(SHEET, ends, torch.full((2, 2), 0.5))
+    middle = lambda row, column: [(column + 0.5) * 9 / 24 - 4.5, 4.5 - (row + 0.5) * 9 / 24]
+    assert np.allclose(x, [middle(3, 20), middle(20, 4)], atol=1e-5)
+
+
+def test_of_a_drawing_ink_is_counted_and_no_modes(shown):
+    stage, one = shown
+    sheet = np.zeros((24, 24))
+    sheet[8:14, 6:15] = 0.5
+    sheet[0, 0] = 1.0
+    frame = stage.frame({"data": "drawing", "drawing": sheet})
+    fake = np.asarray(frame.views["plane"].overlay[1].xy)
+    side, on, met = 9 / 24, 0, set()
+    for a, b in fake:
+        row, column = int(np.floor((4.5 - b) / side)), int(np.floor((a + 4.5) / side))
+        if 0 <= row < 24 and 0 <= column < 24 and sheet[row, column] > 0:
+            on += 1
+            met.add((row, column))
+    share = sum(sheet[place] for place in met) / sheet.sum()
+    assert 0 < on < len(fake) and 0 < share < 1
+    assert frame.text.startswith(f"{on / len(fake):.0%} of the samples on ink · {share:.0%} of the ink met · no modes")
+    assert "covered" not in frame.text
+    real = np.asarray(frame.views["plane"].overlay[0].xy)
+    places = {(int((4.5 - b) // side), int((a + 4.5) // side)) for a, b in real}
+    assert all(sheet[place] > 0 for place in places) and len(places) > 40
+    marks = frame.views["map"].overlay
+    assert np.allclose(marks[0].xy[:300], real, atol=1e-6) and marks[0].color == "data" and marks[0].label == "data"
+
+
+def test_an_empty_sheet_is_refused_in_words(shown):
+    stage, _ = shown
+    frame = stage.frame({"data": "drawing", "generator_alone": 3})
+    assert frame.text.startswith("nothing is drawn") and "alone" not in frame.text and "ink" not in frame.text
+    assert frame.views["drawing"].warning == "Nothing is drawn: paint here"
+    assert len(frame.views["plane"].overlay) == 2 and len(frame.views["plane"].overlay[0].xy) == 0  # nothing pulls
+    with pytest.raises(ValueError, match="needed ink on the drawing, got an empty sheet; try paint"):
+        studio.examples(TOLD | {"data": "drawing"}, 4, "cpu")
+    told = dict(TOLD) | {"data": "drawing"}
+    with pytest.raises(ValueError, match="an empty sheet"):
+        next(studio.learn(gan(), lambda: told, 2))
+
+
+def test_who_wipes_the_sheet_while_it_trains_keeps_the_last_data(monkeypatch):
+    told, seen = dict(TOLD), []
+    real = studio.examples
+    monkeypatch.setattr(studio, "examples", lambda told, n, device: seen.append(real(told, n, device)) or seen[-1])
+    run = studio.learn(gan(), lambda: told, 9)
+    drawn = lambda: next(run) and seen[-1]
+    radius = lambda x: x.norm(dim=1)
+    assert abs(radius(drawn()).mean() - 3) < 0.3  # the ring
+    told |= {"data": "drawing"}
+    assert abs(radius(drawn()).mean() - 3) < 0.3  # nothing is drawn yet
+    told |= {"drawing": SHEET}
+    assert radius(drawn()).min() > 3.9
+    told |= {"drawing": 0 * SHEET}
+    assert radius(drawn()).min() > 3.9
+    told |= {"data": "modes", "target": studio.TARGETS["line"]}
+    assert drawn()[:, 1].abs().max() < 2
+
+
+def test_what_is_drawn_is_trained_on_alone_and_after_a_pause_and_in_a_restored_stage(stand_in):
+    stage, other = studio.gan_studio(), studio.gan_studio()
+    stage.set(data="drawing", drawing=SHEET)
+    lines = stage.code().splitlines()
+    moved = eval(lines[-1].split(".set", 1)[1].replace("(", "dict(", 1))
+    assert stage.values(moved)["drawing"].tolist() == stage.values()["drawing"].tolist()  # to a 256th of the ink
+    other.set(moved)
+    try:
+        for one in (stage, other):
+            one.trainer.step(3).wait()  # rests in between
+            one.trainer.pause().step(2).wait()
+        assert stage.trainer.steps == 5 and stage.frame().text == other.frame().text
+        assert "no modes are known" in stage.frame().text and "step 5 of" in stage.frame().text
+        assert stage.png(1.0) == other.png(1.0)
+        still = stage.trainer.latest.state.model
+        ring = studio.gan_studio()
+        ring.trainer.step(5).wait()
+        assert not torch.allclose(still.critic.net[0].weight, ring.trainer.latest.state.model.critic.net[0].weight)
+        ring.trainer.stop()
+    finally:
+        for one in (stage, other):
+            one.trainer.stop()
+    told = TOLD | {"data": "drawing", "critic_alone": 3}
+    moved = [studio.alone(gan(), told | {"drawing": d}, 0, "cpu").critic.net[0].weight for d in (SHEET, SHEET.T.copy())]
+    assert (moved[0] - moved[1]).abs().max() > 1e-5
+
+
+def test_another_drawing_moves_another_copy(shown):
+    stage, _ = shown
+    seen = [
+        stage.frame({"data": "drawing", "drawing": d, "critic_alone": 3}).views["plane"].image for d in (SHEET, SHEET.T)
+    ]
+    assert not torch.allclose(seen[0], seen[1], atol=1e-5)
+
+
+def test_a_button_that_places_modes_takes_the_sheet_away(shown):
+    stage, _ = shown
+    stage = studio.gan_studio()
+    stage.set(data="drawing", drawing=SHEET).press("line")
+    assert stage.state["data"] == "modes" and "drawing" not in stage.frame().views
+    assert stage.values()["drawing"].sum() > 1  # it is still there for whoever goes back
+
+
 def test_the_map_is_that_of_straight_lines():
     one = copy.deepcopy(gan())
     one.generator = torch.nn.Unflatten(1, (1, 2))  # the identity
-    lines = studio._map(studio._laid(one), torch.zeros(1, 2)).encode("map")["marks"][1]
-    modes = studio._map(studio._laid(one), torch.tensor([[1.0, 2.0]])).encode("map")["marks"][0]
+    lines = studio._map(studio._laid(one), torch.zeros(1, 2), "modes").encode("map")["marks"][1]
+    modes = studio._map(studio._laid(one), torch.tensor([[1.0, 2.0]]), "modes").encode("map")["marks"][0]
     assert modes["xy"].tolist() == [[1.0, 2.0]]
     curves = np.split(lines["xy"], np.cumsum(lines["counts"])[:-1])
     still = [np.ptp(c, axis=0).min() for c in curves]
@@ -170,5 +291,5 @@ def test_the_map_is_that_of_straight_lines():
     assert {int(np.ptp(c, axis=0).argmax()) for c in curves} == {0, 1}
     one.generator = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Unflatten(1, (1, 2)))
     torch.nn.init.constant_(one.generator.requires_grad_(False)[0].bias, studio.LIMIT + 1)
-    beyond = studio._map(studio._laid(one), torch.zeros(1, 2)).encode("map")["marks"][1]["xy"]
+    beyond = studio._map(studio._laid(one), torch.zeros(1, 2), "modes").encode("map")["marks"][1]["xy"]
     assert beyond.min(0).max() > 0.5 and beyond.max() > studio.LIMIT  # what leaves the picture is seen to leave it

@@ -92,6 +92,13 @@ def test_a_callback_that_returns_no_picture_is_told_at_once():
         levels(sampled={"lvl": 3})
     with pytest.raises(ValueError, match="the view under 'z' to be one of 'picture', got 'map'"):
         Stage(lambda c: np.zeros((2, 2)), [w.Pad("z", on="map")])
+    options = [w.Choice("by", ["a", "b"])]
+    for when, words in (
+        (("buy", "a"), "the control that 'h' waits for to be"),
+        (("by", "c"), "by to be one of 'a', 'b'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Stage(lambda c: np.zeros((2, 2)), [w.Handles("h", [[0, 0]], on="picture", when=when), *options])
     with pytest.raises(ValueError, match="another name for pad 'z' than that of a view, got .*; try on='z'"):
         Stage(lambda c: {"z": np.zeros((2, 2))}, [w.Pad("z")])
 

@@ -195,6 +195,36 @@ def test_brush_paints_where_the_hand_goes(live):
     assert pixels(tab)[8, 8] == 0 and pixels(tab)[8, 3] == 255
 
 
+def test_what_waits_for_a_choice_is_there_while_it_is_made(live):
+    """Points on one picture, a sheet that comes when it is chosen, and goes again; nothing of either is lost."""
+
+    def draw(c):
+        ground = w.View(np.zeros((4, 4), np.uint8), extent=(0, 4, 0, 4))
+        return {"picture": ground} if c["by"] == "points" else {"picture": ground, "sheet": c["mask"]}
+
+    controls = [
+        w.Handles("h", [[1.0, 1.0]], on="picture", when=("by", "points")),
+        w.Brush("mask", 8, 8, on="sheet", radius=1.0, when=("by", "paint")),
+        w.Choice("by", ["points", "paint"]),
+    ]
+    tab = live(w.Stage(draw, controls))
+    points, sheet = tab.locator('[data-control="h 1"]'), tab.locator('[data-view="sheet"]')
+    assert points.is_visible() and not sheet.count()
+    tab.locator('label:has-text("paint") input').first.check(force=True)
+    settled(tab)
+    assert not points.is_visible() and sheet.is_visible()
+    at = lambda x, y: place(tab, '[data-view="sheet"] .box', x / 8, y / 8)
+    drag(tab, [at(1.5, 4.5), at(6.5, 4.5)], steps=3)
+    settled(tab)
+    assert (pixels(tab, "sheet")[4, 1:7] == 255).all()
+    tab.locator('label:has-text("points") input').first.check(force=True)
+    settled(tab)
+    assert points.is_visible() and not sheet.is_visible()
+    tab.locator('label:has-text("paint") input').first.check(force=True)
+    settled(tab)
+    assert (pixels(tab, "sheet")[4, 1:7] == 255).all() and sheet.locator(".cursor").is_visible()
+
+
 def test_a_hard_brush_paints_whole_pixels_and_always_the_one_under_the_hand(live):
     tab = live(w.Stage(lambda c: c["mask"], [w.Brush("mask", 8, 8, on="picture", radius=0.75, hard=True)]))
     at = lambda x, y: place(tab, '[data-view="picture"] .box', x / 8, y / 8)

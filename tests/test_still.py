@@ -230,6 +230,17 @@ def test_paint_covers_what_was_painted():
     assert [alpha[r, c] for r, c in ((50, 50), (50, 150), (150, 350), (150, 150))] == [0, 190, 95, 0]
 
 
+def test_what_waits_for_a_choice_is_drawn_while_it_is_made():
+    by, points = (
+        w.Choice("by", ["points", "none"]),
+        w.Handles("h", [[1, 1]], on="v", color="exact", when=("by", "points")),
+    )
+    stage = w.Stage(lambda c: {"v": w.View(np.zeros((4, 4), np.uint8), extent=(0, 2, 0, 2))}, [points, by])
+    green = lambda: len(where(np.asarray(Image.open(io.BytesIO(stage.png(1.0))).convert("RGB")), colors.EXACT)[0])
+    assert green() > 100 and "h (1.00, 1.00)" in stage.words()
+    assert stage.set(by="none") and green() == 0 and "h (1.00" not in stage.words()
+
+
 def test_a_pad_of_its_own_has_a_cross_and_the_names_of_its_axes():
     own = still.own(w.Pad("z", (-1, 3, 0, 2), labels=("right", "up")))
     cross, across, upright = own["marks"]

@@ -56,6 +56,16 @@ def test_mmd_is_that_of_its_definition():
     assert two_sample.mmd((0.7,), relative=False)(x, y).item() == pytest.approx(mmd_by_definition(x, y, 0.7), abs=1e-13)
 
 
+def test_many_points_are_no_other_statistic():
+    """More of them than one strip of the product has rows; labelings in any order."""
+    x, y = normal(statistics.STRIP + 40, 2), normal(statistics.STRIP - 15, 2, seed=1, shift=0.2)
+    z = torch.cat([x, y])
+    masks = two_sample.labelings(3, len(x), len(y), torch.Generator().manual_seed(0))
+    values = two_sample.mmd((0.7,), relative=False).over(z)(masks.to(z))
+    for mask, value in zip(masks, values):
+        assert value.item() == pytest.approx(mmd_by_definition(z[mask], z[~mask], 0.7), abs=1e-13)
+
+
 def test_the_median_is_of_pairs_of_both_samples():
     """Of more points than are looked at, those that come first are all of x."""
     x, y = 0.01 * normal(600, 2), normal(600, 2, seed=1)

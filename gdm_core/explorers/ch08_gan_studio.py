@@ -2,7 +2,7 @@
 
 Which loss keeps all modes, and where does a generator go if the critic stands still?
 
-Critic, samples and their pull in the plane, the generator's warped grid; while it trains, drag the data.
+Critic, samples and their pull in the plane, the generator's warped grid; while it trains, drag the data, or draw them.
 """
 
 import copy
@@ -19,8 +19,10 @@ from gdm_core.adversarial import LOSSES
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Checkpoint, Learned, Ration, learner
 from gdm_core.models.gan import GAN, UnitNorm
+from gdm_core.validate import bad
 from gdm_core.widgets import (
     Arrows,
+    Brush,
     Button,
     Choice,
     Frame,
@@ -52,7 +54,9 @@ TARGETS = {
     "two groups": np.stack([np.sign(np.arange(8) - 3.5) * 2.6, np.tile([-1.8, -0.6, 0.6, 1.8], 2)], 1),
     "line": np.stack([np.linspace(-3.5, 3.5, 8), np.zeros(8)], 1),
 }
-OPENS = {"target": TARGETS["ring"], "cure": "R3GAN", "momentum": 0.5, "k": 1}
+MODES, DRAWN, SHEET = "modes", "drawing", 24  # pixels along each side of a drawing
+OPENS = {"data": MODES, "target": TARGETS["ring"], "drawing": np.zeros((SHEET, SHEET)), "cure": "R3GAN"}
+OPENS |= {"momentum": 0.5, "k": 1}
 Ask = Callable[[], dict]  # what the controls say now
 
 
@@ -60,6 +64,37 @@ def data(target, n: int, device) -> Tensor:
     """(n, 2): equal Gaussians around the modes (K, 2)."""
     centers = torch.as_tensor(np.asarray(target), dtype=torch.float32, device=device)
     return centers[torch.randint(len(centers), (n,), device=device)] + STD * torch.randn(n, 2, device=device)
+
+
+def inked(drawing: np.ndarray, u: Tensor, within: Tensor) -> Tensor:
+    """(n, 2): a pixel of the drawing (rows, columns), by how much ink it has, and anywhere in it.
+
+    Args:
+        u, within: uniform noise, (n,) and (n, 2).
+    """
+    ink = torch.as_tensor(drawing).flatten()
+    places = ink.nonzero()[:, 0]
+    share = ink[places].cumsum(0).to(u.device) / ink.sum()
+    pixel = places.to(u.device)[torch.searchsorted(share, u.double()).clamp(max=len(places) - 1)]
+    row, column = pixel // SHEET, pixel % SHEET
+    side = 2 * LIMIT / SHEET
+    return torch.stack([(column + within[:, 0]) * side - LIMIT, LIMIT - (row + within[:, 1]) * side], 1)
+
+
+def examples(told: dict, n: int, device) -> Tensor:
+    """(n, 2) of the data that the controls say.  ValueError: a drawing of nothing."""
+    if told["data"] == MODES:
+        return data(told["target"], n, device)
+    if not told["drawing"].any():
+        raise bad("ink on the drawing", "an empty sheet", f"paint on it, or take the {MODES}")
+    return inked(told["drawing"], torch.rand(n, device=device), torch.rand(n, 2, device=device))
+
+
+def overlap(drawing: np.ndarray, x: Tensor) -> tuple[float, float]:
+    """Share of samples x (N, 2) on ink, and share of the ink in pixels with a sample."""
+    x = x.cpu().numpy()
+    count, *_ = np.histogram2d(-x[:, 1], x[:, 0], SHEET, [(-LIMIT, LIMIT)] * 2)  # rows go down
+    return count[drawing > 0].sum() / len(x), drawing[count > 0].sum() / drawing.sum()
 
 
 class Switched(UnitNorm):
@@ -83,14 +118,17 @@ def settle(gan: GAN, cure: str) -> None:
 
 def learn(gan: GAN, ask: Ask, steps: int, rate=None) -> Iterable:
     """Training that hears at each move what the controls say."""
-    adam = torch.optim.Adam(gan.parameters(), LR)
+    adam, last = torch.optim.Adam(gan.parameters(), LR), {}
 
     def draw(n: int) -> Tensor:
         told = ask()
+        if told["data"] == MODES or told["drawing"].any():  # who wipes a sheet begins another drawing
+            last.update((name, told[name]) for name in ("data", "target", "drawing"))
+        told = told | last
         settle(gan, told["cure"])
         for group in adam.param_groups:
             group["betas"] = (told["momentum"], 0.99)
-        return data(told["target"], n, gan._zero.device)
+        return examples(told, n, gan._zero.device)
 
     options = {"moves": {"critic": lambda: ask()["k"]}, "optimizer": adam, "average": 0.97, "rate": rate}
     return train.steps(gan, draw, steps=steps, batch_size=BATCH, **options)
@@ -115,7 +153,7 @@ def alone(gan: GAN, told: dict, seed: int, device) -> GAN:
         for name, own in twin.players().items():
             adam = torch.optim.Adam(own, LR, betas=(told["momentum"], 0.99))
             for _ in range(told[f"{name}_alone"]):
-                loss = getattr(twin, f"{name}_loss")(data(told["target"], BATCH, device))
+                loss = getattr(twin, f"{name}_loss")(examples(told, BATCH, device))
                 for p, grad in zip(own, torch.autograd.grad(loss, own)):
                     p.grad = grad
                 adam.step()
@@ -131,7 +169,7 @@ def pulls(gan: GAN, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
-    """Explorer of a GAN in the plane that trains while one changes its data, its loss and its momentum.
+    """Explorer of a GAN in the plane that trains while one changes its data (or draws them), its loss, its momentum.
 
     Args:
         seed: of weights, training and samples.
@@ -154,7 +192,9 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         if still and gan is not learned.kept:
             settle(gan, told["cure"])
             return gan
-        matters = ("cure",) if still else ("cure", "critic_alone", "generator_alone", "momentum", "target")
+        matters = (
+            ("cure",) if still else ("cure", "critic_alone", "generator_alone", "momentum", "data", "target", "drawing")
+        )
         how = [np.asarray(told[name]).tolist() for name in matters]
         if last[0] is not gan or last[1] != how:
             last[:] = gan, how, alone(gan, told, seed, device)
@@ -164,33 +204,56 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
     def draw(told) -> Frame:
         gan, how = learned.at(told["checkpoint"])
         how = f"trained {STEPS:,} steps on the ring" if gan is learned.finished else how
+        blank = told["data"] == DRAWN and not told["drawing"].any()
+        if blank:  # nobody can go on
+            told = told | {"critic_alone": 0, "generator_alone": 0}
         gan, by = shown(gan, told), [told[name] for name in ("cure", "critic_alone", "generator_alone")]
-        centers = torch.as_tensor(told["target"], dtype=torch.float32, device=device)
         fake = gan.generate(noise(0, SAMPLES, 2))
-        real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
-        found = metrics.modes(fake, centers, STD)
+        if told["data"] == MODES:
+            centers = torch.as_tensor(told["target"], dtype=torch.float32, device=device)
+            real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
+            found = metrics.modes(fake, centers, STD)
+            text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one"
+        elif blank:
+            real = centers = fake[:0]
+            text = "nothing is drawn"
+        else:
+            u, within = (noise(1, SAMPLES, *size, uniform=True) for size in ((), (2,)))
+            real = centers = inked(told["drawing"], u, within)
+            on, met = overlap(told["drawing"], fake)
+            text = f"{on:.0%} of the samples on ink · {met:.0%} of the ink met · no modes are known, none counted"
         ground = field(told["checkpoint"], lambda: _critic(gan, grid), *by)
         laid = lines(told["checkpoint"], lambda: _laid(gan), *by)
-        views = {"plane": _plane(ground, gan, real, fake, told["k"]), "map": _map(laid, centers)}
+        views = {
+            "plane": _plane(ground, gan, real, fake, told["k"]),
+            "map": _map(laid, centers, "modes" if told["data"] == MODES else "data"),
+        }
+        if told["data"] == DRAWN:
+            views["drawing"] = View(None, [], (-LIMIT, LIMIT) * 2, "draw the data here", aspect=1.0)
+            still = "; until then the last data are learned" if learned.trainer.running else ""
+            views["drawing"].warning = f"Nothing is drawn: paint here{still}" if blank else ""
         moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
-        text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one · "
-        return Frame(views, text + " · ".join([how, told["cure"], *moved]))
+        return Frame(views, " · ".join([text, how, told["cure"], *moved]))
 
-    place = lambda name: lambda controls: {"target": TARGETS[name]}
+    place = lambda name: lambda controls: {"target": TARGETS[name], "data": MODES}
     stage = Stage(
         draw,
         [
-            Handles("target", OPENS["target"], on="plane", color="data", label="modes of the data"),
+            Handles(
+                "target", OPENS["target"], on="plane", color="data", label="modes of the data", when=("data", MODES)
+            ),
+            Brush("drawing", SHEET, SHEET, on="drawing", label="drawing of the data", when=("data", DRAWN)),
+            Choice("data", [MODES, DRAWN]),
             Choice("cure", list(CURES), OPENS["cure"], label="loss"),
             Slider("momentum", 0.0, 0.95, OPENS["momentum"], 0.05),
             Slider("k", 1, 5, OPENS["k"], 1, label="k, moves of D"),
             Slider("critic_alone", 0, ALONE, 0, 1, label="step D: alone", unit="steps"),
             Slider("generator_alone", 0, ALONE, 0, 1, label="step G: alone", unit="steps"),
             learned.timeline(),
-            *(Button(name, place(name)) for name in TARGETS),
+            *(Button(name, place(name), label=name.split()[-1]) for name in TARGETS),
         ],
         title=headers.title(__doc__),
-        caption="Train, drag the data, change the loss; then let G go on alone. Learned: all. Exact: the data's modes.",
+        caption="Train, drag or draw the data, change the loss; G may go on alone. Learned: all. Exact: the modes.",
         exported="Let G go on alone: do its samples spread or draw together? Learned: all. Exact: the data's modes.",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.gan_studio(seed={seed})",
@@ -210,13 +273,14 @@ def _critic(gan: GAN, grid: Tensor) -> Tensor:
 def _plane(D: Tensor, gan: GAN, real: Tensor, fake: Tensor, k: int) -> View:
     """The critic as a field, data and samples on it, and where some of the samples are pulled."""
     size = D.abs().max().clamp_min(1e-6).item()
-    way = pulls(gan, real[:PULLED], fake[:PULLED])
-    way = 0.7 * way / way.norm(dim=1).max().clamp_min(1e-9)
     marks = [
         Points(real[:300], "data", size=3.5, alpha=0.6, label="data"),
         Points(fake, "model", size=4, alpha=0.7, label="samples"),
-        Arrows(fake[:PULLED], way, "accent", width=1.8, label="pull on a sample"),
     ]
+    if len(real):  # losses of pairs have no other pull
+        way = pulls(gan, real[:PULLED], fake[:PULLED])
+        way = 0.7 * way / way.norm(dim=1).max().clamp_min(1e-9)
+        marks.append(Arrows(fake[:PULLED], way, "accent", width=1.8, label="pull on a sample"))
     title = f"critic{f', k = {k}' if k > 1 else ''}: purple bets on data"
     return View(D, marks, (-LIMIT, LIMIT) * 2, title, "PuOr", (-size, size), smooth=True, size=1.3)
 
@@ -230,10 +294,10 @@ def _laid(gan: GAN, lines: int = 15, most: float = 2.2) -> np.ndarray:
     return both.reshape(2 * lines, 100, 2).clamp(-9, 9).cpu().numpy()
 
 
-def _map(laid: np.ndarray, centers: Tensor) -> View:
+def _map(laid: np.ndarray, centers: Tensor, of: str) -> View:
     """Straight lines of the latent plane, and where G lays them."""
     marks = [
-        Points(centers, "data", size=11, alpha=0.5, label="modes"),
+        Points(centers, "data", size=11 if of == "modes" else 3.5, alpha=0.5, label=of),
         Lines(laid, "latent", width=1.0, alpha=0.8, label="lines of z under G"),
     ]
     return View(None, marks, (-LIMIT, LIMIT) * 2, "the generator's map", aspect=1.0)

@@ -25,6 +25,7 @@ from gdm_core.validate import bad, batch, positive
 
 Labeled = Callable[[Tensor], Tensor]  # (B, N + M), 1 who plays x and 0 who plays y -> (B,)
 AT_ONCE = 10_000  # points whose pairs are all looked at; of more than these, blocks
+STRIP = 256  # rows of a product that go together
 SOME = 500  # points that the median of all distances is taken of
 
 
@@ -122,14 +123,15 @@ def distances(s: Tensor, t: Tensor | None = None) -> Tensor:
 
 def quadratic(kernel: Tensor) -> Labeled:
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y) for labelings, from the kernel (N + M, N + M) of pooled points."""
-    alone = kernel.diagonal()  # nobody is a pair with oneself
-    row = kernel.sum(1) - alone
-    total = row.sum()
+    each = kernel.triu(1)  # each pair once, nobody with oneself: strips beside the diagonal are half of the product
+    row = each.sum(0) + each.sum(1)
+    total, cuts = row.sum(), range(0, len(each), STRIP)
 
     def value(first: Tensor) -> Tensor:
         n = first.sum(1)
         m = first.shape[1] - n
-        within = ((first @ kernel) * first).sum(1) - first @ alone
+        strips = (((first[:, i : i + STRIP] @ each[i : i + STRIP, i:]) * first[:, i:]).sum(1) for i in cuts)
+        within = 2 * sum(strips)
         across = first @ row - within
         others = total - 2 * across - within
         return within / (n * (n - 1)) + others / (m * (m - 1)) - 2 * across / (n * m)

@@ -32,6 +32,7 @@ class Handles:
         color: a name of the course's colors or #rrggbb; one color a point from the cycle unless given.
         step: of an arrow key; a hundredth of the view unless given.
         label: of the whole; the name unless given.
+        when: (name, option) of a choice: they are there while it is made; always unless given.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Handles:
     color: str | None = None
     step: float | None = None
     label: str = ""
+    when: tuple[str, object] | None = None
     kind = "handles"
 
     def __post_init__(self):
@@ -61,7 +63,7 @@ class Handles:
         return f"{self.label} " + ", ".join(f"({x:.2f}, {y:.2f})" for x, y in state)
 
     def spec(self) -> dict:
-        keys = ("kind", "name", "label", "on", "labels", "step")
+        keys = ("kind", "name", "label", "on", "labels", "step", "when")
         return {k: getattr(self, k) for k in keys} | {"color": self.color and colored(self.color)}
 
 
@@ -184,6 +186,7 @@ class Brush:
         radius: of the brush, in pixels of the grid.
         hard: paint whole pixels, those whose middle the brush reaches; soft edges unless given.
         label: in the page; the name unless given.
+        when: (name, option) of a choice: the brush, and the view if that has no other use, is there while it is made.
     """
 
     name: str
@@ -194,6 +197,7 @@ class Brush:
     radius: float = 1.2
     hard: bool = False
     label: str = ""
+    when: tuple[str, object] | None = None
     kind = "brush"
 
     def __post_init__(self):
@@ -223,7 +227,8 @@ class Brush:
         return f"{self.label} {100 * self.value_of(state).mean():.0f} % painted"
 
     def spec(self) -> dict:
-        return {k: getattr(self, k) for k in ("kind", "name", "label", "on", "height", "width", "radius", "hard")}
+        keys = ("kind", "name", "label", "on", "height", "width", "radius", "hard", "when")
+        return {k: getattr(self, k) for k in keys}
 
 
 def _labels(labels, count: int) -> list[str]:

@@ -108,7 +108,11 @@ class Stage(anywidget.AnyWidget):
         first = self.frame(state).encode()  # a callback that cannot draw hears it here, not in the page
         names = [view["name"] for view in first["views"]]
         for control in self.controls.values():
-            if getattr(control, "on", None) is not None:
+            if (when := getattr(control, "when", None)) is not None:
+                self.controls[choice(f"the control that {control.name!r} waits for", when[0], self.controls)].clean(
+                    when[1]
+                )
+            elif getattr(control, "on", None) is not None:
                 choice(f"the view under {control.name!r}", control.on, names)
             elif hasattr(control, "on") and control.name in names:  # its own plane would take that place
                 what = f"another name for {control.kind} {control.name!r} than that of a view"

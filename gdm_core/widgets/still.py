@@ -67,7 +67,8 @@ class Sheet:
 
 def words(stage, frame) -> str:
     """Title, where the controls are, and the read-out; the same in every run."""
-    said = ", ".join(filter(None, (c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind != "button")))
+    told = (c.words(stage.state[n]) for n, c in stage.controls.items() if c.kind != "button" and there(c, stage.state))
+    said = ", ".join(filter(None, told))
     parts = [f"{stage.title or 'Stage'}: {said}" if said else stage.title or "Stage", frame.text]
     return minus(". ".join(filter(None, parts)))
 
@@ -133,6 +134,12 @@ def draw(stage, frame, scale: float, width: int = WIDTH, state: dict | None = No
 def place_of(control) -> str | None:
     """The view on which a control lies: its own when it has none to lie on; None for those beside the pictures."""
     return (control.on or control.name) if hasattr(control, "on") else None
+
+
+def there(control, state: dict) -> bool:
+    """Whether the choice that a control may wait for is made."""
+    when = getattr(control, "when", None)
+    return when is None or state[when[0]] == when[1]
 
 
 def own(control) -> dict:
@@ -217,7 +224,7 @@ def draw_view(sheet: Sheet, view: dict, x, y, w, h, room: float, controls: dict,
     layer = Image.new("RGBA", box)
     draw_marks(layer, view["marks"], view["extent"], sheet.scale, rim="image" in view)
     for name, control in controls.items():
-        if place_of(control) == view["name"]:
+        if place_of(control) == view["name"] and there(control, state):
             hold(layer, control, state[name], view["extent"], sheet.scale)
     sheet.image.paste(layer, sheet.px(x, y), layer)
     warned = bool(view["warning"])

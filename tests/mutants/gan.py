@@ -24,6 +24,13 @@ def _gan(name: str, old: str, new: str, tests: str, file: str = _GAN) -> Mutant:
     return Mutant(name, file, old, new, " ".join(t if "/" in t else f"tests/test_gan.py::{t}" for t in tests.split()))
 
 
+_INK = "test_a_drawing_is_drawn_from_by_its_ink_where_it_was_painted"
+_MET, _EMPTY = "test_of_a_drawing_ink_is_counted_and_no_modes", "test_an_empty_sheet_is_refused_in_words"
+_WIPED = "test_who_wipes_the_sheet_while_it_trains_keeps_the_last_data"
+_ANEW = "test_another_drawing_moves_another_copy"
+_SHEET = "test_a_button_that_places_modes_takes_the_sheet_away"
+
+
 MUTANTS = [
     # Losses
     _gan("minimax-sign", "lambda x, g: -softplus(g))", "lambda x, g: softplus(g))", _PAYS, _LOSSES),
@@ -206,7 +213,32 @@ MUTANTS = [
             ),
             ("alone-deaf-to-the-loss", '    settle(twin, told["cure"])\n', "", _PAYS_ALONE),
             ("alone-deaf-to-momentum", 'LR, betas=(told["momentum"], 0.99)', "LR, betas=(0.5, 0.99)", _PAYS_ALONE),
-            ("alone-on-the-ring", 'data(told["target"], BATCH', 'data(OPENS["target"], BATCH', _PAYS_ALONE),
+            ("alone-on-the-ring", "(examples(told, BATCH", "(examples(OPENS, BATCH", _PAYS_ALONE),
+            ("ink-not-weighed", "ink[places].cumsum(0)", "(ink[places] > 0).cumsum(0)", _INK),
+            ("sheet-on-its-side", "pixel // SHEET, pixel % SHEET", "pixel % SHEET, pixel // SHEET", _INK),
+            ("sheet-upside-down", "LIMIT - (row + within", "(row + within", _INK),
+            ("in-the-corner-of-a-pixel", "column + within[:, 0]", "column + 0.5", _INK),
+            ("counted-upside-down", "histogram2d(-x[:, 1]", "histogram2d(x[:, 1]", _MET),
+            (
+                "ink-met-without-weight",
+                "drawing[count > 0].sum() / drawing.sum()",
+                "(drawing[count > 0] > 0).mean()",
+                _MET,
+            ),
+            ("the-drawing-hidden-on-the-map", '_map(laid, centers, "modes"', '_map(laid, centers[:8], "modes"', _MET),
+            ("modes-of-a-drawing", '"modes" if told["data"] == MODES else "data"', '"modes"', _MET),
+            ("empty-sheet-learned", 'if not told["drawing"].any():', "if False:", _EMPTY),
+            ("empty-sheet-unsaid", 'paint here{still}" if blank', 'paint here{still}" if not blank', _EMPTY),
+            ("moves-alone-on-nothing", "        if blank:", "        if False:", _EMPTY),
+            ("wiped-and-stopped", 'if told["data"] == MODES or told["drawing"].any():', "if True:", _WIPED),
+            ("old-drawing-forever", "told = told | last", "told = last | told", _WIPED),
+            (
+                "last-copy-of-another-drawing",
+                '"momentum", "data", "target", "drawing")',
+                '"momentum", "target")',
+                _ANEW,
+            ),
+            ("buttons-leave-the-sheet", '"target": TARGETS[name], "data": MODES}', '"target": TARGETS[name]}', _SHEET),
             (
                 "alone-with-everybodys-noise",
                 "with kept.own_draws(seed, device), torch.enable_grad():",

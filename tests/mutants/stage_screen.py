@@ -20,7 +20,20 @@ GLARE = here("white_paper_does_not_glare_in_the_dark")
 FOLDED = "tests/test_view.py::test_a_read_out_is_folded_where_a_fourth_number_begins"
 LIGHTER = here("a_dark_color_of_a_mark_is_lighter_on_a_dark_ground_alone")
 
+WAITS = "tests/test_stage_hands.py::test_what_waits_for_a_choice_is_there_while_it_is_made"
+
 MUTANTS = [
+    Mutant(
+        "there-while-another-is-chosen", STAGE, "stage.state[other] !== option", "stage.state[other] === option", WAITS
+    ),
+    Mutant("there-whatever-is-chosen", STAGE, "if (control.when) waiting", "if (!control) waiting", WAITS),
+    Mutant(
+        "waits-for-what-is-not-there",
+        "gdm_core/widgets/stage.py",
+        ".clean(when[1])",
+        "",
+        "tests/test_stage.py::test_a_callback_that_returns_no_picture_is_told_at_once",
+    ),
     Mutant(
         "tools-below-the-screen", STAGE, "const last = spec.whole ? tools : reading;", "const last = reading;", FIRST
     ),

@@ -32,6 +32,12 @@ _OWN = "a_pad_of_its_own_has_a_cross_and_the_names_of_its_axes"
 _WEIGHTS = "each_ellipse_has_its_center_its_color_and_the_weight_of_its_component"
 
 MUTANTS = [
+    _page(
+        "drawn-whatever-is-chosen",
+        "when is None or state[when[0]] == when[1]",
+        "True",
+        "what_waits_for_a_choice_is_drawn_while_it_is_made",
+    ),
     # Marks
     _mark("ends-of-the-scale-exchanged", "sheet.text(at, y + 8, low, 13", "sheet.text(at, y + 8, high, 13", _SCALE),
     _mark("ramp-backwards", 'view["palette"][None]', 'view["palette"][None, ::-1]', _SCALE),

@@ -24,9 +24,23 @@ MUTANTS = [
     _fault(
         "diagonal-kept",
         _STATISTICS,
-        "alone = kernel.diagonal()",
-        "alone = torch.zeros(len(kernel)).to(kernel)",
+        "kernel.triu(1)",
+        "kernel.triu()",
         "test_mmd_and_energy_estimate_what_they_say_of_two_gaussians",
+    ),
+    _fault(
+        "one-strip-of-many",
+        _STATISTICS,
+        "range(0, len(each), STRIP)",
+        "range(0, STRIP, STRIP)",
+        "test_many_points_are_no_other_statistic",
+    ),
+    _fault(
+        "strips-that-overlap",
+        _STATISTICS,
+        "each[i : i + STRIP, i:]) * first[:, i:]",
+        "each[i : i + STRIP, :]) * first",
+        "test_many_points_are_no_other_statistic",
     ),
     _fault(
         "across-counted-once",

@@ -17,6 +17,7 @@ function render({ model, el }) {
   const id = `stage-${Math.random().toString(36).slice(2)}`;
   const controls = new Map(),
     views = new Map(),
+    waiting = new Map(), // layers that are there while some choice is made
     kept = new Map(),
     told = new Map(), // of each view, what the kernel last said of it, arrays by their names
     clean = [];
@@ -118,7 +119,10 @@ function render({ model, el }) {
     trained: () => Boolean(training?.steps()),
     record: (take) => (recorder = take),
   };
-  const show = (name) => controls.get(name)?.show(stage.state[name]);
+  const show = (name) => {
+    controls.get(name)?.show(stage.state[name]);
+    for (const [layer, [other, option]] of waiting) layer.hidden = stage.state[other] !== option;
+  };
   const later = () => {
     clearTimeout(settle);
     settle = setTimeout(commit, SETTLED);
@@ -227,6 +231,7 @@ function render({ model, el }) {
         view.extent ??= control.extent ?? [0, 1, 0, 1];
         const layer = view.addLayer(["pad", "tiles", "brush"].includes(control.kind));
         layer.inert = Boolean(control.frozen);
+        if (control.when) waiting.set(layer, control.when);
         if (!control.alone && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
         view.worked = true;
