@@ -1,19 +1,20 @@
 # %% [markdown]
 # # 2 · From probabilistic PCA to latent spaces
 #
-# **A picture has thousands of pixels, but only a few things can change in it. Can a model find the few numbers behind a
-# picture, and a way back from them to its pixels?**
+# **A picture has thousands of pixels, but often only a few things can change in it. Can a model find the few numbers
+# behind a picture, and rebuild its pixels from them?**
 #
 # After this lecture you can
 #
-# - read a latent variable as the address of a picture, and say what a decoder is;
-# - write probabilistic PCA, its marginal, its posterior and its maximum of likelihood, all in closed form, and say why that
-#   maximum is one;
-# - say how it differs from PCA and from factor analysis, and what the rotation ambiguity means for "meaningful" latents;
-# - fill in what is missing from a picture, and choose the number of latents by held-out likelihood;
+# - read a latent variable as a short description of a picture, and say what a decoder is;
+# - write down probabilistic PCA (PPCA), its marginal, its posterior and its maximum likelihood solution, all in
+#   closed form, and show why that solution is the maximum;
+# - say how PPCA differs from PCA and from factor analysis, and what the rotation ambiguity means for "meaningful"
+#   latents;
+# - fill in missing pixels, and choose the number of latents by held-out likelihood;
 # - show on digits what a *linear* decoder cannot do, which is the reason for the next chapter.
 #
-# You need: chapter 1, eigenvectors, multivariate Gaussians. Time: 40 minutes to read, 20 more to play.
+# You need: chapter 1, eigenvectors, multivariate Gaussians. Time: 45 minutes to read, 20 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more pictures, more latents
@@ -47,9 +48,10 @@ torch.manual_seed(SEED);
 # ## 2.1 Six numbers describe this picture
 #
 # The rooms below are 64 x 64 pixels of three colors: $64 \cdot 64 \cdot 3 = 12288$ numbers. They were rendered from
-# **six**: the hues of floor, wall and object, the object's size and shape, and the direction we look in. Whoever knows the
-# renderer can send six numbers instead of the picture. The six numbers are a *latent variable* $z$, the renderer is a
-# *decoder*, and the pictures are what the decoder makes of the prior.
+# **six**: the hues of floor, wall and object, the object's size and shape, and the direction we look in. If two
+# people have the same renderer, one can send the other six numbers instead of the picture. The six numbers are a
+# *latent variable* $z$ and the renderer is a *decoder*. A *prior* over $z$ says how often each setting occurs;
+# decoder and prior together define a distribution of pictures.
 
 # %%
 middle = torch.tensor([6, 1, 0, 5, 0, 4])  # a place on the grid of 480,000
@@ -76,9 +78,10 @@ def one_factor_a_row(sweeps):
 one_factor_a_row(sweeps)
 
 # %% [markdown]
-# Nobody gives us the renderer. From pictures alone, can we find a few numbers and a way back? The simplest way back is a
-# **linear** one: a picture is the mean picture plus a weighted sum of a few basis pictures. That is principal component
-# analysis (PCA). **Predict:** how many basis pictures does a six-number world need?
+# In each row one factor moves and five stay. Usually nobody gives us the renderer. Can we find a few numbers and a
+# decoder from pictures alone? The simplest decoder is **linear**: a picture is the mean picture plus a weighted sum
+# of a few basis pictures. The best basis in the sense of squared error is found by *principal component analysis*
+# (PCA). **Predict:** how many basis pictures does a world with six factors need?
 
 # %%
 rooms = data.load("scenes", n=4000 if PROFILE == "full" else 1500, seed=SEED)
@@ -109,24 +112,25 @@ variance_missed(kept, needed)
 
 # %% [markdown]
 # Six basis pictures keep 89% of the variance, and it takes 25 to keep all but a hundredth. The pictures lie on a
-# six-dimensional surface, and the surface is *curved*: turning a hue around the color wheel or moving an edge across the
-# picture is no straight line in pixel space. We come back to this in 2.7. First the linear case, where everything can be
-# known exactly.
+# six-dimensional surface, but the surface is *curved*: turning a hue around the color wheel, or moving an edge across
+# the picture, does not follow a straight line in pixel space. We come back to this in 2.7. First we study the linear
+# case, where everything can be computed exactly.
 
 # %% [markdown]
 # ## 2.2 Probabilistic PCA
 #
-# PCA gives directions, but no density and no way to sample. Write it as a latent variable model (Tipping & Bishop, 1999)
-# with $L$ latents and $d$ features:
+# PCA gives directions, but it is no generative model: it has no density, and nothing to sample from. *Probabilistic
+# PCA* (PPCA; Tipping and Bishop, 1999) turns it into a latent variable model with $L$ latents and $d$ features:
 #
 # $$ z \sim \mathcal N(0, I_L), \qquad x \mid z \sim \mathcal N(W z + b,\; \sigma^2 I_d) . $$
 #
-# $W$ is the decoder, $d \times L$; $\sigma^2$ is the variance that $L$ numbers cannot explain. A linear function of a Gaussian
-# plus Gaussian noise is Gaussian, so the integral over $z$ is known:
+# $W$ is a $d \times L$ matrix, the decoder, and $\sigma^2$ is the variance in every direction that the $L$ latents do
+# not explain. A linear function of a Gaussian plus Gaussian noise is again Gaussian, so the integral over $z$ has a
+# closed form:
 #
 # $$ p(x) = \int \mathcal N(x; Wz + b, \sigma^2 I)\, \mathcal N(z; 0, I)\, dz = \mathcal N(x;\; b,\; W W^\top + \sigma^2 I) . $$
 #
-# Check it: draw $z$, then average $p(x \mid z)$ at one point, and compare with the closed form.
+# To check it, draw many $z$, average $p(x \mid z)$ at one point $x$, and compare with the closed form.
 
 # %%
 W = torch.tensor([[1.6], [0.9]], dtype=torch.float64)  # d = 2, L = 1
@@ -165,23 +169,25 @@ def latent_line(x, marginal, W, b):
 latent_line(x, marginal, W, b)
 
 # %% [markdown]
-# The decoder places the latent axis in the plane of the data, and the noise widens it to an ellipse. The green lines join
-# points of equal $p(x)$.
+# The decoder places the latent axis (blue) in the plane of the data (dots), and the noise widens it to an ellipse.
+# Along each green line $p(x)$ is constant.
 
 # %% [markdown]
 # ## 2.3 Maximum likelihood in closed form
 #
-# Let $\Sigma$ be the covariance of the data (dividing by $N$), $\lambda_1 \ge \dots \ge \lambda_d$ its eigenvalues and $U_L$ the
-# first $L$ eigenvectors. Then the maximum of the likelihood is
+# How do we find $W$, $b$ and $\sigma^2$? For a mixture we needed EM; here there is a formula. Let $\Sigma$ be the
+# covariance of the data (dividing by $N$), $\lambda_1 \ge \dots \ge \lambda_d$ its eigenvalues and $U_L$ the first
+# $L$ eigenvectors. Then the maximum of the likelihood is
 #
 # $$ \hat b = \bar x, \qquad \hat\sigma^2 = \frac{1}{d-L} \sum_{i>L} \lambda_i, \qquad
 #    \hat W = U_L (\Lambda_L - \hat\sigma^2 I)^{1/2} R $$
 #
-# with *any* rotation $R$. So the best latent plane is PCA's, and the noise is the average variance of the directions that
-# we dropped. Each column of $W$ is a little shorter than the data's spread in its direction, for a part of that spread is
-# noise.
+# where $\Lambda_L$ is the diagonal matrix of the first $L$ eigenvalues and $R$ is *any* rotation. So the latent plane
+# is PCA's, and $\hat\sigma^2$ is the average variance of the directions that were dropped. Each column of $U_L$ is
+# stretched by $\sqrt{\lambda_j - \hat\sigma^2}$, a little less than the standard deviation of the data in that
+# direction, because part of that spread is noise.
 #
-# **Why?** With $C = W W^\top + \sigma^2 I$ the log-likelihood per example is
+# **Why is this the maximum?** With $C = W W^\top + \sigma^2 I$ the log-likelihood per example is
 #
 # $$ \ell = -\tfrac12 \big[ d \log 2\pi + \log |C| + \mathrm{tr}(C^{-1} \Sigma) \big] . $$
 #
@@ -190,13 +196,16 @@ latent_line(x, marginal, W, b)
 # 1. Its derivative in $W$ vanishes when $\Sigma\, C^{-1} W = W$.
 # 2. Let $W = U D V^\top$ be a singular value decomposition. Then $C u_j = (D_j^2 + \sigma^2) u_j$, and step 1 reads
 #    $\Sigma u_j = (D_j^2 + \sigma^2) u_j$ wherever $D_j \ne 0$: each column of $U$ is an eigenvector of $\Sigma$, and
-#    $D_j^2 = \lambda_j - \sigma^2$. The derivative in $\sigma^2$ makes it the mean of the eigenvalues that were dropped.
-# 3. Which ones to drop? Put all this into $-2\ell$. Apart from constants, what is left depends on the dropped eigenvalues
-#    alone: $(d - L)$ times the log of their mean, minus the sum of their logs. This is zero when they are all equal, and it
-#    grows as they become unequal. Each eigenvalue that is kept must be larger than their mean, or $D_j^2$ would be
-#    negative. Together the two leave one best choice: drop the smallest.
+#    $D_j^2 = \lambda_j - \sigma^2$. The derivative in $\sigma^2$ makes it the mean of the eigenvalues that were
+#    dropped.
+# 3. Which eigenvalues should be dropped? Insert all this into $-2\ell$. Apart from constants, the result depends only
+#    on the dropped eigenvalues: it is $(d - L)$ times the log of their mean, minus the sum of their logs. By Jensen's
+#    inequality this is zero if they are all equal and positive otherwise, so the dropped ones should be close
+#    together. And every eigenvalue that is kept must be larger than their mean, or $D_j^2$ would be negative. The one
+#    choice that satisfies both best is to drop the smallest (Tipping and Bishop, 1999, appendix A).
 #
-# Every choice in step 2 is a place where all derivatives vanish, and one of them is the maximum. Let us visit them all.
+# Every choice of eigenvectors in step 2, including fewer than $L$, gives a stationary point, where all derivatives
+# vanish. One of them is the maximum. With few features we can visit them all.
 
 # %%
 def keep(x, chosen, L):  # the stationary point that keeps these eigenvectors, largest first; other columns of W are 0
@@ -244,9 +253,13 @@ for _ in range(200):  # is it a maximum? walk away from it in 200 random directi
 claim("best of 200 neighbors, compared with the closed form", max(tries) - best, below=0, unit="nats")
 
 # %% [markdown]
-# **The rotation ambiguity.** Replace $W$ by $WR$ and $z$ by $R^\top z$: the prior is round, so nothing that we can observe
-# changes. The *plane* of the latents is determined; the *axes* in it are not. No amount of data will tell "slant" from
-# "thickness" in this model. Remember it when somebody names a latent axis.
+# At all these points the derivatives are zero, and the highest of them keeps the largest eigenvalues, as the formula
+# says.
+#
+# **The rotation ambiguity.** Replace $W$ by $WR$ and $z$ by $R^\top z$. The prior is round, so nothing that we can
+# observe changes. The *plane* of the latents is determined by the data; the *axes* in it are not. If one axis were
+# "slant" and another "thickness", a rotated model that mixes the two would fit equally well, however many data we
+# have. Remember this when somebody gives a latent axis a name.
 
 # %%
 R, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
@@ -257,12 +270,14 @@ claim("and log p(x) by", (turned.log_prob(x) - model.log_prob(x)).abs().max(), b
 # %% [markdown]
 # ## 2.4 The posterior: which latents made this x?
 #
-# Bayes' rule for Gaussians is in closed form as well:
+# So far we went from $z$ to $x$. To use the model as a short description of a given picture, we need the other
+# direction, and for Gaussians Bayes' rule has a closed form as well:
 #
 # $$ p(z \mid x) = \mathcal N\big(z;\; M^{-1} W^\top (x - b),\; \sigma^2 M^{-1}\big), \qquad M = W^\top W + \sigma^2 I_L . $$
 #
-# Its mean is not PCA's orthogonal projection, but lies closer to the origin, where the prior is higher: part of an unusual
-# $x$ is explained as noise. And its covariance is the same for every $x$.
+# The mean is not PCA's orthogonal projection. It lies closer to the origin, where the prior is higher, because part
+# of an unusual $x$ is explained as noise; statisticians call this *shrinkage*. And the covariance is the same for
+# every $x$. Look for both in the figure.
 
 # %%
 noisy = PPCA(2, 1).double().set(W, b, 0.6)  # more noise, so that the pull can be seen
@@ -310,10 +325,14 @@ pulled_in(few, projected, noisy.decode(posterior.mean).mean.detach(), exact)
 claim("exact posterior against the grid, largest difference of density", (exact - on_grid).abs().max(), below=1e-5)
 
 # %% [markdown]
-# **Missing pixels.** Bayes' rule does not need all of $x$. If some features are missing, the marginal of the others is again
-# a PPCA: strike out the rows of $W$ and $b$ that belong to what is hidden, infer $z$ from the rest, and let the full decoder
-# fill in. Here is a model of drawn digits, 28 x 28, and test digits of which four pixels in five are hidden. **Predict:**
-# will you recognize what it fills in?
+# In the left panel the arrows end closer to the center than the dotted projections: here the posterior mean is 0.849
+# times the projection. In the right panel one posterior is seen from the latent side; it is much narrower than the
+# prior.
+#
+# **Missing pixels.** Bayes' rule does not need all of $x$. If some features are missing, the distribution of the
+# others is again a PPCA. So delete the rows of $W$ and $b$ that belong to hidden pixels, infer $z$ from the rest, and
+# let the full decoder fill in the picture. Here is a model of drawn digits, 28 x 28 pixels, and test digits of which
+# four pixels in five are hidden. **Predict:** will you recognize what it fills in?
 
 # %%
 drawn = data.load("strokes", n=4000, seed=SEED)
@@ -358,16 +377,17 @@ claim("completion against the conditional mean of the big Gaussian, largest diff
       (complete(whole, s)[:, ~s] - regression).abs().max(), below=1e-8)
 
 # %% [markdown]
-# One pixel in five is enough to nearly halve the error of the mean picture. But do not trust the method too far: with the
-# whole lower half hidden, the same model does no better than the mean picture.
+# Most of them you will: with one pixel in five to see, the model leaves a share of 0.55 of the error that the mean
+# picture makes on the hidden pixels. But do not trust it too far. With the whole lower half hidden that share is 1.1:
+# the model is slightly worse than the mean picture.
 
 # %% [markdown]
 # ## 2.5 The same maximum by EM
 #
-# Nobody needs EM here, and that makes it a good place to test it: the exact answer is known, so we can watch how close EM
-# comes. The E step is the posterior of 2.4. The M step is a linear regression of $x$ on $z$, with the posterior's moments
-# where $z$ and $zz^\top$ would stand (equations 27 and 28 of Tipping & Bishop, 1999). In the next chapter the closed form is
-# lost, and climbing step by step is what remains.
+# In the next chapter the closed form will be lost, and we will have to climb step by step. So let us practice where
+# the answer is known, and watch how close EM comes to it. The E step is the posterior of 2.4. The M step is a linear
+# regression of $x$ on $z$ in which the posterior means of $z$ and $zz^\top$ stand for the unknown values (Tipping and
+# Bishop, 1999, eq. 27 and 28; Roweis, 1998).
 
 # %%
 def em_step(x, W, b, var):
@@ -408,17 +428,20 @@ claim("smallest gain of an iteration", torch.tensor(values, dtype=torch.float64)
 claim("the two W differ, by a rotation of the latents", (learner.W - model.W).abs().max(), above=0.1, digits=2)
 
 # %% [markdown]
+# EM comes as close as we like. In the end each step shrinks what is missing by a constant factor, a straight line on
+# this logarithmic scale.
+#
 # ## 2.6 How many latents? Real digits
 #
-# Back to the scanned digits of chapter 1, with the same uniform noise on their gray levels, the same units
-# (nats per picture) and other people's handwriting in the test set. Border pixels hardly ever change and would like a tiny
-# $\sigma$, but PPCA has one $\sigma$ for all. Does that matter? The control is **factor analysis**, the same model with a
+# Back to the scanned digits of chapter 1, with the same uniform noise on their gray levels, the same unit (nats per
+# picture) and a test set by other writers. Border pixels hardly ever change and call for a tiny $\sigma$, but PPCA
+# has one $\sigma$ for all pixels. Does that matter? As a control we fit **factor analysis**, the same model with a
 # variance for each pixel,
 #
 # $$ x \mid z \sim \mathcal N\big(W z + b,\; \mathrm{diag}(\sigma_1^2, \dots, \sigma_d^2)\big) . $$
 #
-# Its maximum has no closed form, and scikit-learn finds it by EM. **Predict:** which of the two needs more latents, and
-# which ends higher?
+# Its maximum has no closed form; scikit-learn finds it by EM. **Predict:** which of the two needs more latents, and
+# which ends with the higher held-out likelihood?
 
 # %% jupyter={"source_hidden": true}
 # Digits of 8 x 8 pixels on 17 gray levels
@@ -483,18 +506,19 @@ claim("standard error of PPCA's nats", test.std() / len(test) ** 0.5, below=10, 
 claim("noise that PPCA leaves, standard deviation", ppca[chosen].var.sqrt(), near=12**-0.5, within=0.05, unit="gray levels")
 
 # %% [markdown]
-# Read the figure in two steps. With few latents the single $\sigma^2$ hurts: at 24, factor analysis leads by 19 nats. PPCA
-# catches up only at 51 of 64 latents, which is no short description at all. By then its noise is down to a standard
-# deviation of 0.311 gray levels, hardly more than the $1/\sqrt{12}$ of the uniform noise that we added. But where both end
-# is not the fault of $\sigma^2$: factor analysis is flat from 24 on, and a Gaussian with *any* covariance costs the same
-# 132 nats. That is the price of being Gaussian. PPCA is level with the mixture of chapter 1, and both lose to independent
-# pixels with free histograms (1.9).
+# With few latents the single $\sigma^2$ hurts: at 24, factor analysis (dashed) leads by 19 nats. PPCA catches up only
+# at 51 of 64 latents, which is hardly a short description. By then its noise is down to a standard deviation of 0.311
+# gray levels, little more than the $1/\sqrt{12}$ of the uniform noise that we added. But that both end at the same
+# height is not due to $\sigma^2$: factor analysis gains only 0.5 nats from 24 latents to 51, and a Gaussian with
+# *any* covariance needs the same 132 nats. This is the price of being Gaussian. PPCA does about as well as the
+# mixture of chapter 1, and both lose to independent pixels with free histograms (1.9).
 
 # %% [markdown]
 # ## 2.7 What a linear decoder cannot do
 #
-# Sampling is easy now: $z$ from the prior, then the mean picture $Wz + b$. Three experiments show the same fault. They use
-# the model of drawn digits from 2.4, and one with two latents. **Predict:** what lies halfway between a 3 and an 8?
+# What do the pictures of such a model look like? Draw $z$ from the prior and show the mean picture $Wz + b$. Three
+# experiments show the same weakness. They use the model of drawn digits from 2.4, and a second one with only two
+# latents. **Predict:** what lies halfway between a 3 and an 8?
 
 # %%
 torch.manual_seed(SEED)
@@ -527,12 +551,13 @@ def three_sheets(*sheets):
 three_sheets(random_pictures, board, torch.cat(walks))
 
 # %% [markdown]
-# The random pictures are gray clouds with ghosts of several digits at once, and the way from one digit to another is a
-# **cross-fade**: one fades out while the other fades in, and the picture halfway is *exactly* the average, for a linear
-# decoder can do nothing else. It is the gray cube of 1.1 again.
+# The random pictures (left) are smudges in which several digits overlap, and so are those on the map of two latents.
+# The walk from one digit to another (right) is a **cross-fade**: one fades out while the other fades in. Halfway lies
+# *exactly* the average of the two pictures, because a linear decoder can do nothing else. It is the gray cube of 1.1
+# again.
 #
-# The third experiment is the sharpest. Take one drawn digit and change **one** number, its slant. This is a world with one
-# latent and without noise, and still no linear decoder with one latent can hold it.
+# A further experiment is the sharpest. Take one drawn digit and change **one** number, its slant. This world has one
+# latent and no noise, and still no linear decoder with one latent can describe it.
 
 # %%
 slants = torch.linspace(-0.6, 0.6, 121)
@@ -590,16 +615,17 @@ horseshoe()
 plotting.turn(horseshoe_to_turn(), horseshoe_in_space())
 
 # %% [markdown]
-# One basis picture keeps 47.9% of the variance of a family that *one* number describes, and it takes 9 of them to keep 99 %
-# of it. In the first two directions the family is a horseshoe, and in three it rises out of the plane (turn it): a line
-# cannot follow it, and the pictures of the line are smears. A decoder that bends could follow it with one latent. We will
-# use a neural network, and pay for it: the integral $\int p(x\mid z)\,p(z)\,dz$ and the posterior lose their closed forms.
+# One basis picture keeps 47.9% of the variance of a family that *one* number describes, and it takes 9 of them to
+# keep 99 % of it. In the plane of the first two directions the family is a horseshoe, and in three it rises out of
+# the plane (turn it). A line cannot follow it, so the model's pictures are smears. A nonlinear decoder could follow
+# it with one latent. In chapter 3 we will use a neural network, and pay for it: the integral
+# $\int p(x\mid z)\,p(z)\,dz$ and the posterior lose their closed forms.
 
 # %% [markdown]
 # ## 2.8 Play
 #
-# First the world: six sliders, one picture, rendered live. *Predict:* which factors move the most pixels? Which two look
-# alike from afar?
+# First the world: six sliders and one picture, rendered live. *Predict:* which factor changes the most pixels? The
+# line below the picture counts them.
 
 # %%
 from gdm_core import explorers
@@ -607,9 +633,15 @@ from gdm_core import explorers
 explorers.scenes(device=DEVICE)
 
 # %% [markdown]
-# Then the linear model of real digits. Drag $z$ and watch the decoded picture; choose a digit and see its posterior, an
-# ellipse in the plane of the latents. *Predict:* what happens to the ellipse when you raise the noise? When you add
-# latents? Does the ellipse of a 1 differ in shape from that of an 8?
+# Then the linear model of real digits. Drag $z$ and watch the decoded picture; choose a digit and see its posterior,
+# an ellipse in the plane of the latents. *Predict:* what happens to the ellipse when you raise the noise? Does the
+# ellipse of a 1 differ in shape from that of an 8?
+#
+# <details><summary>Answer</summary>
+#
+# More noise makes the ellipse larger and moves its center toward the origin: the picture says less, and the prior
+# counts for more. Every digit has the same ellipse, since the covariance $\sigma^2 M^{-1}$ does not depend on $x$.
+# </details>
 
 # %%
 explorers.ppca(seed=SEED, device=DEVICE)
@@ -617,18 +649,19 @@ explorers.ppca(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 2.9 What to keep, and what is not settled
 #
-# - Prior, decoder, noise: $p(x) = \int p(x\mid z)\,p(z)\,dz$. With a linear decoder and Gaussians everything is in closed
-#   form: marginal, posterior, maximum of the likelihood, and the posterior of pixels that one does not see.
-# - PPCA's plane is PCA's plane; what it adds is a density, a posterior that shrinks toward the prior, and a held-out
-#   likelihood that chooses $L$. Factor analysis adds a variance for each pixel and loses the closed form.
-# - Latent axes are determined up to rotation only.
-# - A linear decoder's pictures halfway are averages. Real variation is curved: the decoder must bend. A bent decoder has
-#   no closed-form marginal, and that is where chapter 3 starts.
+# - Prior, decoder and noise define $p(x) = \int p(x\mid z)\,p(z)\,dz$. With a linear decoder and Gaussians everything
+#   has a closed form: marginal, posterior, maximum likelihood, and the completion of missing pixels.
+# - PPCA has PCA's plane. It adds a density, a posterior that shrinks toward the prior, and a held-out likelihood by
+#   which to choose $L$. Factor analysis adds a variance for each pixel and loses the closed-form maximum.
+# - Latent axes are determined only up to rotation.
+# - Halfway between two codes a linear decoder draws the average of two pictures. Real variation is curved, so the
+#   decoder must be nonlinear. Then the marginal has no closed form, and that is where chapter 3 starts.
 #
-# Honest limits. The uniform noise makes a *bound* for discrete pictures, and a Gaussian wastes mass on gray levels below 0
-# and above 16. The likelihood says little about how the samples look.
+# Honest limits. With uniform noise the likelihood is only a *bound* for the discrete pictures, and a Gaussian wastes
+# probability on gray levels below 0 and above 16. And the likelihood says little about how samples look.
 #
-# **References.** M. Tipping, C. Bishop, *Probabilistic principal component analysis*, 1999, eq. 6 to 9, 27, 28, appendix A
-# (the stationary points). S. Roweis, *EM algorithms for PCA and SPCA*, 1998. D. Rubin, D. Thayer, *EM algorithms for ML
-# factor analysis*, 1982. C. Bishop, *Pattern Recognition and Machine Learning*, 2006, section 12.2 (eq. 12.42 to 12.46,
-# 12.56, 12.57; factor analysis: section 12.2.4). C. Burgess, H. Kim, *3D Shapes*, 2018 (the factors of the rooms).
+# **References.** M. Tipping, C. Bishop, *Probabilistic principal component analysis*, 1999, eq. 6 to 9, 27, 28,
+# appendix A (the stationary points). S. Roweis, *EM algorithms for PCA and SPCA*, 1998. D. Rubin, D. Thayer, *EM
+# algorithms for ML factor analysis*, 1982. C. Bishop, *Pattern Recognition and Machine Learning*, 2006, section 12.2
+# (eq. 12.42 to 12.46, 12.56, 12.57; factor analysis: section 12.2.4). C. Burgess, H. Kim, *3D Shapes*, 2018 (the
+# factors of the rooms).
