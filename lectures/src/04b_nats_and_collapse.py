@@ -1,19 +1,19 @@
 # %% [markdown]
 # # 4b · What a VAE has learned: nats, blur, collapse
 #
-# **A VAE trains without a complaint and still draws blurry pictures, ignores its latents, or reports a loss that means
-# nothing. How do we measure which of these happened?**
+# **A VAE may train without any error message and still draw blurry pictures, ignore its latents, or report a loss
+# that means nothing. How do we find out which of these has happened?**
 #
 # After this lecture you can
 #
-# - compare a VAE with rivals in nats, and say which part of the credit is the likelihood's;
-# - translate any reduction of a loss into the $\beta$ that it hides;
+# - compare a VAE with other models in nats, and say how much of its lead is due to the likelihood;
+# - find the $\beta$ that is hidden in a loss which averages over pixels;
 # - say which part of the blur no network could avoid;
 # - produce posterior collapse, predict it exactly in the linear case, and cure it;
-# - compare the codes of all pictures with the prior, in nats;
-# - test whether a model has found the sheet on which the pictures lie.
+# - measure how well the codes of all pictures together match the prior;
+# - test whether a model has found the manifold on which the pictures lie.
 #
-# You need: part 4. Time: 45 minutes to read, 10 more to play.
+# You need: part 4. Time: 50 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": more pictures where there are more, finer measurements
@@ -49,7 +49,8 @@ finer = 4 if PROFILE == "full" else 1  # times as many steps and draws where som
 # %% [markdown]
 # ## 4b.1 All digits, in nats
 #
-# We train the two VAEs of part 4 again, with 2 latents and with 16, on 1,000 pictures of 8 x 8 pixels.
+# First the simplest question: is our VAE a better model of digits than those of chapters 1 and 2? We train the two
+# VAEs of part 4 again, with 2 latents and with 16, on 1,000 pictures of 8 x 8 pixels.
 
 # %%
 def small(split):  # pictures of 8 x 8 pixels on 17 gray levels in [0, 1], and their labels
@@ -72,19 +73,21 @@ def new_vae(latents, hidden, steps, lr, **options):
 vae2, vae16 = new_vae(2, 128, 1100, 3e-3), new_vae(16, 256, 1000, 2e-3)
 
 # %% [markdown]
-# The likelihood is the discretized logistic: for each pixel the decoder says a place $m_i$ and a width $w_i$, and a gray
-# level gets the mass between the midpoints to its neighbors,
+# The likelihood is the discretized logistic of 3.6: for each pixel the decoder outputs a location $m_i$ and a width
+# $w_i$, and a gray level gets the mass between the midpoints to its neighbors,
 #
 # $$ p\big(x_i = \tfrac{k}{16} \,\big|\, z\big) = F\Big(\frac{\frac{k}{16} + \frac1{32} - m_i}{w_i}\Big) - F\Big(\frac{\frac{k}{16} - \frac1{32} - m_i}{w_i}\Big), \qquad F(t) = \frac{1}{1 + e^{-t}} ; $$
 #
-# the two outermost levels get all that lies beyond them (Salimans et al., 2017, eq. 2). How good is the model? The ELBO
-# is a lower bound on $\log p(x)$; the importance-weighted bound with $S$ draws from the encoder,
+# the two outermost levels also get all that lies beyond them (Salimans et al., 2017, eq. 2). To compare models we
+# want $\log p(x)$ itself, and the ELBO may lie well below it when the encoder guesses badly. The
+# **importance-weighted bound** averages $S$ draws from the encoder inside the logarithm (Burda, Grosse and
+# Salakhutdinov, 2016, eq. 8),
 #
 # $$ \log p(x) \ge \mathbb E\Big[\log \frac1S \sum_{s=1}^S \frac{p(x, z_s)}{q_\phi(z_s \mid x)}\Big], \qquad z_s \sim q_\phi(z\mid x), $$
 #
-# is a tighter one (Burda, Grosse & Salakhutdinov, 2016, eq. 8), and repairs most of what the encoder's guess loses. The
-# rivals are old friends: the pixels alone, each with a free histogram; the mixture of chapter 1; PPCA of chapter 2. They
-# see the same training pictures and are asked for the probability of the same new ones.
+# With $S = 1$ it is the ELBO, and it becomes tighter as $S$ grows: the weights $p(x, z_s)/q_\phi(z_s \mid x)$ correct
+# for a bad guess. The competitors are the models of chapters 1 and 2: independent pixels, each with a free histogram;
+# the Gaussian mixture; and PPCA. All see the same training pictures and are tested on the same new ones.
 
 # %%
 levels = lambda x: (16 * x).flatten(1).long().cpu()  # (B, 64), whole numbers from 0 to 16
@@ -104,8 +107,8 @@ for _ in range(30):
 ppca.solve(noisy(train_x));
 
 # %% [markdown]
-# PPCA and our VAEs differ in *two* things, the bend of the decoder and the likelihood. So we need a third model between
-# them: a decoder that is one linear map, with the discretized logistic behind it. **Predict:** which of the two
+# PPCA and our VAEs differ in *two* respects: the nonlinear decoder and the likelihood. To separate them we need a
+# model in between, with a linear decoder and the discretized logistic likelihood. **Predict:** which of the two
 # differences is worth more?
 
 # %%
@@ -163,21 +166,22 @@ with torch.no_grad():
 claim("importance weighting improves the bound of 16 latents by", loose.mean(), above=0.5, digits=2, unit="nats")
 
 # %% [markdown]
-# With 16 latents the VAE beats the pixels alone, which neither PPCA with its 51 latents nor the mixture could do. But the
-# network is not the hero. A linear decoder with the same likelihood is most of the way there: this likelihood is made
-# for gray levels and lets every pixel say how sure it is, where PPCA has one variance for all. The bend is worth a few
-# nats with 16 latents. With two it decides: a linear decoder of two latents is hardly better than no latents at all.
+# The VAE with 16 latents needs 88 nats and beats independent pixels (106), which neither PPCA nor the mixture could
+# do. But most of the credit does not go to the network: a linear decoder with the same likelihood already beats PPCA
+# by 41 nats. This likelihood is made for gray levels and gives every pixel a width of its own, where PPCA has one
+# variance for all. With 16 latents the nonlinear decoder adds 3 nats. With two latents it adds 6, and there a linear
+# decoder is hardly better than no latents at all.
 #
 # ## 4b.2 The units ledger
 #
-# The two terms of the bound are in nats, and nothing needs to be weighed. Yet nearly every implementation contains a
-# weight, often without knowing. The general form is
+# Both terms of the bound are in nats, so they can be added without any weight. Yet many implementations contain a
+# weight, often without saying so. The general form is that of the $\beta$-VAE (Higgins et al., 2017),
 #
 # $$ \text{loss} = -\,\mathbb E_q[\log p(x\mid z)] + \beta\, \mathrm{KL}(q\|p), $$
 #
-# and $\beta = 1$ is minus the bound (Higgins et al., 2017, studied the others). A scale on the whole loss changes nothing
-# but the step size; a scale on *one term* changes $\beta$. The usual way to do it by accident is a mean where the sum
-# belongs. Here are five losses as one finds them in code. **Predict** the $\beta$ of each.
+# and $\beta = 1$ is minus the bound. A factor on the whole loss changes nothing but the step size; a factor on *one
+# term* changes $\beta$. The usual accident is a mean where a sum belongs. Here are five losses as one finds them in
+# code. **Predict** the $\beta$ of each.
 
 # %%
 ledger = {
@@ -201,8 +205,8 @@ def gradient(loss):  # the direction in which a loss moves all weights of the VA
 
 
 # %% [markdown]
-# The gradient of each loss is some number times that of the first term, plus $\beta$ times that of the KL; a least-squares
-# fit finds both numbers.
+# To find it, note that the gradient of each loss is a combination of two gradients,
+# $a\,(\nabla\text{first term} + \beta\, \nabla \mathrm{KL})$. A least-squares fit gives $a$ and $\beta$.
 
 # %%
 terms = torch.stack([gradient(lambda log_px, kl: -log_px.sum((1, 2, 3)).mean()),
@@ -214,23 +218,24 @@ for words, loss in ledger.items():
 vae16.zero_grad()
 
 # %% [markdown]
-# "Mean over pixels" with a weight of 1 is $\beta = 64$ here; for pictures of 28 x 28 pixels it would be $28^2 = 784$. A
-# weight of 0.001 that looks tiny is 0.064. And a squared error hides one more: $\|x - f\|^2$ without $1/2\sigma^2$ says
-# $\sigma^2 = 1/2$, a standard deviation of most of the gray scale; whoever then turns $\beta$ to get sharp pictures is
-# choosing $\sigma$. It is better to say so: a likelihood with a learned scale needs no such knob (Rybkin, Daniilidis &
-# Levine, 2021).
+# A mean over the pixels with a weight of 1 on the KL is $\beta = 64$ here; for pictures of 28 x 28 pixels it would be
+# $28^2 = 784$. A weight of 0.001 looks tiny and is 0.064. A squared error hides one more number: $\|x - f\|^2$
+# without the factor $1/2\sigma^2$ means $\sigma^2 = 1/2$, a standard deviation of most of the gray scale. Whoever
+# then tunes $\beta$ to get sharp pictures is really choosing $\sigma$. It is better to do so openly; a likelihood
+# with a learned scale needs no $\beta$ at all (Rybkin, Daniilidis and Levine, 2021).
 #
 # ## 4b.3 Blur: the average of all right answers
 #
-# Why are the means of a VAE smooth? Fix the encoder and ask for the best decoder under a squared error, which is a
-# Gaussian likelihood of fixed width. For each $z$ it is the average of the training pictures, weighted by how likely
-# their codes are at this place:
+# VAEs are known for blurry pictures. Is the network too small, or is something else the reason? Fix the encoder and
+# ask for the best possible decoder under a squared error, that is, under a Gaussian likelihood of fixed width. For
+# each $z$ it is the average of the training pictures, weighted by how likely each has its code at this point:
 #
 # $$ f^*(z) = \mathbb E[x \mid z] = \frac{\sum_n q_\phi(z\mid x_n)\, x_n}{\sum_n q_\phi(z \mid x_n)} . $$
 #
-# (Set the derivative of $\sum_n \mathbb E_{q_\phi(z\mid x_n)}\|x_n - f(z)\|^2$ with respect to the picture $f(z)$ to zero.)
-# We know all the terms. So we can look at the average, at who takes part in it, and at its error, which is a floor: *no*
-# decoder behind this encoder can have a smaller one. We take digits of 28 x 28 pixels and two latents.
+# (Set the derivative of $\sum_n \mathbb E_{q_\phi(z\mid x_n)}\|x_n - f(z)\|^2$ with respect to the picture $f(z)$ to
+# zero.) All the terms are known. So we can look at this average, at the pictures that enter it, and at its error,
+# which is a lower limit: *no* decoder can do better on these pictures with this encoder. We take digits of 28 x 28
+# pixels and two latents. **Predict:** how much of the network's error could a perfect decoder avoid?
 
 # %%
 large = "strokes" if DATASET == "digits" else DATASET
@@ -284,25 +289,27 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
       digits=2)
 
 # %% [markdown]
-# Where several pictures share a place, even the best possible decoder draws their average, and most of the network's error
-# is this floor. Only the rest, the difference between the first column and the second, is the network's own. So blur is
-# mostly what the loss asks for: wherever several pictures have one code, the best answer is their average, the muddy purple
-# of chapter 1. It is called *variance loss* (Asperti, 2020), for an average has less variance than what it averages.
+# Compare the first two columns. Where several pictures share a code, even the best possible decoder (green) draws
+# their average, and its error is a share of 0.7 of the network's. Only the remaining 0.3 is the network's own fault.
+# So most of the blur is what the loss asks for: the best answer to several right answers is their average, like the
+# gray cube of chapter 1. It is also called *variance loss* (Asperti, 2020), because an average varies less than what
+# it averages.
 #
 # ## 4b.4 Posterior collapse, exactly
 #
-# What does too much weight on the KL do? For the linear model with noise $\sigma^2$ we can work it out without training.
-# Divide its loss by $\beta$. Up to a constant, the result is minus the bound of a PPCA whose noise is $\beta\sigma^2$. With
-# the noise held at that value, the solution of 2.3 is $W = U(\Lambda - \beta\sigma^2 I)^{1/2}$ for the $\lambda_j$ above it and 0 for the others:
-# *latents die one by one*, when $\beta\sigma^2$ passes their $\lambda_j$ (Dai et al., 2018; Lucas et al., 2019). A living
-# latent has the posterior variance $s_j^2 = \beta\sigma^2/\lambda_j$. Averaged over the data
-# $\mathbb E[\mu_j^2] + s_j^2 = 1$, so only $-\tfrac12\log s_j^2$ is left of the KL:
+# What happens when $\beta$ is large, by accident or on purpose? For the linear model with noise $\sigma^2$ we can
+# work it out without training. Divide its loss by $\beta$. Up to a constant, the result is minus the bound of a PPCA
+# whose noise is $\beta\sigma^2$. With the noise held at that value, the solution of 2.3 has a column of length
+# $(\lambda_j - \beta\sigma^2)^{1/2}$ for every $\lambda_j$ above that value, and zeros for the others: *latents die
+# one by one*, each when $\beta\sigma^2$ passes its $\lambda_j$ (Dai et al., 2018; Lucas et al., 2019). A latent that
+# is still alive has the posterior variance $s_j^2 = \beta\sigma^2/\lambda_j$. Averaged over the data,
+# $\mathbb E[\mu_j^2] + s_j^2 = 1$, so of the KL only $-\tfrac12\log s_j^2$ remains:
 #
 # $$ \mathrm{KL}(\beta) = \tfrac12 \sum_j \max\Big(0,\; \log \frac{\lambda_j}{\beta \sigma^2}\Big) . $$
 #
-# We train linear VAEs with three values of $\beta$, and set networks with 16 latents and the same values beside them (they
-# have another likelihood and a short training, so compare only the trend). A latent is called *active* when its code
-# responds to the picture: $\mathrm{Var}_x\, \mathbb E_q[z_j] > 0.01$ (Burda et al., 2016).
+# We train linear VAEs with three values of $\beta$. Beside them we train networks with 16 latents (with another
+# likelihood and briefly, so compare only the trend). A latent is called *active* if its code responds to the picture:
+# $\mathrm{Var}_x\, \mathbb E_q[z_j] > 0.01$ (Burda et al., 2016).
 
 # %%
 flat, var = train_x.flatten(1), 0.02  # var: sigma^2
@@ -365,26 +372,29 @@ claim("what a new picture costs then, over the cost of the pixels alone", silent
       within=0.1)
 
 # %% [markdown]
-# At $\beta = 4$ most latents still respond, but in a whisper: counting active units says less than counting nats. At
-# $\beta = 64$ the code carries nothing: $q_\phi(z \mid x) = p(z)$ for every $x$, the decoder has stopped listening, and
-# what remains is a model of pixels alone, at their price. That is **posterior collapse**. Once there, hardly any gradient
-# leads out: the decoder ignores $z$, so nothing is asked of the encoder, so $z$ is noise, so the decoder does well to
-# ignore it. (In the linear model this is a saddle, slow but no trap: Lucas et al., 2019.)
+# The trained linear VAEs (circles) lie near the exact curve. In the network at $\beta = 4$, 15 of 16 latents still
+# respond, but together they carry only 0.8 nats: counting active units tells less than counting nats. At $\beta = 64$
+# the code carries nothing: $q_\phi(z \mid x) = p(z)$ for every $x$, and what remains is a model of independent
+# pixels, with about their cost. This is **posterior collapse**. There hardly any gradient leads out: the decoder
+# ignores $z$, so the encoder has no reason to code anything, so $z$ is noise, and ignoring it is right. (In the
+# linear model this is a saddle, slow but no trap: Lucas et al., 2019.)
 #
 # ## 4b.5 Collapse without beta, and two cures
 #
-# It also happens at $\beta = 1$, when the decoder is *strong enough to do without* $z$. Let each pixel see the pixels
-# before it, in reading order, besides $z$ (chapter 10 is about such models):
+# Collapse also happens at $\beta = 1$, if the decoder is *strong enough to do without* $z$. Let each pixel depend on
+# $z$ and on the pixels before it, in reading order (chapter 10 is about such **autoregressive** models):
 #
 # $$ p_\theta(x \mid z) = \prod_i p_\theta(x_i \mid x_1, \dots, x_{i-1}, z) . $$
 #
-# At the start of the training $z$ is noise, and what the earlier pixels say is useful at once. By the time the decoder
-# might need $z$, the encoder has given up (Bowman et al., 2016). Two cures are popular, and both are one line:
+# At the start of training $z$ is noise, while the earlier pixels are useful at once. By the time the decoder might
+# need $z$, the KL has pushed the encoder to the prior (Bowman et al., 2016). Two cures are popular, and each is one
+# line of code:
 #
-# - **KL annealing**: let $\beta$ grow from 0 to 1 during training, so that codes come into use while they are cheap.
-#   `train.steps` is a generator: between two steps we may change what we like;
-# - **free bits** (Kingma et al., 2016): let every latent carry $\tau$ nats for nothing, $\sum_j \max(\tau, \mathrm{KL}_j)$
-#   with $\mathrm{KL}_j$ the mean over the batch. Below $\tau$ nothing pushes it down.
+# - **KL annealing** (Bowman et al., 2016): let $\beta$ grow from 0 to 1 during training, so that codes come into use
+#   while they cost little. `train.steps` is a generator, so between two steps we may change what we like;
+# - **free bits** (Kingma et al., 2016): let every latent carry $\tau$ nats free of charge,
+#   $\sum_j \max(\tau, \mathrm{KL}_j)$ with $\mathrm{KL}_j$ the mean over the batch. Below $\tau$ nothing pushes it
+#   down.
 
 # %% jupyter={"source_hidden": true}
 # A likelihood in which each pixel is told z and the pixels before it
@@ -491,21 +501,23 @@ for name, words in ((annealed, "annealing"), (free, "free bits")):
     claim("standard error of that", error(gained), below=0.5, digits=1, unit="nats")
 
 # %% [markdown]
-# On new pictures the ELBO is about the same for a model that uses its code and for one that does not: what the code wins in
-# $\log p(x)$ is lost again in the gap of its posterior. Training sees the training pictures alone, and there using the code
-# is worth no more than a few nats. The importance bound, which is nearer to $\log p(x)$, shows that the codes are worth
-# something, by many standard errors. Whether you *want* them is another question: if likelihood
-# is all you need, a strong decoder without $z$ may do; if you need a representation, a collapsed model has none.
+# Left: as it is, the code carries 0.4 nats; with annealing it carries 7, with free bits 9. Right: on new pictures all
+# three have about the same ELBO (open circles). What the code gains in $\log p(x)$ is lost again in the gap of its
+# posterior, and even on the training pictures annealing is worth only 1 nat. The importance-weighted bound (dots),
+# which is closer to $\log p(x)$, shows that the codes are worth 2 nats, by many standard errors. Whether you *want*
+# them is another question. If likelihood is all you need, a strong decoder without $z$ may do; if you need a
+# representation, a collapsed model has none.
 #
 # ## 4b.6 All the codes together
 #
-# The KL compares each $q_\phi(z \mid x_n)$ with the prior. Generation needs something else: that all of them *together*,
-# the **marginal** (or aggregated) posterior, match it,
+# Collapse is one failure; its opposite are codes that say much but do not fill the prior. The KL compares each
+# $q_\phi(z \mid x_n)$ with the prior. To generate we need something else: the average of all of them, the
+# **aggregated posterior** (or marginal posterior), should match it,
 #
 # $$ q(z) = \frac1N \sum_n q_\phi(z \mid x_n) \;\overset{?}{\approx}\; p(z) . $$
 #
-# Here are the codes of the VAE with two latents, as the pictures that they belong to. **Predict:** where will the prior
-# draw codes that no picture ever had?
+# Here are the codes of the VAE with two latents, as the pictures that they belong to. **Predict:** where will the
+# prior draw codes that no picture ever had?
 
 # %% jupyter={"source_hidden": true}
 # The figure: codes as pictures; to hover over, codes as points that show their picture in gray blocks
@@ -560,14 +572,15 @@ with torch.no_grad():
 plotting.turn(codes_to_hover(q2.mean, train_x, train_y), codes_as_pictures(q2.mean, train_x, train_y))
 
 # %% [markdown]
-# Neighbors look alike (hover, where your page can), most digits have a region of their own, and some have two. How well all this together matches the
-# prior is the subject of an exact identity (Hoffman & Johnson, 2016): the average KL has two parts,
+# Neighbors look alike (hover, where your page can), most digits have a region of their own, and some have two. How
+# well does all this match the prior? An exact identity splits the average KL into two parts (Hoffman and Johnson,
+# 2016),
 #
 # $$ \frac1N \sum_n \mathrm{KL}\big(q_\phi(z\mid x_n) \,\|\, p(z)\big) = \underbrace{I(n; z)}_{\text{what a code says about its picture}} +
 #    \underbrace{\mathrm{KL}\big(q(z) \,\|\, p(z)\big)}_{\text{mismatch with the prior}} . $$
 #
-# The first part is what we want from a code; only the second hurts when we sample. Both can be estimated with draws from
-# $q(z)$, which is a mixture of $N$ known Gaussians.
+# The first part is what we want from a code; only the second hurts when we sample. Both can be estimated with draws
+# from $q(z)$, which is a mixture of $N$ known Gaussians.
 
 # %%
 def log_marginal(q, z):  # log q(z) of the mixture of all posteriors: (S, L) -> (S,)
@@ -620,8 +633,9 @@ for name, (average_kl, says, mismatch) in parts.items():
 claim("no code can say more than the number of its picture", math.log(len(train_x)), above=0, digits=2, unit="nats")
 
 # %% [markdown]
-# Does the mismatch hurt? Put another prior in its place, a mixture of 10 Gaussians fitted to draws from $q(z)$, without
-# touching the networks, and look at the bound of *new* pictures.
+# Inside the circle, the brown spots at the right are places where the prior draws codes but hardly any picture has
+# one. Does this mismatch hurt? Without touching the networks, replace the prior by a mixture of 10 Gaussians fitted
+# to draws from $q(z)$, and look at the bound of *new* pictures.
 
 # %% jupyter={"source_hidden": true}
 # A trained VAE that draws its codes from another distribution
@@ -654,21 +668,23 @@ claim("16 latents: it improves the bound of new pictures by", gain16.mean(), abo
 claim("16 latents: standard error of that", error(gain16), below=0.3, digits=1, unit="nats")
 
 # %% [markdown]
-# With two latents the codes fit the prior up to holes and crowds that cost little. With 16 the mismatch is several nats.
-# Part of this is an artifact of the small training set. A code can at most identify its picture among 1,000, worth
-# $\log 1000$ or 6.9 nats, and already does so almost completely; all else that the KL pays for is booked as mismatch. But
-# some of it is real: with a prior that fits, new pictures gain about a nat. A spherical Gaussian is the easiest prior, not
-# the right one (Tomczak & Welling, 2018).
+# With two latents the codes fit the prior up to holes and crowds that cost 0.4 nats. With 16 the mismatch is 6 nats.
+# Part of this is an artifact of the small training set. A code can at most identify its picture among 1,000, which is
+# worth $\log 1000$ or 6.9 nats, and it nearly does so with 6.7; the rest of the average KL counts as mismatch. But
+# some of it is real: with a prior that fits, new pictures gain 0.9 nats. A spherical Gaussian is the easiest prior,
+# not the best one (Tomczak and Welling, 2018).
 #
 # ## 4b.7 The manifold hypothesis
 #
-# Behind all this stands a guess about the world: real pictures fill only a thin, curved sheet in the space of all
-# pictures, and the decoder is a map of the sheet. A model that has found it must be surprised as soon as a picture
-# leaves it. We take new pictures off it in four ways. On such pictures the encoder is unreliable, and its errors would be
-# mistaken for surprise, so each picture gets a search of its own.
+# Few latents suffice only if a guess about the world is right, the **manifold hypothesis**: real pictures fill only a
+# thin, curved sheet in the space of all pictures, and the decoder maps $z$ onto it. A model that has found the sheet
+# should be surprised (give a low likelihood) as soon as a picture leaves it. We move new pictures off it in four
+# ways. On such pictures the encoder is unreliable, and its errors would look like surprise, so each picture gets a
+# search of its own.
 #
-# And surprise needs a control. A model of the pixels *alone* knows no sheet, but it too is surprised by ink where there
-# never was any. Only what the VAE pays beyond that speaks of a sheet. **Predict:** for which of the four will that be most?
+# Surprise needs a control. A model of independent pixels knows no sheet, but it too is surprised by ink where there
+# never was any. Only the surprise of the VAE *beyond* that tells us about a sheet. **Predict:** for which of the four
+# will it be largest?
 
 # %%
 torch.manual_seed(SEED)
@@ -740,24 +756,24 @@ for name, values in excess.items():
     claim(f"{name}: standard error", error(values), below=5, digits=1, unit="nats")
 
 # %% [markdown]
-# Most of the surprise about an average of two digits is about its single pixels; what it owes to the sheet is small. A
-# digit moved down by one pixel is the opposite: its single pixels are as usual, and yet the model is surprised. To you it is
-# as good a digit as before. The model has never seen one there, and its sheet does not reach so far. "The manifold of
-# digits" is the manifold of *these* digits.
+# It is largest, 48 nats (orange bars), for pictures whose pixels were drawn independently: each pixel is usual, the
+# whole is not. An average of two digits is the opposite. Most of the surprise is about its single pixels, and only
+# 5.6 nats go beyond. A digit moved down by one pixel is interesting: single pixels are almost as usual, and still the
+# model is surprised by 29 nats beyond them. To you it is as good a digit as before, but the model has never seen one
+# there, and its sheet does not reach so far. "The manifold of digits" is the manifold of *these* digits.
 #
 # ## 4b.8 Play
 #
-# A VAE with two latents on drawn digits of 28 x 28 pixels. Drag $z$ and the picture follows. *Predict before you drag:*
-# what lies between the cloud of the 1s and that of the 7s? What happens outside the circles? Where is the model least
-# sure? Then train it anew and keep dragging while the map unfolds.
+# A VAE with two latents on drawn digits of 28 x 28 pixels. Drag $z$ and the picture follows. *Predict before you
+# drag:* what lies between the cloud of the 1s and that of the 7s? What happens outside the circles? Where is the
+# model least sure? Then train it anew and keep dragging while the map unfolds.
 #
 # <details><summary>Answer</summary>
 #
-# Between them hardly any code lies, and the decoder draws a 1 that grows a bar: it fills in what it never saw. Outside
-# the circles it goes on as before, a 6 stays a 6, until far out the strokes break. Its noise is the same everywhere, so
-# it cannot *say* that it is unsure; but in the crowd of the 3, 5 and 8 the mean turns gray, for there many pictures share
-# a code (4b.3).
-# </details>
+# Hardly any code lies between them, and the decoder draws a 1 that grows a bar: it interpolates where it has seen
+# nothing. Outside the circles it goes on as before, a 6 stays a 6, until far out the strokes break. Its noise is the
+# same everywhere, so it cannot *say* that it is unsure; but in the crowd of the 3, 5 and 8 the mean turns gray,
+# because there many pictures share a code (4b.3). </details>
 
 # %%
 explorers.latent_pad("strokes" if DATASET == "digits" else DATASET, seed=SEED, device=DEVICE)
@@ -765,24 +781,25 @@ explorers.latent_pad("strokes" if DATASET == "digits" else DATASET, seed=SEED, d
 # %% [markdown]
 # ## 4b.9 What to keep, and what is not settled
 #
-# - Nats compare models of the same data on the same levels. Ask which part of a lead is the likelihood's.
-# - If one term is a sum, so must the other be: averaging over pixels multiplies $\beta$ by their number.
-# - Blur is the average of all pictures that share a code, and most of it no decoder could avoid.
-# - Under a large $\beta$ the linear case says exactly when each latent dies. At $\beta = 1$ collapse is a choice between
-#   nearly equal ELBOs.
-# - What matters for sampling is that all codes together match the prior, and they never do completely.
-# - A model's surprise at strange pictures says something about a sheet only beyond the surprise of the pixels alone.
+# - Nats compare models of the same data with the same gray levels. Ask how much of a lead is due to the likelihood.
+# - Sum both terms of the loss: averaging one over the pixels multiplies $\beta$ by their number.
+# - Blur is the average of all pictures that share a code, and here most of it no decoder could avoid.
+# - In the linear model each latent dies exactly when $\beta\sigma^2$ passes its eigenvalue. At $\beta = 1$ a strong
+#   decoder may collapse too, since the ELBO is nearly equal with and without codes; KL annealing and free bits help.
+# - For sampling, the aggregated posterior has to match the prior. The average KL is mutual information plus this
+#   mismatch.
+# - Surprise at strange pictures tells us about a manifold only beyond the surprise of independent pixels.
 #
-# Honest limits. The nats are upper bounds of the cost with a few hundred draws; the true likelihoods are a little better.
-# The linear decoders were trained until more steps won little, the bent ones stopped before they overfit. One seed trained
-# everything here, so differences of a few tenths of a nat between two networks are luck; the claims hold for other
-# seeds, the digits change. And "surprise" mixes what the model knows with what its likelihood can say.
+# Honest limits. The nats are upper bounds of the cost with a few hundred draws; the true likelihoods are a little
+# better. The linear decoders were trained until more steps won little, the bent ones stopped before they overfit. One
+# seed trained everything here, so differences of a few tenths of a nat between two networks are luck; the claims hold
+# for other seeds, the digits change. And "surprise" mixes what the model knows with what its likelihood can say.
 #
-# **References.** T. Salimans, A. Karpathy, X. Chen, D. Kingma, *PixelCNN++*, 2017, eq. 2.
-# Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016, eq. 8; active units in section 5.2.
-# I. Higgins et al., *beta-VAE*, 2017, eq. 4. O. Rybkin, K. Daniilidis, S. Levine, *Simple and effective VAE training with
-# calibrated decoders*, 2021. A. Asperti, *Variance loss in variational autoencoders*, 2020. J. Lucas, G. Tucker,
-# R. Grosse, M. Norouzi, *Don't blame the ELBO*, 2019. B. Dai et al., *Connections with robust PCA and the role of emergent
-# sparsity in variational autoencoder models*, 2018. S. Bowman et al., *Generating sentences from a continuous space*, 2016.
-# D. Kingma et al., *Improved variational inference with inverse autoregressive flow*, 2016. M. Hoffman, M. Johnson, *ELBO
-# surgery*, 2016. J. Tomczak, M. Welling, *VAE with a VampPrior*, 2018.
+# **References.** T. Salimans, A. Karpathy, X. Chen, D. Kingma, *PixelCNN++*, 2017, eq. 2. Y. Burda, R. Grosse, R.
+# Salakhutdinov, *Importance weighted autoencoders*, 2016, eq. 8; active units in section 5.2. I. Higgins et al.,
+# *beta-VAE*, 2017, eq. 4. O. Rybkin, K. Daniilidis, S. Levine, *Simple and effective VAE training with calibrated
+# decoders*, 2021. A. Asperti, *Variance loss in variational autoencoders*, 2020. J. Lucas, G. Tucker, R. Grosse, M.
+# Norouzi, *Don't blame the ELBO*, 2019. B. Dai et al., *Connections with robust PCA and the role of emergent sparsity
+# in variational autoencoder models*, 2018. S. Bowman et al., *Generating sentences from a continuous space*, 2016. D.
+# Kingma et al., *Improved variational inference with inverse autoregressive flow*, 2016. M. Hoffman, M. Johnson,
+# *ELBO surgery*, 2016. J. Tomczak, M. Welling, *VAE with a VampPrior*, 2018.
