@@ -28,6 +28,7 @@ MUTANTS = [
            f"{_HAND}[mixture]"),
     _plant("mixture-squared-spread", "(model.scale_tril[k] @", "(model.covariances[k] @", f"{_HAND}[mixture]"),
     _plant("vae-without-noise", "told.mean + told.stddev * more[0]", "told.mean", f"{_HAND}[VAE]"),
+    _plant("vae-draws-too-wide", "q.mean + q.stddev * normal", "q.mean + q.variance * normal", _BOUND),
     _plant("energy-starts-narrow", "model.width * normal, model.size", "normal, model.size", f"{_HAND}[energy]"),
     _plant("energy-same-shake", "noise=lambda i: more[i]", "noise=lambda i: more[0]", f"{_HAND}[energy]"),
     _plant("diffusion-fewer-steps", "schedules.times(schedules.line, 16)", "schedules.times(schedules.line, 8)",
