@@ -5,10 +5,11 @@
 #
 # After this lecture you can
 #
-# - say why no likelihood prefers one set of axes to another, and what a larger $\beta$ does about it;
-# - read disentanglement scores without believing them too much;
+# - explain why no likelihood prefers one set of axes to another, and what a larger $\beta$ can and cannot do about
+#   it;
+# - compute disentanglement scores, and read them with the caution that they need;
 # - carry codes from one trained model into another with a few dozen matched examples;
-# - replace the Gaussian code by a grid of discrete ones, and say what is then missing.
+# - replace the Gaussian code by a grid of discrete codes (VQ-VAE), and say what is then missing.
 #
 # You need: chapters 3 and 4; part 5 helps. Time: 35 minutes to read, 10 more to play.
 
@@ -63,9 +64,10 @@ def noise(std):  # of a pixel, fixed: how exact a reconstruction has to be
 # %% [markdown]
 # ## 5b.1 Whose axes?
 #
-# Here is a world with four **factors of variation**: the hues of a floor and a wall, the size of a sphere and the
-# angle from which we look. We drew it, so we know each picture's factors. A VAE with six latents sees the pictures
-# alone. **Predict:** will each latent have found one factor?
+# People like to name latent axes: this one is "smile", that one is "age". When may we do so? We test it in a world
+# with four **factors of variation**: the hues of a floor and a wall, the size of a sphere, and the direction from
+# which we look. We drew it, so we know each picture's factors. A VAE with six latents sees only the pictures.
+# **Predict:** will each latent have found one factor?
 
 # %%
 def room_vae(x, beta=1, std=0.1):
@@ -100,8 +102,9 @@ def rows_of_rooms():
 rows_of_rooms()
 
 # %% [markdown]
-# A row on the right mixes what the rows on the left keep apart. Nothing asked for more. Rotate $z$, and rotate it back
-# at the entrance of the decoder: the prior is round, so $p(x)$ stays what it was for every picture.
+# No. In the rows at the left one factor changes at a time; in the rows at the right, where one latent changes at a
+# time, several factors change together. Nothing in the loss asked for more: rotate $z$, and rotate it back at the
+# entrance of the decoder. Since the prior is round, $p(x)$ is the same as before for every picture.
 
 # %%
 turn, _ = torch.linalg.qr(torch.randn(6, 6, device=DEVICE))
@@ -109,19 +112,20 @@ change = (seen.prior().log_prob(codes @ turn) - seen.prior().log_prob(codes)).ab
 claim("log p(z) after a random rotation of the codes, largest change", change, below=1e-4, digits=1, unit="nats")
 
 # %% [markdown]
-# This is the ambiguity of PPCA (2.3) again. The axes that training picks are an accident, helped a little by the
-# diagonal $q$, which prefers axes along which the decoder's effects are orthogonal (Rolínek, Zietlow & Martius,
-# 2019).
+# This is the rotation ambiguity of PPCA (2.3) again. The axes that training picks are largely an accident. Only the
+# diagonal covariance of $q$ has a preference, for axes along which the decoder's effects are orthogonal (Rolínek,
+# Zietlow and Martius, 2019).
 #
 # ## 5b.2 Can a loss ask for axes that mean something?
 #
-# Higgins et al. (2017) multiply the price of $z$ by $\beta > 1$: under pressure, the hope is, each latent specializes
-# in one factor. First a warning about the knob itself. With a Gaussian likelihood of fixed $\sigma$,
+# A representation in which each latent stands for one factor is called **disentangled**. Higgins et al. (2017) hoped
+# to get it by multiplying the KL by $\beta > 1$: under this pressure each latent should specialize in one factor.
+# First a warning about $\beta$ itself. With a Gaussian likelihood of fixed $\sigma$,
 #
 # $$ \beta\,\mathrm{KL} + \frac{\|x - f\|^2}{2\sigma^2} \;=\; \beta \Big( \mathrm{KL} + \frac{\|x - f\|^2}{2\,\beta\sigma^2} \Big) , $$
 #
-# so $\beta$ *is* a noise variance $\beta\sigma^2$ under another name. Only the product counts, and "β = 4" without
-# $\sigma$ says nothing.
+# so up to a factor on the whole loss, a larger $\beta$ is the same as a larger noise variance $\beta\sigma^2$. Only
+# the product counts, and "β = 4" without $\sigma$ says nothing.
 
 # %%
 def pull(beta, std):  # gradient of the loss at the start of training
@@ -136,22 +140,24 @@ claim("β = 1 and β = 16 at one product: gradients differ, relative to their si
       (one - other).abs().max() / one.abs().max(), below=1e-4, digits=1)
 
 # %% [markdown]
-# Now the scores. **MIG** asks of each factor $v_k$ how much more the best latent knows of it than the second best:
-# the mean of $\big(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\big) / H(v_k)$ (Chen et al., 2018). **DCI** (Eastwood &
-# Williams, 2018) predicts each factor from the codes with a forest of decision trees. From the forests one reads off a
-# table $R_{jk}$: by how much splits on latent $j$ reduce the squared error of factor $k$. Divided by its sum, row $j$ says
-# how latent $j$ spreads its work over the $F$ factors. *Disentanglement* is 1 when each latent works for one factor alone
-# and 0 when it works for all alike: 1 minus the entropy of the row over $\log F$, averaged over the latents by how much
-# they matter. *Completeness* asks the same of the columns: does each factor rest on one latent alone? The share of a
-# factor that the forest explains on new examples is its *informativeness*.
+# To see whether $\beta$ helps we need a score. Two are in wide use. The *mutual information gap*, **MIG**, asks of
+# each factor $v_k$ how much more the best latent tells about it than the second best: it is the mean of
+# $\big(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\big) / H(v_k)$ (Chen et al., 2018). **DCI**, for disentanglement,
+# completeness and informativeness (Eastwood and Williams, 2018), predicts each factor from the codes with a random
+# forest. The forest gives a table $R_{jk}$: how much splits on latent $j$ reduce the squared error of factor $k$.
+# Divide row $j$ by its sum to see how latent $j$ spreads over the $F$ factors. *Disentanglement* is 1 minus the
+# entropy of the row over $\log F$, averaged over the latents, weighted by how much they matter. It is 1 if each
+# latent serves a single factor and 0 if it serves all equally. *Completeness* asks the same of the columns: does each
+# factor rest on a single latent? *Informativeness* is the share of a factor that the forest explains on new examples.
 #
-# All these scores take **draws** from $q$, not its means. The forests and MIG look only at the order of values, so
-# even an idle latent, whose mean moves by a thousandth, would count as much as an active one.
+# We compute all scores from **draws** from $q$, not from its means. Forests and MIG look only at the order of values,
+# so with means an idle latent, whose mean moves by a thousandth, would count as much as an active one.
 #
-# Two yardsticks make a score readable. The first is the same codes after a **random rotation** of the latents in use:
-# what axes score that nobody chose. The second is codes in **perfect order**: one noisy latent for each factor, which knows
-# as much of it as the model does. That is the best that could be had, and it is below 1: a factor that no code knows
-# spreads its importance over the latents at random, so even perfect order scores low where little is known.
+# A score alone says little, so we add two yardsticks. The lower one is the same codes after a **random rotation** of
+# the latents in use, the score of axes that nobody chose. The upper one is codes in **perfect order**: one noisy
+# latent for each factor, which tells as much about it as the model's codes do. This upper yardstick is below 1: a
+# factor that no code knows spreads its importance over the latents at random, so even perfect order scores low where
+# little is known. **Predict:** where between the two will the trained axes lie, and does a larger $\beta$ raise them?
 
 # %% jupyter={"source_hidden": true}
 # Scores of draws from q, of the same draws turned, and of perfect order that knows as much
@@ -192,8 +198,9 @@ def rooms_of(hues):  # to learn from; to judge on, and their factors
 
 
 # %% [markdown]
-# All these models have one shape, so they learn side by side: with their weights stacked, a step of all is a few
-# products of matrices. They see the same batches; where they start and the noise of $z$ are their own.
+# All these models have the same architecture, so they can learn side by side: with their weights stacked, one step of
+# all of them is a few matrix products. They see the same batches; each has its own initial weights and its own noise
+# of $z$.
 
 # %% jupyter={"source_hidden": true}
 # Stacked weights: each model's loss is that of a VAE at σ = 0.1, and their sum moves each as its own would
@@ -296,20 +303,24 @@ claim("share of scale and orientation that the codes explain, largest β", known
 claim("best MIG of all runs, of 1", max(r["MIG"] for several in results.values() for r in several), below=0.7, digits=2)
 
 # %% [markdown]
-# Read this figure slowly; it is easy to see in it what one was hoping for. At $\beta = 1$ the trained axes score 0.31
-# and turned ones 0.34: no axes in particular, though 0.82 could be had. At $\beta = 20$ it is 0.36 for both: in this
-# run pressure did not help on average, up to a standard error of 0.08. Luck has the larger say, 0.51 with one start and
-# 0.23 with another, and without labels you could not tell which you have. And order is paid for in knowledge: what
-# moves the fewest pixels goes first, and at the largest $\beta$ there is little left to put in order.
+# Read this figure slowly; it is easy to see in it what one was hoping for. Left: at $\beta = 1$ the trained axes
+# (vermilion) score 0.31 and randomly turned ones (gray) 0.34, while perfect order would score 0.82. So the axes are
+# no better than arbitrary ones. At $\beta = 20$ it is 0.36 for both: here pressure did not help on average, up to a
+# standard error of 0.08. The random start mattered more, 0.51 with one seed and 0.23 with another, and without labels
+# you could not tell which one you have. Right: a larger $\beta$ also costs information. What changes the fewest
+# pixels is lost first, and at the largest $\beta$ little is left to put in order.
 #
-# Locatello et al. (2019) trained more than 12,000 models: the well-ordered ones could not be told without labels, and
-# seed and settings mattered more than the method. Here batch, steps and learning rate were the same in all runs.
+# Locatello et al. (2019) trained more than 12,000 models and came to the same conclusion: without labels the
+# well-ordered ones could not be picked out, and seed and settings mattered more than the method. They also proved
+# that without further assumptions disentanglement cannot be learned from pictures alone. In our runs batch, steps and
+# learning rate were always the same.
 #
 # ## 5b.3 A circle does not fit on a line
 #
-# One thing no $\beta$ can mend is **topology**. Above, each hue ran along an arc. Let the same hues run around the
-# whole color circle. A circle cannot be laid on a line without a cut, so a hue needs at least two latents if its code
-# is to be continuous. We walk the floor once around, hold the rest, and look at the codes.
+# One latent for each factor may even be impossible. Above, each hue ran along an arc; now let it run around the whole
+# color circle. A circle cannot be mapped to a line continuously without two different hues getting the same code.
+# This is a matter of **topology**, and no $\beta$ can change it: such a hue needs at least two latents. We let the
+# floor run once around the circle, hold the rest, and look at the codes. **Predict:** what curve will they form?
 
 # %%
 circle_x, circle_test, circle_factors = rooms_of(CIRCLE)
@@ -362,9 +373,9 @@ around_it = sum(road(m, CIRCLE)[2] for m in turning) / len(turning)
 claim("share of these codes' variance along one direction: circle", around_it, below=0.7, digits=2)
 
 # %% [markdown]
-# The codes of an arc have two ends; those of the circle close, and no axis holds them. Scores that want one latent a
-# factor, MIG and completeness, cannot reach 1 here. (Disentanglement can: two latents that speak of one hue alone are
-# in perfect order.)
+# The codes of an arc have two ends; those of the circle form a closed loop, which does not fit on one axis. So scores
+# that ask for one latent per factor, MIG and completeness, cannot reach 1 here. (Disentanglement can, because two
+# latents that both serve one hue alone count as perfect.)
 
 # %%
 u = list(circle_factors.values())  # floor, wall, scale, orientation
@@ -384,9 +395,9 @@ claim("share explained of scale and orientation, arcs", on_arcs, above=0.35, dig
 claim("share explained of scale and orientation, circles", on_circles, below=on_arcs, digits=2)
 
 # %% [markdown]
-# Completeness of the trained models falls further, from 0.3 on the arcs to 0.13. But the models of circles also know
-# less of the rest: of scale and orientation they explain 0.36 instead of 0.66. These are two effects, and the score
-# does not tell them apart.
+# Even the sine and cosine of each hue, without any error, reach a completeness of only 0.85. In trained models it
+# falls from 0.3 on the arcs to 0.13. But the models of circles also know less about the rest: of scale and
+# orientation they explain 0.36 instead of 0.66. So two effects are at work, and the score does not tell them apart.
 #
 # **Play.** Six latents of a room, one slider each; the table says which true factors move under your hand, and the
 # rendered room beside the decoded one has the factors that were measured. Compare a small and a large $\beta$. (The
@@ -395,9 +406,8 @@ claim("share explained of scale and orientation, circles", on_circles, below=on_
 #
 # <details><summary>Answer</summary>
 #
-# As many as the table calls idle. What moves the fewest pixels is gone: first the orientation, then the size of the
-# sphere.
-# </details>
+# Count the latents that the table calls idle. What changes the fewest pixels is gone: first the orientation, then the
+# size of the sphere. </details>
 
 # %%
 from gdm_core import explorers
@@ -407,11 +417,12 @@ explorers.traversal(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 5b.4 Two models, one map
 #
-# Train a second model with another seed, or another architecture, or another objective. Its codes look nothing like
-# the first one's. But both describe the same pictures. How different are the two spaces really? Take a few dozen
-# pictures (the **support set**), encode them in both, fit $z' \approx A z + b$ by ridge regression, and judge on
-# pictures that were not used (Lenc & Vedaldi, 2015, did this for classifiers; Asperti & Tonelli, 2022, for deep
-# generative models of faces, where one matrix was enough).
+# If the axes are an accident, is the whole space one? Train a second model with another seed, another architecture,
+# or another objective. Its codes look nothing like the first one's, but both describe the same pictures. How
+# different are the two spaces really? Take a few dozen pictures (the **support set**), encode them in both models,
+# fit $z' \approx A z + b$ by ridge regression, and test on pictures that were not used. Lenc and Vedaldi (2015) did
+# this for classifiers; Asperti and Tonelli (2022) did it for deep generative models of faces, where one matrix was
+# enough. **Predict:** will it be enough here?
 
 # %%
 few = None if DATASET == "digits" else 20000 if FULL else 4000
@@ -523,12 +534,13 @@ claim("squared error of new pictures, codes carried over from the first model", 
 claim("squared error of the average picture", blank, above=2 * through, digits=2)
 
 # %% [markdown]
-# Eighty pictures are enough: between two VAEs of one kind the error is 0.079 of the spread, and five hundred leave
-# 0.85 of that. Decoded, the carried codes miss new pictures by 2.6, the model's own by 2.2, the average picture by
-# 9.3. Wrong pairs are worth nothing at all.
+# Yes, and eighty pictures suffice to find it: between two VAEs of one kind the error is 0.079 of the spread, and five
+# hundred pictures still leave 0.85 of that. Decoded, the carried codes miss new pictures by a squared error of 2.6,
+# the model's own codes by 2.2, the average picture by 9.3. As a control, with wrongly matched pairs the map is worth
+# nothing.
 #
-# Is that strange, if the axes of a latent space are an accident? **Predict** first: how well would a matrix do that
-# starts from the *pixels*, without any first model?
+# Should that surprise us? **Predict** first: how well does a matrix do that starts from the *pixels*, without any
+# first model?
 
 # %%
 flat, flat_new = px.flatten(1).cpu(), unseen_x.flatten(1).cpu()
@@ -537,19 +549,19 @@ for name in second_models:
     claim(f"{name}: from the pixels, 80 pictures", straight_on, below=2 * held_out[name][80], digits=2)
 
 # %% [markdown]
-# Better still: 0.024. So nothing was strange. On small pictures an encoder with a hidden layer or two is nearly
-# linear, and two spaces that are each a matrix away from the pixels are a matrix away from each other. The axes are
-# an accident; the space that they span belongs to the data, as in PCA. One matrix also leads from one deep model of
-# faces to another (Asperti & Tonelli, 2022); whether the pixels are such a shortcut there we do not know. Before
-# admiring a map between two latent spaces, check how well a map straight from the pixels does. Chapter 8 will do the
-# same with a GAN, which never had an encoder.
+# Better still: the error is 0.024. So there is no mystery. On these small pictures the encoders are nearly linear,
+# and two spaces that are each one matrix away from the pixels are one matrix away from each other. The axes are an
+# accident, but the space that they span belongs to the data, as in PCA. Whether the pixels are such a shortcut for
+# the deep models of faces as well, we do not know. Before admiring a map between two latent spaces, check how well a
+# map straight from the pixels does. Chapter 8 will do the same with a GAN, which never had an encoder.
 #
 # ## 5b.5 A grid of discrete codes
 #
-# All latents so far were points in $\mathbb R^L$ with a Gaussian prior. Suppose a picture were a sentence: then any
-# model of sentences, and there are strong ones (chapter 10), could be its prior. The VQ-VAE (van den Oord, Vinyals &
-# Kavukcuoglu, 2017) turns a picture into a small grid of *words* from a learned codebook $e_1, \dots, e_K$. At each
-# of $M$ places the encoder gives a feature $g_m(x)$, and the nearest code stands for it:
+# All latents so far were points in $\mathbb R^L$ with a Gaussian prior, which fits the codes only roughly (4b.6). If
+# a picture were a sentence instead, any model of sentences could be its prior, and there are strong ones (chapter
+# 10). The **vector-quantized VAE** (VQ-VAE; van den Oord, Vinyals and Kavukcuoglu, 2017) turns a picture into a small
+# grid of *words* from a learned codebook $e_1, \dots, e_K$. At each of $M$ places the encoder outputs a feature
+# $g_m(x)$, which is replaced by the nearest code:
 #
 # $$ \begin{aligned}
 # k_m(x) &= \arg\min_j \| g_m(x) - e_j \| , \\
@@ -557,12 +569,13 @@ for name in second_models:
 # + \tfrac14 \sum_m \big\|g_m(x) - \mathrm{sg}[e_{k_m}]\big\|^2 ,
 # \end{aligned} $$
 #
-# where sg stops the gradient. Where is the KL? Here $q$ puts all its mass on one word at each place; against a
-# uniform prior that costs $M \log K$, whatever the picture, and a constant has no gradient. The other two terms are
-# not part of any bound. They stand in for the gradient that the $\arg\min$ does not have: the second term moves the codes
-# to the features, the third the features to the codes. The decoder's gradient skips the choice: it is copied from
-# $e_{k_m}$ to $g_m(x)$ as it is, *straight through*. Only the code that is nearest to a feature moves. A code that is never
-# the nearest never learns: **dead codes** are this model's collapse.
+# where sg (*stop gradient*) treats its argument as a constant. Where is the KL? Here $q$ puts all its mass on one
+# word at each place; against a uniform prior that costs $M \log K$ for every picture, and a constant has no gradient.
+# The last two terms are not part of any bound. They are needed because the $\arg\min$ has no gradient: the second
+# moves codes toward features, the third (the *commitment loss*) features toward codes. The gradient of the first term
+# is copied from $e_{k_m}$ to $g_m(x)$ unchanged, as if the choice were not there; this is the *straight-through*
+# estimator. Only the code nearest to a feature moves. A code that is never the nearest never learns: **dead codes**
+# are this model's form of collapse.
 
 # %%
 WORDS = 128
@@ -657,25 +670,27 @@ def grids(n=6):
 grids()
 
 # %% [markdown]
-# Moving dead codes onto features of pictures now and then raises the number in use from 28 to 71. But more words in use
-# need not say more: $\log p(x \mid \text{codes})$ minus the price of the codes changes by 4 nats in this one pair of runs,
+# How many of the 128 codes are in use is measured by the perplexity, the exponential of the entropy of their
+# frequencies. Now and then moving dead codes onto features of pictures raises it from 28 to 71. But more words need
+# not say more: $\log p(x \mid \text{codes})$ minus the price of the codes changes by 4 nats in this one pair of runs,
 # little beside the 46 that the codes cost.
 #
-# The codes are local: the upper half of one digit and the lower half of another decode to both halves, glued
-# together. They are also no prior. Codes at random make a pattern of parts, codes drawn place by place a smudge,
-# since what stands at one place depends on its neighbors. A VQ-VAE without a model of its codes is a compressor, not
-# a generative model. The prior is missing, and what a prior is worth is measured in nats. If all codes are taken to
-# be alike, the codes of one picture cost 77.6 nats; knowing how often each stands at each place brings it down to 46.
-# A model that knows how places depend on one another will pay less still: that is chapter 10, and these codes will be
-# its sentences.
+# The codes are local: upper codes of one digit with lower codes of another decode to both halves, glued together. But
+# a codebook is no prior. Codes drawn at random give a pattern of parts; codes drawn by their frequency at each place
+# give a smudge, because what stands at one place depends on its neighbors. A VQ-VAE without a model of its codes is a
+# compressor, not a generative model. What a prior is worth can be measured in nats. If all codes are taken to be
+# equally likely, the codes of one picture cost 77.6 nats; their frequencies at each place bring it down to 46. A
+# model that knows how places depend on one another should pay less still. That is the subject of chapter 10, and
+# these codes will be its sentences.
 #
 # ## 5b.6 What to keep, and what is not settled
 #
-# - Axes are an accident, up to what $q$ and luck prefer; order without supervision is not promised by any $\beta$.
-# - A score means something only between its two yardsticks: turned axes, and perfect order that knows as much.
-# - A factor that runs around a circle needs two latents.
-# - Two spaces of the same data are often one matrix apart; small ones are one matrix from the pixels, too.
-# - Discrete codes price every picture alike, until a model of the codes tells likely ones from unlikely ones.
+# - Latent axes are largely an accident: the likelihood does not change when $z$ is rotated. No $\beta$ promises
+#   disentangled axes without supervision.
+# - Read MIG and DCI between two yardsticks: randomly turned axes, and perfect order that knows as much.
+# - A factor that runs around a circle needs at least two latents.
+# - Two spaces of the same data may be one matrix apart. Compare with a matrix straight from the pixels.
+# - A VQ-VAE replaces Gaussian codes by a grid of words. Without a model of the words it has no useful prior.
 #
 # Honest limits. The truth was known because we rendered it: four factors, small rooms. Each number comes from one to
 # five seeds in the fast profile, and how the rooms' models are trained, batch and steps, moves their scores as well.
