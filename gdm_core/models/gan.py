@@ -124,7 +124,9 @@ class GAN(nn.Module):
     def critic_loss(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the critic pays for telling data from as many samples, (); no likelihood.  x: (B, *event), y: (B,)."""
         batch(x, self.event_shape, like=self._zero)
-        n, points = len(x), [x, self.generate(self.prior().sample((len(x),)), y).detach()]
+        with torch.no_grad():  # a graph of the generator would be for nobody
+            fake = self.generate(self.prior().sample((len(x),)), y)
+        n, points = len(x), [x, fake]
         if self.gp:
             u = torch.rand(n, *[1] * len(self.event_shape), dtype=x.dtype, device=x.device)
             points.append(u * points[0] + (1 - u) * points[1])

@@ -48,7 +48,12 @@ MUTANTS = [
     _gan("hinge-without-margin", "relu(1 - x) + relu(1 + g)", "relu(-x) + relu(g)", _BEST, _LOSSES),
     _gan("relativistic-sign", "lambda x, g: softplus(x - g)", "lambda x, g: softplus(g - x)", _PAYS, _LOSSES),
     # Players
-    _gan("samples-not-detached", ", y).detach()]", ", y)]", _LEAVES),
+    _gan(
+        "samples-not-detached",
+        "with torch.no_grad():  # a graph",
+        "with torch.enable_grad():  # a graph",
+        _LEAVES,
+    ),
     _gan(
         "players-swapped",
         '{"critic": list(self.critic.',
