@@ -5,10 +5,11 @@
 #
 # After this lecture you can
 #
-# - train one network for the conditionals of all pixels given any others;
-# - show that the bound of masked diffusion is the likelihood itself, whatever the schedule, if the conditionals are exact;
-# - compute, in nats, what parallel decoding loses, and choose turns that lose little;
-# - draw pictures in a few turns, and say what the rest of the error is.
+# - train one network that predicts any pixels from any others;
+# - show that the bound of masked diffusion is the likelihood itself, whatever the schedule, if the conditionals are
+#   exact;
+# - compute, in nats, what is lost when several pixels are drawn in parallel, and choose turns that lose little;
+# - draw pictures in a few turns, and say which part of the error is due to the turns and which to the network.
 #
 # You need: part a, the KL divergence. Time: 25 minutes to read, 10 more to play.
 
@@ -44,21 +45,26 @@ VALUES = torch.tensor([0.0, 1.0])
 # %% [markdown]
 # ## 10.9 Erase and guess
 #
-# The chain of part a has one order, built into its network. Now let a network answer every question of the form: *these
-# pixels are known, what is this other one?* To train it, erase some pixels of a picture and ask for them. How many? Think
-# of time: at time $t$ each pixel is erased with probability $1 - \alpha_t$, where $\alpha$ falls from 1 at $t = 0$ to 0 at
-# $t = 1$. This is a diffusion whose noise is absence (Austin et al., 2021), and it has a bound (Sahoo et al., 2024; Shi
-# et al., 2024):
+# The autoregressive model of part a has one order, built into its network, and draws one pixel at a time. That is
+# slow, and to fill a hole in the middle of a picture it is the wrong order. A **masked model** answers every question
+# of the form: *these pixels are known, what is this other one?* To train it, erase some pixels of a picture and ask
+# for them.
+#
+# How many should be erased? Let a time $t$ run from 0 to 1. At time $t$ each pixel is erased with probability
+# $1 - \alpha_t$, where $\alpha$ falls from 1 to 0. This is **masked diffusion**: a process that gradually destroys
+# the picture, as in chapter 12, but by erasing instead of adding noise (Austin et al., 2021). It has a bound (Sahoo
+# et al., 2024; Shi et al., 2024):
 #
 # $$ -\log p(x) \le \int_0^1 \frac{-\alpha'_t}{1 - \alpha_t}\;
 #   \mathbb E_{\text{erased at } t} \Big[ \sum_{i \text{ erased}} -\log p(x_i \mid \text{what is left}) \Big] dt . $$
 #
-# The weight $-\alpha'_t/(1 - \alpha_t)$ is no detail: without it the sum is no bound of anything.
+# The weight $-\alpha'_t/(1 - \alpha_t)$ matters: without it the right side is in general not a bound.
 #
-# Our judge is the 4 by 4 Ising board, with $2^{16}$ states, so that *every* conditional is a sum. We put the exact
-# conditionals into the bound.
+# To judge it we need exact values. The 4 by 4 Ising board has $2^{16}$ states, few enough to compute *every*
+# conditional as a sum. We insert the exact conditionals into the bound.
 #
-# **Predict before you run.** How large is the gap between bound and $-\log p(x)$, for a straight $\alpha$ and for a cosine?
+# **Predict before you run.** How large is the gap between the bound and $-\log p(x)$ for a straight $\alpha$, and for
+# a cosine?
 
 # %%
 board = Ising(4, coupling=0.44)
@@ -89,17 +95,20 @@ for name, (alpha, falls) in schedules.items():
     claim(f"{name}: bound and -log p(x), largest difference", (bound + board.log_prob(x)).abs().max(), below=1e-10)
 
 # %% [markdown]
-# There is no gap, and no schedule is better than another. Put $u = 1 - \alpha_t$ for the time: then $dt$ and $\alpha'_t$
-# merge, and a set with $m$ erased pixels gets the weight
+# There is no gap, and no schedule is better than another. To see why, use $u = 1 - \alpha_t$ in place of the time.
+# Then $-\alpha'_t\, dt = du$, the schedule drops out, and a set with $m$ erased pixels gets the weight
 #
 # $$ \int_0^1 \frac{1}{u}\, u^m (1 - u)^{d - m} du = \frac{1}{m} \binom{d}{m}^{-1} . $$
 #
-# So the bound is an average over $m$, uniform from 1 to $d$, of $d/m$ times the cost of a random set of $m$ pixels: each
-# place in a random **order** counts once. And one order alone gives $\log p(x)$ by the chain rule, if the
-# conditionals are exact. Masked diffusion *is* a chain in all orders (Uria et al., 2014; Hoogeboom et al., 2022). With a
-# learned network a gap remains: that of conditionals that do not fit one common $p$.
+# There are $\binom{d}{m}$ such sets. So the bound draws $m$ uniformly from 1 to $d$, then a random set of $m$ pixels,
+# and takes $d/m$ times the cost of that set. Equivalently, it is the cost of drawing the pixels one by one in a
+# random **order**, averaged over all orders. With exact conditionals every single order gives $-\log p(x)$ by the
+# chain rule, so the average does too. Masked diffusion *is* an autoregressive model averaged over all orders (Uria et
+# al., 2014; Hoogeboom et al., 2022). With a learned network a gap remains, because its conditionals need not fit
+# together to one $p$.
 #
-# The loss of `Masked` draws $m$, then a set, and weighs by $d/m$. Bare, beside the library:
+# The loss of the library's `Masked` draws $m$, then a set, and multiplies by $d/m$. Here is the bare version beside
+# it:
 
 # %%
 torch.manual_seed(SEED)
@@ -122,18 +131,21 @@ claim("bare bound and library differ by, in standard errors", (ours.mean() - the
 # %% [markdown]
 # ## 10.10 Several at once
 #
-# One network call tells *all* erased pixels. Why not draw them all in one turn? Because the conditionals tell each pixel
-# alone. Drawn in one turn, two neighbors do not see each other. If the turns are $B_1, \dots, B_k$, the draws follow
+# One call of the network predicts *all* erased pixels. Why not draw them all in one turn? Because it predicts each of
+# them separately: two neighbors that are drawn in the same turn do not see each other. If the pixels are drawn in
+# turns $B_1, \dots, B_k$, the draws follow
 #
 # $$ q(x) = \prod_{s=1}^{k} \prod_{i \in B_s} p(x_i \mid x_{B_1}, \dots, x_{B_{s-1}}), $$
 #
-# and even with exact conditionals the loss is
+# and even with exact conditionals they do not follow $p$. The loss is
 #
 # $$ \mathrm{KL}(p \,\|\, q) = \sum_s \Big[ \sum_{i \in B_s} H(x_i \mid \text{before}) - H(x_{B_s} \mid \text{before}) \Big] , $$
 #
-# the **total correlation** of each turn, given those before it. On the board every entropy is a sum over states, so the
-# price is exact. Four plans: row by row, at random, **spread** (what is drawn together lies far apart), and a
-# **checkerboard**: all black fields, then all white ones.
+# the **total correlation** of each turn given the turns before it: how much the entropies of its pixels, added one by
+# one, exceed their joint entropy. It is zero if the pixels of a turn are independent given what is already drawn. On
+# the board every entropy is a sum over states, so this price is exact. We compare four plans: row by row, at random,
+# **spread** (pixels drawn together lie far apart), and the **checkerboard**, first all black fields, then all white
+# ones.
 #
 # **Predict.** What does the second half of the checkerboard cost?
 
@@ -198,14 +210,16 @@ kl = (little.log_p.exp() * (little.log_p - listed)).sum()
 claim("2 by 2 board: KL by enumeration and by entropies differ by", kl - sum(decoding.cost(little.entropy, plan.turn)), near=0, within=1e-10)
 
 # %% [markdown]
-# The second half of the checkerboard is free: given all black fields, the white ones are independent, since all neighbors
-# of a white field are black. With four turns, the spread plan loses about a quarter of what blocks of rows lose. A *plan* is
-# worth more than a turn.
+# Left: the price falls with the number of turns, from 3.031 nats for a single turn to zero for sixteen. The second
+# half of the checkerboard is free: all neighbors of a white field are black, so given the black fields the white ones
+# are independent. With four turns (plans at the right) the spread plan loses 0.23 nats and row by row 0.957. So it
+# matters not only how many turns one takes, but also which pixels share a turn.
 #
 # ## 10.11 Learned beside exact
 #
-# So far the conditionals were exact. Now a network learns them from draws. What it loses has two parts: the price of the
-# turns, which we know, and the rest, which is its own.
+# So far the conditionals were exact. Now a network learns them from draws. Its loss has two parts: the price of the
+# turns, which we know, and the rest, which is the network's own error. **Predict:** does the network's own error grow
+# when there are fewer turns?
 
 # %%
 torch.manual_seed(SEED)
@@ -244,16 +258,16 @@ claim("its standard error, nats", paid[16].std() / 4000**0.5, below=0.05, digits
 claim("learned, all at once: KL minus the exact price, nats", paid[1].mean() - price["spread"][0], above=-0.25, below=0.4, digits=1)
 
 # %% [markdown]
-# The learned curve lies a little above the exact one, by about as much at every number of turns: turns and network add
-# their errors. `make bench` trains longer and prints what then remains.
+# Hardly. The learned curve lies a little above the exact one, by 0.09 nats one by one and by 0.07 all at once: the
+# errors of turns and network add up. The learned boards at the right look like the exact ones. `make bench` trains
+# longer and prints what then remains.
 #
-# **Play.** The explorer of part a has both models of digits. Hide a half, choose order and turns, and read what the true
-# rest costs. *Before you press:* which order is cheapest in four turns?
+# **Play.** The explorer of part a has both models of digits. Hide a half, choose an order and a number of turns, and
+# read what the hidden true half costs. *Before you press:* which order is cheapest in four turns?
 #
 # <details><summary>Answer</summary>
 #
-# For most digits the spread one, as on the board; row by row is dear.
-# </details>
+# For most digits it is the spread order, as on the board; row by row is expensive. </details>
 
 # %%
 from gdm_core import explorers
@@ -263,9 +277,11 @@ explorers.pixels(seed=SEED, device=DEVICE)
 # %% [markdown]
 # ## 10.12 Pictures in a few turns
 #
-# MaskGIT (Chang et al., 2022) puts all of this together: a VQ-VAE turns pictures into codes, a masked model learns the
-# codes, and a few turns fill the grid, the **surest** codes first. "Surest" is read off before anything is drawn, so the
-# plan does not peek, and $\log q(x)$ can still be computed.
+# Real pictures have more pixels than a board. MaskGIT (Chang et al., 2022) puts everything together: a VQ-VAE (5b.5)
+# turns pictures into a grid of codes, a masked model learns the codes, and a few turns fill the grid. In each turn it
+# draws the codes of which the network is **surest**. These are chosen before any of them is drawn, so the choice does
+# not depend on the draws of that turn, and $\log q(x)$ can still be computed. **Predict:** how many turns will the 49
+# codes need?
 
 # %%
 K = 32
@@ -310,13 +326,22 @@ claim("one turn costs more than four, nats", cost[1].mean() - cost[4].mean(), ab
 claim("and four more than one at a time, nats", cost[4].mean() - cost[P].mean(), above=-1, digits=1)
 
 # %% [markdown]
-# In one turn each code is likely at its place and the whole is nothing; in a dozen, the pictures are whole. The nats say the
-# same: most is gained by the first few turns. Here nobody knows the exact price, so the difference mixes what turns
-# cost with how well the network answers such questions.
+# In one turn each code is likely at its place, but together they form no digit; with twelve turns most strokes are
+# whole. The nats agree: the codes of a new picture cost 110 nats in one turn, 71 in four, 62 in twelve and 59 one at
+# a time. Most is gained by the first few turns. Here nobody knows the exact price, so the differences mix the cost of
+# turns with how well the network answers each kind of question.
 #
-# **Limits.** One small board, one set of pictures, short training. Where dependence is long-ranged no plan spreads it
-# away. A network that answers all questions answers each a little worse than one trained for a single order: the chain of
-# part a is hard to beat in nats. And masked models have no latent space either.
+# **What to keep.**
+#
+# - A masked model learns all conditionals with one network. Its bound is the cost of a random order, and the schedule
+#   drops out.
+# - Drawing several pixels in one turn costs their total correlation given what is known. Draw together what is nearly
+#   independent.
+# - The error of a learned model is the price of the turns plus the error of its conditionals.
+#
+# **Limits.** We used one small board, one set of pictures and short training. Where dependence is long-ranged, no
+# plan can spread it away. A network that must answer all questions may answer each a little worse than one trained
+# for a single order. And masked models, like autoregressive ones, have no latent space.
 #
 # ## References
 #
