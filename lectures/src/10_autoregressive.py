@@ -11,7 +11,7 @@
 # - complete half a picture, and say when the answer is an exact draw;
 # - count the cost of sampling, and what a cache saves.
 #
-# You need: chapter 1's nats, chapter 5b's codes. Time: 35 minutes to read, 10 more to play.
+# You need: chapter 1's nats, chapter 5b's codes. Time: 40 minutes to read, 10 more to play.
 
 # %% tags=["parameters"]
 PROFILE = "fast"  # "full": longer training
@@ -46,11 +46,11 @@ plotting.use_style()
 torch.manual_seed(SEED)
 
 
-def learn(model, x, steps, lr, decay=0.1):
+def learn(model, x, steps, lr, decay=0.1, batch=64):
     """Trained on x by AdamW, the rate falling to zero."""
     model.to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.99), weight_decay=decay)
-    train.fit(model, x, optimizer=optimizer, steps=steps, batch_size=64, rate=train.falling, clip=100.0, seed=SEED)
+    train.fit(model, x, optimizer=optimizer, steps=steps, batch_size=batch, rate=train.falling, clip=100.0, seed=SEED)
     return model.requires_grad_(False)
 
 
@@ -377,6 +377,71 @@ claim("independent pixels, three logistics each, pay more, nats", nats["three lo
 # cost almost nothing. Between them every row costs something, from the first to the last, so even the last row is not
 # determined by those above it. We train with dropout and weight decay because a thousand digits are few, and a
 # network can learn them by heart.
+#
+# **Where does a transformer look?** Attention is a mean over what came before, and its weights can be seen:
+#
+# $$ a_i = \sum_{j \le i} w_{ij}\, v_j, \qquad w_{ij} = \operatorname{softmax}_j \big( q_i^\top k_j / \sqrt{n} \big) , $$
+#
+# where $q_i$, $k_i$ and $v_i$, of $n$ numbers each, are linear in what token $i$ holds. Here token $i$ holds the pixel *before* place
+# $i$, and the first token none. A small transformer learns the same digits, with two heads in each of two layers.
+#
+# **Predict.** Does a head look at all earlier pixels a little, or at a few of them?
+
+# %%
+torch.manual_seed(SEED)
+logistics = likelihoods.Discretized(LEVELS, components=3)
+looker = Autoregressive((1, 8, 8), likelihood=logistics, network="attention", heads=2, layers=2)
+learn(looker, digits["train"], 3000 if FULL else 300, 2e-2, batch=16)
+PLACES = (4 * 8 + 4, 6 * 8 + 3)  # rows 4 and 6
+seen = {place: looker.network.weights(digits["test"], place) for place in PLACES}
+reach = {place: causal.sees(pixelcnn.network, (1, 8, 8), place)[0].cpu() for place in PLACES}
+
+
+# %% jupyter={"source_hidden": true}
+# The figure: where four heads look from two pixels of a digit, and what the PixelCNN's answer there depends on
+def where_it_looks(example=5):
+    _, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout="constrained")
+    ink, red = digits["test"][example, 0].cpu().numpy()[..., None], np.array(colors.rgb(colors.MODEL))
+    for row, place in zip(axes, PLACES):
+        heads = seen[place][0][:, example, :, 0].flatten(0, 1).cpu()  # (4, 8, 8)
+        names = [f"layer {1 + k // 2}, head {1 + k % 2}: up to {head.max():.0%}" for k, head in enumerate(heads)]
+        for ax, shade, name in zip(row, [*heads, reach[place]], [*names, "PixelCNN, by gradient"]):
+            share = (shade / shade.max()).numpy()[..., None]
+            ax.imshow((1 - share) * (1 - 0.3 * ink) + share * red)
+            ax.add_patch(plt.Rectangle((place % 8 - 0.5, place // 8 - 0.5), 1, 1, fill=False, ec=colors.ACCENT, lw=4))
+            ax.set_xticks(np.arange(-0.5, 8), [])
+            ax.set_yticks(np.arange(-0.5, 8), [])
+            ax.grid(color="#e3e6ea", lw=0.8)
+            ax.tick_params(length=0)
+            ax.set_title(name, loc="center", fontsize=13)
+
+
+# %%
+where_it_looks()
+of_pixels = {place: w[:, :, :, 0].flatten(3) for place, (w, _) in seen.items()}  # (layers, B, heads, 64)
+whole = torch.stack([of_pixels[place].sum(-1) + seen[place][1] for place in PLACES])
+claim(
+    "weights of a head and that of the first token sum to 1: largest difference",
+    (whole - 1).abs().max(),
+    below=1e-5,
+    digits=1,
+)
+ahead = max(of_pixels[place][..., place:].abs().max().item() for place in PLACES)
+claim("largest weight on the pixel itself or a later one", ahead, near=0, within=0)
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true}
+# Claims: heads read few pixels, not all; the transformer has learned something
+largest = torch.stack([of_pixels[place].mean(1).amax(-1).flatten() * place for place in PLACES])  # 1: as an even look
+claim("the sharpest head puts on one pixel many times what an even look would", bool(largest.max() > 8))
+claim("every head puts on some pixel more than twice what an even look would", bool(largest.min() > 2))
+claim("transformer, shortly trained: nats a new digit", looker.loss(digits["test"]), near=93, within=6, digits=1)
+
+# %% [markdown]
+# Each head looks at a few places: some sharply at one pixel, often a neighbor in the row above, others along a stretch. The
+# network was given each pixel's row and column, but nobody told it which of them matter. The PixelCNN's field at the right
+# comes with its architecture: it is largest beside the pixel and ends where the kernels end. Two cautions. A weight says where
+# a head *reads*, and not what the answer makes of it, whereas the gradient says how much the answer moves. And from
+# the second layer on, a token holds what it has gathered, so a weight on it is no weight on its pixel alone.
 #
 # ## 10.5 Half a digit
 #
