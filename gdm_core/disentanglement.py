@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor
 
 from gdm_core import yours
@@ -92,6 +91,8 @@ def dci(codes: Tensor, factors: Mapping[str, Tensor], *, trees: int = 20, seed: 
     Raises:
         ValueError: as for `mutual_information`, fewer than two latents, factors or held-out examples.
     """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor  # `active_units` needs none
+
     values = _factors(codes, factors)
     z = codes.detach().cpu().double().numpy()
     if z.shape[1] < 2 or len(factors) < 2:

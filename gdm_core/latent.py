@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
 from torch import Tensor
 
 from gdm_core import yours
@@ -140,6 +138,9 @@ def attribute_direction(z: Tensor, attribute: Tensor) -> Direction:
     Raises:
         ValueError: other shapes or values, or fewer than 5 examples on a side.
     """
+    from sklearn.linear_model import LogisticRegression  # which most who need this module do not
+    from sklearn.model_selection import cross_val_score
+
     codes, values = z.detach().cpu().numpy(), attribute.detach().cpu().numpy()
     if values.shape != (len(codes),) or not np.isin(values, (0, 1)).all():
         found = f"shape {values.shape}, values such as {np.unique(values)[:3]}"

@@ -10,7 +10,6 @@ labels are exchanged within blocks (Zaremba, Gretton & Blaschko, 2013): memory s
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest
 from torch import Generator, Tensor
 
 from gdm_core.two_sample.statistics import AT_ONCE, Statistic, pool
@@ -36,6 +35,8 @@ class Outcome:
 
     def p_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Where p would lie with all exchanges in place of B (Clopper & Pearson, 1934)."""
+        from scipy.stats import binomtest  # takes as long to import as torch does, and a test needs none of it
+
         count, exchanges = round(self.p * (1 + len(self.null))) - 1, len(self.null)
         low, high = binomtest(count, exchanges).proportion_ci(level, "exact")
         return float(low), float(high)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest, t
 from torch import Tensor
 
 from gdm_core.two_sample.statistics import Statistic, pool
@@ -25,6 +24,8 @@ def interval(
     Raises:
         ValueError: samples that `pool` refuses, a level outside (0, 1), too few examples for the groups.
     """
+    from scipy.stats import t  # takes as long to import as torch does
+
     if not 0 < level < 1:
         raise bad("a level between 0 and 1", level, "level=0.95")
     value, error = jackknife(x, y, statistic, groups)
@@ -73,6 +74,8 @@ def power(
         draw: n -> two samples of n.
         p_value: of two samples, such as `lambda x, y: test(x, y, energy, permutations=99).p`.
     """
+    from scipy.stats import binomtest
+
     integer("repeats", repeats)
     curve = []
     for n in sizes:
