@@ -287,7 +287,7 @@ MUTANTS = [
     Mutant(
         "seed-ignored",
         INIT,
-        "torch.Generator().manual_seed(seed)",
+        'torch.Generator().manual_seed(integer("seed", seed, 0))',
         "torch.Generator().manual_seed(0)",
         data("load"),
     ),
