@@ -353,7 +353,8 @@ claim("gradient of the average over 200,000 draws", mu.grad[0], near=slope, with
 # posterior. When $q$ is the posterior, $h = \log p(x)$ for every $z$. Subtract from each $h$ the mean of the other
 # draws (a *baseline*, which does not change the average), and the score function has hardly any noise left. When $q$
 # is far off, the slope of $h$ says in which direction to move, while the score function has to find out by trial and
-# error. </details>
+# error.
+# </details>
 
 # %%
 def ratio(noise, mean, std, baseline=False):  # variance of the score function over that of the reparameterized gradient
@@ -861,7 +862,8 @@ claim("runs of the decoder for one new picture", sum(rows), near=4808, within=0)
 #
 # For only a few, because 64 pixels say much about two numbers. Many posteriors are tilted, which a full covariance
 # can describe. Those far from Gaussian belong to pictures that two regions of the plane can explain; they have an arm
-# or a second bump. </details>
+# or a second bump.
+# </details>
 
 # %%
 explorers.posterior(seed=SEED, device=DEVICE)

@@ -401,7 +401,8 @@ claim("16 latents, new pictures: amortization gap minus approximation gap",
 # decoder is trained anew, so even that is an observation and no theorem: the gap falls from 0.9 to 0.2 nats. The
 # amortization gap may go either way. There is more to guess, but a guess that can tilt with the posterior is punished
 # less. And do not compare the models by their gaps alone: a decoder is trained together with its family, and this one
-# ends 3 nats lower in $\log p(x)$. </details>
+# ends 3 nats lower in $\log p(x)$.
+# </details>
 
 # %%
 leaning = new_vae(16, hidden=256, posterior="full")
@@ -426,7 +427,8 @@ claim("full covariance, 16 latents, new pictures: amortization gap", full.amorti
 #
 # It starts at the prior, wide and in the middle. Both move from the first step, and the mean settles first: a wide
 # $q$ feels the slope from afar, but being narrow pays only at the right place. After 20 steps most of the way is
-# done, and $q$ is still too wide. If no ellipse fits, the *approximation* in the line of numbers is large. </details>
+# done, and $q$ is still too wide. If no ellipse fits, the *approximation* in the line of numbers is large.
+# </details>
 
 # %%
 explorers.posterior(seed=SEED, device=DEVICE)

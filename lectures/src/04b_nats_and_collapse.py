@@ -773,7 +773,8 @@ for name, values in excess.items():
 # Hardly any code lies between them, and the decoder draws a 1 that grows a bar: it interpolates where it has seen
 # nothing. Outside the circles it goes on as before, a 6 stays a 6, until far out the strokes break. Its noise is the
 # same everywhere, so it cannot *say* that it is unsure; but in the crowd of the 3, 5 and 8 the mean turns gray,
-# because there many pictures share a code (4b.3). </details>
+# because there many pictures share a code (4b.3).
+# </details>
 
 # %%
 explorers.latent_pad("strokes" if DATASET == "digits" else DATASET, seed=SEED, device=DEVICE)

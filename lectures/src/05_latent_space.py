@@ -335,7 +335,8 @@ claim("ink beyond the class's usual, given and nine others: correlation", agreem
 # <details><summary>Answer</summary>
 #
 # The 1. It has no width and little ink, so most of $z$ says nothing about it, and the decoder has learned the least
-# there: at many codes its column fades while the others only change. </details>
+# there: at many codes its column fades while the others only change.
+# </details>
 
 # %%
 from gdm_core import explorers
@@ -784,7 +785,8 @@ claim("slant that comes with one of boldness, after the projection", after, near
 #
 # Almost nothing is left of it: $\sqrt{1-\rho^2}$ of its length, about a seventh. Scaled up to unit length it is
 # mostly the error of the two classifiers. Two attributes that never come apart in the data cannot be separated in the
-# code. </details>
+# code.
+# </details>
 #
 # ## 5.8 What to keep, and what is not settled
 #

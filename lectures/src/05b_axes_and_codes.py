@@ -407,7 +407,8 @@ claim("share explained of scale and orientation, circles", on_circles, below=on_
 # <details><summary>Answer</summary>
 #
 # Count the latents that the table calls idle. What changes the fewest pixels is gone: first the orientation, then the
-# size of the sphere. </details>
+# size of the sphere.
+# </details>
 
 # %%
 from gdm_core import explorers

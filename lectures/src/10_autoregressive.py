@@ -485,7 +485,8 @@ claim("pixels that differ between two answers, on average", (answers[:, 0] != an
 #
 # <details><summary>Answer</summary>
 #
-# In the rows above, everything within reach of the layers; in its own row, nothing. </details>
+# In the rows above, everything within reach of the layers; in its own row, nothing.
+# </details>
 
 # %%
 from gdm_core import explorers

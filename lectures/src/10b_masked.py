@@ -267,7 +267,8 @@ claim("learned, all at once: KL minus the exact price, nats", paid[1].mean() - p
 #
 # <details><summary>Answer</summary>
 #
-# For most digits it is the spread order, as on the board; row by row is expensive. </details>
+# For most digits it is the spread order, as on the board; row by row is expensive.
+# </details>
 
 # %%
 from gdm_core import explorers
