@@ -29,8 +29,8 @@ MUTANTS = [
     _plant(
         "elementwise",
         "affine-log-det-sign-in-both-directions",
-        "return torch.addcmul(p[..., 1], a, s.exp()), s",
-        "return torch.addcmul(p[..., 1], a, s.exp()), -s",
+        "return torch.addcmul(t, a, s.exp()), s",
+        "return torch.addcmul(t, a, s.exp()), -s",
         f"{_BOTH}[coupling]",
     ),
     _plant(

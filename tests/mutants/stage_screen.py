@@ -30,7 +30,7 @@ MUTANTS = [
     Mutant(
         "waits-for-what-is-not-there",
         "gdm_core/widgets/stage.py",
-        ".clean(when[1])",
+        ".clean(\n                    when[1]\n                )",
         "",
         "tests/test_stage.py::test_a_callback_that_returns_no_picture_is_told_at_once",
     ),

@@ -110,8 +110,8 @@ MUTANTS = [
     _page("names-of-a-pad-exchanged", "places[:1], [control.labels[0]]", "places[:1], [control.labels[1]]", _OWN),
     _page(
         "handles-on-every-view",
-        'if place_of(control) == view["name"]:',
-        "if place_of(control):",
+        'if place_of(control) == view["name"] and',
+        "if place_of(control) and",
         "a_control_lies_on_its_own_view_and_pads_of_their_own_come_first",
     ),
     _page(
