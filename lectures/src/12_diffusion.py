@@ -512,11 +512,11 @@ claim("width of the upper mode: noise with half of the score", inside(ends["nois
 # The contest, with the exact denoiser; the steps shrink toward the data
 CALLS = (4, 8, 16, 32, 64, 128)
 SOLVERS = {  # solver, its options, calls a step, its color
-    "SDE": (samplers.sde, {}, 1, colors.NOISE),
-    "DDPM": (samplers.ddim, {"eta": 1.0}, 1, colors.LATENT),
-    "DDIM": (samplers.ddim, {}, 1, colors.MODEL),
-    "Heun": (samplers.heun, {}, 2, colors.FAMILY),
-    "multistep": (samplers.multistep, {}, 1, colors.ACCENT),
+    "SDE": (samplers.sde, {}, 1, colors.COMPONENTS[3]),
+    "DDPM": (samplers.ddim, {"eta": 1.0}, 1, colors.COMPONENTS[2]),
+    "DDIM": (samplers.ddim, {}, 1, colors.COMPONENTS[0]),
+    "Heun": (samplers.heun, {}, 2, colors.COMPONENTS[1]),
+    "multistep": (samplers.multistep, {}, 1, colors.COMPONENTS[5]),
 }
 ring = toy.target("eight_gaussians")
 of_ring = of_mixture(ring, smooth)
