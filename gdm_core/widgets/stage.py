@@ -109,9 +109,8 @@ class Stage(anywidget.AnyWidget):
         names = [view["name"] for view in first["views"]]
         for control in self.controls.values():
             if (when := getattr(control, "when", None)) is not None:
-                self.controls[choice(f"the control that {control.name!r} waits for", when[0], self.controls)].clean(
-                    when[1]
-                )
+                other = choice(f"the control that {control.name!r} waits for", when[0], self.controls)
+                self.controls[other].clean(when[1])
             elif getattr(control, "on", None) is not None:
                 choice(f"the view under {control.name!r}", control.on, names)
             elif hasattr(control, "on") and control.name in names:  # its own plane would take that place

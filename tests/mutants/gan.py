@@ -198,8 +198,8 @@ MUTANTS = [
             ("shared-copy", "twin = copy.deepcopy(gan)", "twin = gan", _ALONE),
             (
                 "deaf-to-the-loss",
-                '        told = told | last\n        settle(gan, told["cure"])\n',
-                "        told = told | last\n",
+                'told = told | last\n        settle(gan, told["cure"])\n',
+                "told = told | last\n",
                 _LIVE,
             ),
             ("deaf-to-momentum", '["betas"] = (told["momentum"]', '["betas"] = (0.5 * told["momentum"]', _LIVE),

@@ -30,8 +30,8 @@ MUTANTS = [
     Mutant(
         "waits-for-what-is-not-there",
         "gdm_core/widgets/stage.py",
-        ".clean(\n                    when[1]\n                )",
-        "",
+        "self.controls[other].clean(when[1])",
+        "pass",
         "tests/test_stage.py::test_a_callback_that_returns_no_picture_is_told_at_once",
     ),
     Mutant(
