@@ -36,10 +36,10 @@ MUTANTS = [
         "test_many_points_are_no_other_statistic",
     ),
     _fault(
-        "strips-that-overlap",
+        "each-pair-once-where-both-ways-count",
         _STATISTICS,
-        "each[i : i + STRIP, i:]) * first[:, i:]",
-        "each[i : i + STRIP, :]) * first",
+        "within = 2 * sum(strips)",
+        "within = sum(strips)",
         "test_many_points_are_no_other_statistic",
     ),
     _fault(
