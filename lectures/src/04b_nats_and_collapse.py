@@ -83,7 +83,7 @@ vae2, vae16 = new_vae(2, 128, 1100, 3e-3), new_vae(16, 256, 1000, 2e-3)
 # **importance-weighted bound** averages $S$ draws from the encoder inside the logarithm (Burda, Grosse and
 # Salakhutdinov, 2016, eq. 8),
 #
-# $$ \log p(x) \ge \mathbb E\Big[\log \frac1S \sum_{s=1}^S \frac{p(x, z_s)}{q_\phi(z_s \mid x)}\Big], \qquad z_s \sim q_\phi(z\mid x), $$
+# $$ \log p(x) \ge \mathbb E\Big[\log \frac1S \sum_{s=1}^S \frac{p(x, z_s)}{q_\phi(z_s \mid x)}\Big], \qquad z_s \sim q_\phi(z\mid x) . $$
 #
 # With $S = 1$ it is the ELBO, and it becomes tighter as $S$ grows: the weights $p(x, z_s)/q_\phi(z_s \mid x)$ correct
 # for a bad guess. The competitors are the models of chapters 1 and 2: independent pixels, each with a free histogram;
@@ -133,7 +133,7 @@ def bars(nats):
         ax.text(values.mean() - 1, row, f"{values.mean():.0f}", color="white", va="center", ha="right",
                 fontweight="bold")
     ax.set(yticks=range(len(nats)), yticklabels=sorted(nats, key=lambda name: -nats[name].mean()), xlim=(0, None),
-           xlabel="nats per new picture (less is better)", title="The likelihood is worth most, the bend the rest")
+           xlabel="nats per new picture (less is better)", title="Most of the lead comes from the likelihood")
 
 
 # %%
@@ -258,7 +258,7 @@ sharing = 1 / weight.square().sum(1)  # effective number of pictures at each pla
 # The figure: decoder, best possible decoder (optimum), and the pictures that share the place
 def who_takes_part(chosen):
     fig, axes = plt.subplots(len(chosen), 1, figsize=(13, 4.5))
-    fig.suptitle("The decoder draws the average of those who share a place", x=0.01, ha="left", fontweight="bold",
+    fig.suptitle("The decoder draws the average of the pictures that share a code", x=0.01, ha="left", fontweight="bold",
                  fontsize=15)
     for ax, i in zip(axes, chosen):
         most = weight[i].argsort(descending=True)[:10]
@@ -290,7 +290,7 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
 
 # %% [markdown]
 # Compare the first two columns. Where several pictures share a code, even the best possible decoder (green) draws
-# their average, and its error is a share of 0.7 of the network's. Only the remaining 0.3 is the network's own fault.
+# their average, and its error is already a share of 0.8 of the network's. Only the rest is the network's own fault.
 # So most of the blur is what the loss asks for: the best answer to several right answers is their average, like the
 # gray cube of chapter 1. It is also called *variance loss* (Asperti, 2020), because an average varies less than what
 # it averages.
@@ -671,8 +671,8 @@ claim("16 latents: standard error of that", error(gain16), below=0.3, digits=1, 
 # With two latents the codes fit the prior up to holes and crowds that cost 0.4 nats. With 16 the mismatch is 6 nats.
 # Part of this is an artifact of the small training set. A code can at most identify its picture among 1,000, which is
 # worth $\log 1000$ or 6.9 nats, and it nearly does so with 6.7; the rest of the average KL counts as mismatch. But
-# some of it is real: with a prior that fits, new pictures gain 0.9 nats. A spherical Gaussian is the easiest prior,
-# not the best one (Tomczak and Welling, 2018).
+# some of it is real: with a prior that fits, new pictures gain about a nat. A spherical Gaussian is the easiest
+# prior, not the best one (Tomczak and Welling, 2018).
 #
 # ## 4b.7 The manifold hypothesis
 #
@@ -727,7 +727,7 @@ def off_the_sheet():
         right.text((a + b) / 2, -row + 0.2, f"{a - b:.0f}", color=colors.ACCENT, ha="center", fontweight="bold")
     right.axvline(0, color=colors.DATA, lw=1)
     right.set(yticks=[], ylim=(-len(sets) + 0.5, 0.5), xlabel="nats more than for a new picture",
-              title="Beyond the pixels' surprise, the sheet's")
+              title="Surprise, single pixels and beyond")
     right.spines["left"].set_visible(False)
     for y, words, color in ((0.25, "gray: pixels alone", colors.NOISE), (-0.05, "vermilion: the VAE", colors.MODEL),
                             (-0.35, "between them: what speaks of a sheet", colors.ACCENT)):

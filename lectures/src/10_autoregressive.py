@@ -232,10 +232,10 @@ by_shift = pad(x, (1, 0))[..., :-1] * weight[..., :1]
 claim("mask A of a row and a shift by one: largest difference", (by_mask - by_shift).abs().max(), below=1e-6)
 
 # %% [markdown]
-# The marked pixel sees what is orange. With B in the first layer it sees itself: training would reach a loss of
-# nearly zero, and sampling would fail, because the pixel does not exist yet. With A first, then B, a wedge above and
-# to the right is never seen, no matter how many layers there are: the **blind spot**. Each layer can look one pixel
-# further to the right only by going up one row.
+# The colored pixels are those that the marked one sees. With B in the first layer it sees itself: training would
+# reach a loss of nearly zero, and sampling would fail, because the pixel does not exist yet. With A first, then B, a
+# wedge above and to the right is never seen, no matter how many layers there are: the **blind spot**. Each layer can
+# look one pixel further to the right only by going up one row.
 #
 # Gated PixelCNN (van den Oord et al., 2016b) therefore has two stacks. The vertical stack sees the rows above, left
 # and right alike; the horizontal stack sees its own row to the left and gets the output of the vertical one. In

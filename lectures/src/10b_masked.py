@@ -179,7 +179,7 @@ def what_turns_cost():
         axes[0].plot(range(1, D + 1), nats, "o-", color=color, label=name, ms=4)
     axes[0].plot(2, first + second, "D", color=colors.ACCENT, ms=11, label="checkerboard")
     axes[0].legend(fontsize=13)
-    axes[0].set(xlabel="turns k", ylabel="nats lost", ylim=(-0.3, None), title="Together is cheap if apart")
+    axes[0].set(xlabel="turns k", ylabel="nats lost", ylim=(-0.3, None), title="Draw together what lies apart")
     axes[1].imshow(np.concatenate([np.asarray(decoding.in_turns(o, 4).turn[0]) for o in (orders["row by row"], spread)], 1), cmap="viridis", vmax=4)
     axes[1].axvline(3.5, color="white", lw=8)
     for row in range(4):
