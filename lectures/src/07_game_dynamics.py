@@ -613,7 +613,7 @@ class Nets(nn.Module):
         return x
 
 
-def draw(n=128):
+def draw(n=64):
     return target.sample(S * n).view(S, n, 2) / 2, torch.randn(S, n, 2, device=DEVICE)
 
 
