@@ -416,7 +416,7 @@ def em_below_the_maximum(missing):
     fig, ax = plt.subplots(figsize=(9, 3.2))
     plotting.curve(range(len(missing)), missing.clamp(min=1e-13), ax)
     ax.set(yscale="log", xlabel="EM iteration", ylabel="nats below the maximum", ylim=(1e-12, 20),
-           title="In the end EM gains a constant factor a step")
+           title="In the end EM converges at a constant rate")
 
 
 # %%
@@ -476,7 +476,7 @@ def how_many(full):
     ax.text(63, max(training) + 0.03 * (full - low), "PPCA, training", color=colors.DATA, ha="right", va="bottom", fontweight="bold")
     ax.text(34, held_out[latents.index(33)] - 0.06 * (full - low), "PPCA, held out", color=colors.MODEL, va="top", fontweight="bold")
     ax.text(1, full + 0.04 * (full - low), "factor analysis, held out", color=colors.MODEL, fontweight="bold")
-    ax.set(xlabel="latents L", ylabel="nats per picture", title="Factor analysis gets there sooner, and no further")
+    ax.set(xlabel="latents L", ylabel="nats per picture", title="Factor analysis needs fewer latents to do as well")
 
 
 best_gaussian = MultivariateNormal(train_x.mean(0), train_x.T.cov(correction=0))

@@ -571,7 +571,7 @@ def show_orders():
                                      zip(plans, [colors.MODEL, colors.DATA, colors.ACCENT])):
         ax.text(x * steps, end + y, name, color=color, fontweight="bold")
     ax.set(xlabel="updates of θ, and of ν", ylabel="bound, nats per picture", xlim=(0, steps), ylim=(end - 45, end + 12),
-           title="As many updates in another order: long turns lose")
+           title="Long turns lose, with the same number of updates")
 
 
 end = {name: sum(climb[-100:]) / 100 for name, (_, _, climb) in runs.items()}  # 200 updates are one turn of each

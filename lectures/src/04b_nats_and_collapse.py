@@ -474,7 +474,7 @@ def with_and_without_codes():
     right.text(loose["β from 0 to 1"].mean(), -0.68, "−ELBO", ha="center", color=colors.DATA)
     right.text(tight["β from 0 to 1"].mean(), -0.68, "importance bound", ha="center", color=colors.DATA)
     right.set(yticks=[0, -1, -2], yticklabels=list(runs), xlim=(low - 0.8, high + 0.6), ylim=(-2.5, 0.5),
-              xlabel="nats per new picture (less is better)", title="The ELBO does not see the difference")
+              xlabel="nats per new picture (less is better)", title="Close in ELBO, apart in the importance bound")
 
 
 # %%
@@ -730,7 +730,7 @@ def off_the_sheet():
               title="Surprise, single pixels and beyond")
     right.spines["left"].set_visible(False)
     for y, words, color in ((0.25, "gray: pixels alone", colors.NOISE), (-0.05, "vermilion: the VAE", colors.MODEL),
-                            (-0.35, "between them: what speaks of a sheet", colors.ACCENT)):
+                            (-0.35, "between them: missed by single pixels", colors.ACCENT)):
         right.text(6, y, words, color=color, fontweight="bold")
 
 

@@ -270,7 +270,7 @@ def order_and_knowledge():
         height = max(known[betas[-1]][i].item(), height + 0.09)
         axes[1].plot(at, [known[b][i] for b in betas], color=colors.COMPONENTS[i], marker="o")
         axes[1].text(len(at) - 0.9, height, FACTORS[i], color=colors.COMPONENTS[i], fontweight="bold", va="center")
-    axes[0].set(title="Order between its two yardsticks", ylabel="disentanglement (DCI)")
+    axes[0].set(title="Disentanglement, between two yardsticks", ylabel="disentanglement (DCI)")
     axes[1].set(title="What moves few pixels is forgotten", ylabel="share of a factor explained")
     for ax, wide in zip(axes, (-0.6, -0.15)):
         ax.set(xlabel="β at σ = 0.1", ylim=(-0.06, 1.05), xlim=(-0.4, len(betas) + wide))
@@ -473,7 +473,7 @@ def errors_of_maps():
     ax.text(500, 1.03, "always the mean code", color=colors.NOISE, ha="right", va="bottom")
     ax.legend(title="From a VAE to …", loc="upper right", bbox_to_anchor=(1, 0.8))
     ax.set(xscale="log", xlim=(4.5, 560), ylim=(0, 1.25), xlabel="support pictures")
-    ax.set(ylabel="error, share of the spread", title="Some eighty pictures carry one space into another")
+    ax.set(ylabel="error, share of the spread", title="About eighty pictures suffice for a map")
     ax.set_xticks(counts, counts)
     ax.minorticks_off()
 
@@ -535,7 +535,7 @@ claim("squared error of new pictures, codes carried over from the first model", 
 claim("squared error of the average picture", blank, above=2 * through, digits=2)
 
 # %% [markdown]
-# Yes, and eighty pictures suffice to find it: between two VAEs of one kind the error is 0.079 of the spread, and five
+# Yes, and eighty pictures suffice to find it: between two VAEs of one kind the error is 0.078 of the spread, and five
 # hundred pictures still leave 0.85 of that. Decoded, the carried codes miss new pictures by a squared error of 2.6,
 # the model's own codes by 2.2, the average picture by 9.3. As a control, with wrongly matched pairs the map is worth
 # nothing.

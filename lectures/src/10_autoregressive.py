@@ -355,9 +355,9 @@ def draws_and_nats():
     plotting.images(drawn_digits.cpu(), axes[0], columns=8)
     plotting.images(digits["test"][:40].cpu(), axes[1], columns=8)
     axes[0].set_title("Drawn, pixel by pixel")
-    axes[1].set_title("Digits of people")
+    axes[1].set_title("Real digits")
     picture = axes[2].imshow(by_pixel.mean(0)[0].cpu(), cmap="magma", vmin=0)
-    axes[2].set(title="Nats a pixel", xticks=[], yticks=[])
+    axes[2].set(title="Nats per pixel", xticks=[], yticks=[])
     plt.colorbar(picture, ax=axes[2], fraction=0.046)
 
 

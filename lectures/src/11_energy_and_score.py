@@ -778,7 +778,7 @@ def nats_from_denoising():
     for i, shade in zip((16, 42, 48), colors.COMPONENTS):
         axes[1].plot(log_gamma / math.log(10), bracket[:, i] * log_gamma.exp() / 2, color=shade, label=f"x = {xs[i] + 0.0:.1f}".replace("-", "−"))
     axes[1].axhline(0, color=colors.NOISE, lw=1)
-    axes[1].set(xlim=(-3, 4), xlabel="log₁₀ of the signal-to-noise ratio γ", ylabel="nats a unit of log γ", title="Which level says what")
+    axes[1].set(xlim=(-3, 4), xlabel="log₁₀ of the signal-to-noise ratio γ", ylabel="nats a unit of log γ", title="Nats from each noise level")
     axes[1].legend()
 
 

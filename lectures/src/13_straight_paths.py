@@ -306,7 +306,7 @@ def couplings_drawn(n=128):
         ax.set(xticks=[], yticks=[])
         ax.set_title("independent" if B == 1 else f"batches of {B}", loc="center")
     ax = axes[3]
-    for k, (line_of, name, color) in enumerate(((exact_floor, "floor", colors.EXACT), (exact_cost, "cost", colors.LATENT))):
+    for k, (line_of, name, color) in enumerate(((exact_floor, "floor", colors.EXACT), (exact_cost, "cost", colors.ACCENT))):
         ax.plot(BATCHES, line_of, color=color, lw=6, alpha=0.35)
         ax.plot(BATCHES, [m[k] for m in measured], "o", color=color)
         ax.text(4.6, line_of[1] + 0.25, name, color=color, fontweight="bold")
@@ -373,7 +373,7 @@ def three_bundles():
     for ax, paths, color, title in zip(
         axes,
         ((1 - t[:, None]) * x.numpy() + t[:, None] * starts.numpy(), way.sol(t).T, (1 - t[:, None]) * landed.numpy() + t[:, None] * starts.numpy()),
-        (colors.DATA, colors.EXACT, colors.LATENT),
+        (colors.DATA, colors.EXACT, colors.COMPONENTS[0]),
         ("Independent pairs", "The flow of these pairs", "Pairs after one reflow"),
     ):
         ax.plot(t, paths, color=color, lw=1, alpha=0.75)
@@ -509,7 +509,7 @@ def three_levels():
     _, axes = plt.subplots(1, 3, figsize=(14, 4.7), sharex=True, sharey=True)
     for ax, (g, states) in zip(axes, walks.items()):
         plotting.points(states[-1, 12:1500], ax, color=colors.EXACT, size=4, alpha=0.4)
-        ax.plot(states[:, :12, 0].cpu(), states[:, :12, 1].cpu(), color=colors.LATENT, lw=0.8, alpha=0.8)
+        ax.plot(states[:, :12, 0].cpu(), states[:, :12, 1].cpu(), color=colors.ACCENT, lw=0.8, alpha=0.8)
         ax.set(xticks=[], yticks=[], title=f"g = {g:g}")
 
 
@@ -522,7 +522,7 @@ claim("g = 2: spread of the ends of twelve walkers from one start", walks[2.0][-
 
 # %% [markdown]
 # For the crowd (green) nothing changes: its distance to the data is about the same at all three levels. The twelve
-# walkers (blue) leave from one point. Without noise all of them end at the same place, because the start decides; with
+# walkers (orange) leave from one point. Without noise all of them end at the same place, because the start decides; with
 # $g = 2$ chance decides, and they reach modes all around the ring. With a learned score in place of the exact one, its
 # error would be added.
 #

@@ -369,7 +369,7 @@ values = {name: stretch(make, torch.randn(10, size).to(t)) for name, (make, size
 # The figure: stretch by direction
 def directions():
     fig, ax = plt.subplots(figsize=(8, 3.6))
-    for (name, v), color in zip(values.items(), (colors.FAMILY, colors.MODEL, colors.LATENT, colors.ENCODER)):
+    for (name, v), color in zip(values.items(), colors.COMPONENTS):
         ax.semilogy(range(1, len(v) + 1), v.cpu() / v[0].cpu(), "o-", ms=3.5, color=color, label=name)
     ax.set(xlabel="direction", ylabel="stretch, of the largest", ylim=(2e-3, 2), title="Sixteen directions, or all of them")
     ax.legend()
