@@ -106,11 +106,8 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
         terms = _terms(film.flow, dot, [log_det.item() for _, log_det in states])
         target = Mixture(points.tolist(), STD).to(device)
         fresh = target.means.repeat(100, 1) + STD * Noise(seed + 1, device)(0, 100 * len(points), 2)
-        index, lacks = (
-            controls["checkpoint"],
-            lambda: (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item(),
-        )
-        lost = price(index, lacks, points.tolist())
+        index = controls["checkpoint"]
+        lost = price(index, lambda: (target.log_prob(fresh) - film.flow.log_prob(fresh)).mean().item(), points.tolist())
         image = ground(index, lambda: film.density(k, places).reshape(100, 100).sqrt(), k)
         views = {
             "film": _plane(image, film, k, way[: k + 1], target.means),

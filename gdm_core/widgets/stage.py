@@ -182,9 +182,8 @@ class Stage(anywidget.AnyWidget):
         began, spent = time.perf_counter(), time.thread_time()
         reply, frame = {"view": message.get("view"), "n": message.get("n")}, None
         swift = self._swift()
-        self._said = (
-            time.monotonic() if swift else -SAYS_AGAIN
-        )  # what changes from here on is news, unless it asks again
+        # What changes from here on is news, unless the page asks again by itself.
+        self._said = time.monotonic() if swift else -SAYS_AGAIN
         try:
             state, moved = self._act(message)
             with drawing():

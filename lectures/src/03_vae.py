@@ -598,7 +598,7 @@ q = nu.q(detach=True)
 few = Independent(Normal(q.mean[:8], q.stddev[:8]), 1)
 with torch.no_grad():
     grid = inference.grid_posterior(model, threes[:8], half_width=5, side=fine_side)
-    gap = (grid.log_px - inference.elbo(model, threes[:8], samples=500, q=few)).mean()
+    gap = (grid.log_px - inference.elbo(model, threes[:8], samples=500, q=few)).median()
     z = model.prior().sample((8,))
     generated = {"data": threes[:8], "decoded posterior mean": model.decode(grid.mean).mean,
                  "mean of p(x | z), random z": model.decode(z).mean, "draw from p(x | z), same z": model.decode(z).sample()}
@@ -615,7 +615,7 @@ def show_generated():
 # %%
 show_generated()
 claim("log p(x) of eight training threes, by the grid", grid.log_px.mean(), above=-90, digits=2, unit="nats per picture")
-claim("the gap, the average KL(q, posterior), is between 0 and 1.1 nats per picture", 0 < gap < 1.1)
+claim("the gap, KL(q, posterior), of the median one is between 0 and 1.1 nats", 0 < gap < 1.1)
 
 # %% [markdown]
 # The two panels at the right show two things that both go by the name of "generated". The *mean* of $p(x\mid z)$ is
@@ -832,8 +832,8 @@ claim("a new three costs more than a training three by", grid.log_px.mean() - ce
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Checks: the old threes, the first steps, the worst search, and the bill
 still = Independent(Normal(home.q.mean[:8], home.q.stddev[:8]), 1)
-claim("gap of the eight training threes of 3.6, once θ is held and the learning rate falls",
-      (grid.log_px - inference.elbo(model, threes[:8], 500, still)).mean(), below=0.7 * gap.item(), digits=1, unit="nats")
+claim("median gap of eight training threes, once θ is held and the learning rate falls",
+      (grid.log_px - inference.elbo(model, threes[:8], 500, still)).median(), below=0.7 * gap.item(), digits=1, unit="nats")
 claim("and the gap of 3.6 was there", gap > 0.02)
 claim("after 10 of 600 steps a new three misses, of what the search reaches",
       (long[-1].bound - long[10].bound).mean(), above=1, digits=2, unit="nats")
