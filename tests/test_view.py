@@ -104,6 +104,14 @@ def test_ellipse_is_the_level_set_of_the_density():
         assert v @ np.linalg.solve(cov, v) == pytest.approx(1.0)
 
 
+def test_an_ellipse_is_the_same_whichever_way_its_axes_are_returned(monkeypatch):
+    parts = np.random.default_rng(0).normal(size=(9, 2, 2))
+    covs, eigh = parts @ parts.transpose(0, 2, 1), np.linalg.eigh
+    rows = overlay.Ellipses(np.zeros((9, 2)), covs).encode()["xy"]
+    monkeypatch.setattr(np.linalg, "eigh", lambda covs: (eigh(covs)[0], -eigh(covs)[1]))
+    np.testing.assert_array_equal(overlay.Ellipses(np.zeros((9, 2)), covs).encode()["xy"], rows)
+
+
 def test_pack_sends_each_array_once():
     field = np.random.default_rng(0).normal(size=(8, 8))
     frame = w.Frame({"a": w.View(field, colormap="cividis"), "b": w.View(field, colormap="cividis")}).encode()

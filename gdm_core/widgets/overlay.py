@@ -123,6 +123,8 @@ class Ellipses:
         means = array("means", self.means, (None, 2))
         covs = array("covs", self.covs, (len(means), 2, 2))
         values, vectors = np.linalg.eigh(covs)  # (K, 2), (K, 2, 2)
+        # An axis has two directions, and which one is returned is a matter of rounding: take that to the upper right.
+        vectors = vectors * np.where(vectors[:, :1] + 0.6 * vectors[:, 1:] < 0, -1.0, 1.0)
         axes = vectors * np.sqrt(np.clip(values, 0, None))[:, None, :]  # columns: std times direction
         rows = np.concatenate([means, axes[:, :, 1], axes[:, :, 0]], 1)  # (K, 6)
         look = _look(self if self.color is not None else replace(self, color=np.arange(len(means))), len(means))

@@ -665,4 +665,11 @@ MUTANTS = [
         "setattr(self, 'color', np.arange(len(means))) or self",
         py("view::a_mark_may_be_shown_again_with_other_data"),
     ),
+    Mutant(
+        "ellipse-axes-with-any-sign",
+        f"{HERE}/overlay.py",
+        " < 0, -1.0, 1.0)",
+        " < 0, 1.0, 1.0)",
+        "tests/test_view.py::test_an_ellipse_is_the_same_whichever_way_its_axes_are_returned",
+    ),
 ]
