@@ -36,12 +36,12 @@ def working(step=0.003):
     return make
 
 
-@pytest.mark.parametrize("hand, rest", [(True, 25), (False, 50)])
+@pytest.mark.parametrize("hand, rest", [(True, 50), (False, 67)])
 def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
-    """7.5 ms lost and 2.5 ms for the messages are 40 % of 25 ms and 20 % of 50 ms."""
+    """12 ms lost and 8 ms for the messages are 40 % of 50 ms and 30 % of 66.7 ms."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=7.5)
+    answer(tab, 1, ms=12, cost=12)
     tab.clock.run_for(1000)
     stir = lambda: tab.keyboard.press("ArrowRight") if hand else tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
     tab.focus(PAD)
@@ -49,18 +49,18 @@ def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
     assert len(sent(tab)) == 2  # nothing was asked for a while
     stir()
     tab.clock.run_for(10)
-    answer(tab, 2, ms=7.5, cost=7.5)
+    answer(tab, 2, ms=12, cost=12)
     tab.clock.run_for(rest - 12)
     assert len(sent(tab)) == 2
     tab.clock.run_for(4)
     assert len(sent(tab)) == 3
-    answer(tab, 3, ms=7.5)  # the training has ended
+    answer(tab, 3, ms=12)  # the training has ended
     stir()
     assert len(sent(tab)) == 4
 
 
 def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
-    """A quarter of what it costs more counts: (7.5 + 0.25 x 20 + 2.5) / 0.4 = 37.5 ms."""
+    """A quarter of what it costs more counts: (7.5 + 0.25 x 20 + 8) / 0.4 = 51.3 ms."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
     answer(tab, 1, ms=7.5, cost=7.5)
@@ -69,7 +69,7 @@ def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
     tab.keyboard.press("ArrowRight")
     answer(tab, 2, ms=27.5, cost=27.5)
     tab.keyboard.press("ArrowRight")
-    tab.clock.run_for(35)
+    tab.clock.run_for(49)
     assert len(sent(tab)) == 2
     tab.clock.run_for(5)
     assert len(sent(tab)) == 3
@@ -194,7 +194,7 @@ def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):
     open_stage(tab, padded().spec)
     answer(tab, 1, ms=7.5, cost=7.5)
     tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
-    tab.clock.run_for(30)
+    tab.clock.run_for(45)
     assert len(sent(tab)) == 1
     tab.focus(PAD)
     tab.keyboard.press("ArrowRight")

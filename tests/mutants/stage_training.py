@@ -64,7 +64,7 @@ MUTANTS = [
     ),
     Mutant("pictures-starve-a-training", FLOW, "if (rest >= 1)", "if (rest >= 1000)", SHARE),
     Mutant("a-hand-has-no-more-than-who-watches", FLOW, "moved ||= hand;", "", HAND),
-    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.2;", "const WATCH = 0.4;", SHARE),
+    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.3;", "const WATCH = 0.4;", SHARE),
     Mutant(
         "training-dims",
         FLOW,

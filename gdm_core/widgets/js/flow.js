@@ -7,9 +7,9 @@ const LONGEST = 30000; // between two tries while nobody answers
 const SLOW = 250; // until the page says that it waits
 const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
 const HAND = 0.4; // of the time for pictures while a model trains and a hand moves
-const WATCH = 0.2; // and while one only watches
+const WATCH = 0.3; // and while one only watches
 const LATEST = 0.25; // weight of the last picture's cost: one that is dearer now and then does not break the pace
-const POST = 2.5; // milliseconds that the kernel needs for a picture beside drawing it: messages come and go
+const POST = 8; // milliseconds that the kernel needs for a picture beside drawing it: messages come and go
 
 /**
  * ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does;
