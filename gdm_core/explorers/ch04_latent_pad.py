@@ -138,9 +138,7 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
     def draw(controls) -> Frame:
         chart, when = learned.at(controls["checkpoint"])
         z = chart.mean.new_tensor(controls["z"])
-        made = learned.model(controls["checkpoint"]).decode(
-            z
-        )  # moves with every step that is shown, the map more slowly
+        made = learned.model(controls["checkpoint"]).decode(z)  # of each step that is shown; the map is slower
         x, std = made.mean, made.base_dist.scale
         distance, nearest = (v.item() for v in (chart.mean - z).norm(dim=1).min(0))
         crowd = chart.log_marginal(z).item()

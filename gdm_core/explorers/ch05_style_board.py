@@ -76,9 +76,8 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         moved = int(controls["rows"][1]) - 1
         places = z.repeat(len(ROWS), 1)
         places[:, moved] += z.new_tensor(ROWS)
-        made = (
-            learned.model(controls["checkpoint"]).decode(places.repeat_interleave(10, 0), every.repeat(len(ROWS))).mean
-        )
+        model = learned.model(controls["checkpoint"])  # newer than the codes while it trains
+        made = model.decode(places.repeat_interleave(10, 0), every.repeat(len(ROWS))).mean
         row = made[20:30]  # the middle one, at z itself
         i, away = crowd.nearest(z)
         truth, warning = truth_of(crowd, tuple(z.tolist()), i), crowd.lost(z)

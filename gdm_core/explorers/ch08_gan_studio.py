@@ -192,9 +192,9 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
         if still and gan is not learned.kept:
             settle(gan, told["cure"])
             return gan
-        matters = (
-            ("cure",) if still else ("cure", "critic_alone", "generator_alone", "momentum", "data", "target", "drawing")
-        )
+        matters = ["cure"]
+        if not still:
+            matters += ["critic_alone", "generator_alone", "momentum", "data", "target", "drawing"]
         how = [np.asarray(told[name]).tolist() for name in matters]
         if last[0] is not gan or last[1] != how:
             last[:] = gan, how, alone(gan, told, seed, device)

@@ -239,8 +239,8 @@ MUTANTS = [
             ("old-drawing-forever", "told = told | last", "told = last | told", _WIPED),
             (
                 "last-copy-of-another-drawing",
-                '"momentum", "data", "target", "drawing")',
-                '"momentum", "target")',
+                '"momentum", "data", "target", "drawing"]',
+                '"momentum", "target"]',
                 _ANEW,
             ),
             ("buttons-leave-the-sheet", '"target": TARGETS[name], "data": MODES}', '"target": TARGETS[name]}', _SHEET),
