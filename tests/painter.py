@@ -24,7 +24,7 @@ from gdm_core.explorers.room_painter import SIZE, Painter, never, pace, rooms  #
 
 LATENTS, WIDTH = 128, 512
 PART = 250  # rooms painted, or 20 times as many rendered, at once
-WEIGHTS = (1.0, 1.5, 2.0)
+WAYS = (1.0, 1.0), (1.5, 1.0), (2.0, 1.0), (2.0, 0.8), (3.0, 0.8)  # weight of guidance, largest t with it
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -62,19 +62,19 @@ def trained(chosen: argparse.Namespace) -> Painter:
 
 
 def judged(model: Painter, count: int) -> dict:
-    """Shares of rooms with all six factors right, and with the worst factor right, by weight of guidance."""
+    """Shares of rooms with all six factors right, and with the worst factor right, by guidance."""
     pool = scenes.factors(torch.randint(scenes.COUNT, (14 * count,), generator=torch.Generator().manual_seed(3)))
     told = {}
     for kind, table in (("seen", pool[~never(pool)][:count]), ("left out", pool[never(pool)][:count])):
         asked = captions.said(table, generator=torch.Generator().manual_seed(4))
-        for weight in WEIGHTS:
+        for weight, until in WAYS:
             right = []
             for i in range(0, count, PART):
                 some = asked[i : i + PART]
-                read = scenes.read(model.pictures(some, seed=i, weight=weight, steps=16)).factors.cpu()
+                read = scenes.read(model.pictures(some, seed=i, weight=weight, until=until, steps=16)).factors.cpu()
                 right.append(captions.fits(read, captions.meaning(some)))
             right = torch.cat(right).double()
-            told[f"{kind}, w = {weight:g}"] = {
+            told[f"{kind}, w = {weight:g} for t <= {until:g}"] = {
                 "all six": right.prod(1).mean().item(),
                 "worst factor": right.mean(0).min().item(),
             }

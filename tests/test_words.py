@@ -214,17 +214,18 @@ def test_what_training_never_sees():
 
 
 def test_guidance_leans_away_from_nothing_said():
-    """At w = 0 the caption has no say, at 1 it alone, beyond as far on the other side."""
+    """At w = 0 the caption has no say, at 1 it alone, beyond as far on the other side, and above `until` it alone."""
     torch.manual_seed(0)
     painter = off_init(room_painter.Painter(16, 4)).eval()
     y, noise = captions.tokens([RED_FLOOR] * 3), torch.randn(3, 4)
-    end = lambda w: list(painter.paint(y, noise, weight=w, steps=1))[-1]  # one step, where the answer is D
+    end = lambda w, **o: list(painter.paint(y, noise, weight=w, steps=1, **o))[-1]  # one step, where the answer is D
     with torch.no_grad():
         with_caption, without = (painter.diffusion.denoise(noise, torch.tensor(1.0), said) for said in (y, None))
     assert (with_caption - without).abs().max() > 1e-3
     torch.testing.assert_close(end(0.0), without)
     torch.testing.assert_close(end(1.0), with_caption)
     torch.testing.assert_close(end(3.0), without + 3 * (with_caption - without))
+    torch.testing.assert_close(end(3.0, until=0.9), with_caption)
 
 
 def test_pictures_follow_seed_and_sentence():

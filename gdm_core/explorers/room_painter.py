@@ -36,26 +36,29 @@ class Painter(nn.Module):
         return self.diffusion.loss(self.components.encode(x), y)
 
     @torch.no_grad()
-    def paint(self, y: Tensor, noise: Tensor, *, weight: float = 2.0, steps: int = 20) -> Iterator[Tensor]:
+    def paint(
+        self, y: Tensor, noise: Tensor, *, weight: float = 2.0, until: float = 1.0, steps: int = 20
+    ) -> Iterator[Tensor]:
         """States of the codes from noise on, (B, latents); y: (B, L) captions.
 
         Args:
             weight: of guidance; 1 for none.
+            until: largest t with guidance.
             steps: of Heun's method.
         """
         read = self.diffusion.network.read  # once, not at each step
         telling = lambda said: lambda x, t: self.diffusion.denoise(x, t, said)
         told = telling(read(y))
         if weight != 1:
-            told = guidance.guided(told, telling(read(torch.zeros_like(y))), weight)
+            told = guidance.guided(told, telling(read(torch.zeros_like(y))), weight, between=(0.0, until))
         return samplers.heun(told, schedules.line, noise, schedules.times(schedules.line, steps).to(noise))
 
-    def pictures(self, sentences: Sequence[str], *, seed: int = 0, weight: float = 2.0, steps: int = 20) -> Tensor:
-        """A picture for each sentence, (N, 3, S, S) in [0, 1]."""
+    def pictures(self, sentences: Sequence[str], *, seed: int = 0, **options) -> Tensor:
+        """A picture for each sentence, (N, 3, S, S) in [0, 1]; `options` as of `paint`."""
         like = self.components.mean
         y = captions.tokens(sentences).to(like.device)
         noise = torch.randn(len(y), len(self.components.size), generator=torch.Generator().manual_seed(seed)).to(like)
-        return self.components.decode(samplers.last(self.paint(y, noise, weight=weight, steps=steps))).clamp(0, 1)
+        return self.components.decode(samplers.last(self.paint(y, noise, **options))).clamp(0, 1)
 
 
 def rooms(count: int, *, seed: int = 0, leave: float = 0.1, deny: float = 0.1) -> tuple[Tensor, list[str]]:
