@@ -110,10 +110,11 @@ MUTANTS = [
     _plant(
         _PAINTER,
         "conditional-and-unconditional-swapped",
-        "guidance.guided(told, telling(read(torch.zeros_like(y))), weight)",
-        "guidance.guided(telling(read(torch.zeros_like(y))), told, weight)",
+        "guidance.guided(told, telling(read(torch.zeros_like(y))), weight,",
+        "guidance.guided(telling(read(torch.zeros_like(y))), told, weight,",
         _GUIDED,
     ),
+    _plant(_PAINTER, "guided-at-all-times", "between=(0.0, until)", "between=(0.0, 1.0)", _GUIDED),
     _plant(
         _WORDS,
         "no-shift",
