@@ -40,6 +40,13 @@ def validate(*names: str) -> str:
 CTRL_C = "tests/test_checkpoint.py::test_ctrl_c_leaves_a_whole_checkpoint"
 
 MUTANTS = [
+    Mutant(
+        "memory-given-back",
+        "gdm_core/allocator.py",
+        "mallopt(TRIM, KEPT), mallopt(MMAP, OWN_PAGES)",
+        "mallopt(TRIM, KEPT), True",
+        "tests/test_allocator.py::test_a_step_takes_the_memory_of_the_last_one",
+    ),
     # The loop
     Mutant(
         "gradients-add-up",
