@@ -36,21 +36,22 @@ def working(step=0.003):
     return make
 
 
-@pytest.mark.parametrize("hand, rest", [(True, 50), (False, 67)])
+@pytest.mark.parametrize("hand, rest", [(True, 20), (False, 30)])
 def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
-    """12 ms lost and 8 ms for the messages are 40 % of 50 ms and 30 % of 66.7 ms."""
+    """Half of the time for pictures of 20 ms, and 40 % where no hand moves."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=12, cost=12)
+    answer(tab, 1, ms=12, cost=20)
     tab.clock.run_for(1000)
     stir = lambda: tab.keyboard.press("ArrowRight") if hand else tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
     tab.focus(PAD)
     stir()
     assert len(sent(tab)) == 2  # nothing was asked for a while
     stir()
-    tab.clock.run_for(10)
-    answer(tab, 2, ms=12, cost=12)
-    tab.clock.run_for(rest - 12)
+    tab.clock.run_for(70)
+    assert len(sent(tab)) == 2  # one at a time, however slow
+    answer(tab, 2, ms=12, cost=20)
+    tab.clock.run_for(rest - 2)
     assert len(sent(tab)) == 2
     tab.clock.run_for(4)
     assert len(sent(tab)) == 3
@@ -60,30 +61,30 @@ def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
 
 
 def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
-    """A quarter of what it costs more counts: (7.5 + 0.25 x 20 + 8) / 0.4 = 51.3 ms."""
+    """A quarter of what it costs more counts: 15.5 + 0.25 x 20 = 20.5 ms."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=7.5)
+    answer(tab, 1, ms=7.5, cost=15.5)
     tab.clock.run_for(1000)
     tab.focus(PAD)
     tab.keyboard.press("ArrowRight")
-    answer(tab, 2, ms=27.5, cost=27.5)
+    answer(tab, 2, ms=27.5, cost=35.5)
     tab.keyboard.press("ArrowRight")
-    tab.clock.run_for(49)
+    tab.clock.run_for(19)
     assert len(sent(tab)) == 2
-    tab.clock.run_for(5)
+    tab.clock.run_for(4)
     assert len(sent(tab)) == 3
 
 
 def test_a_page_asks_again_by_itself_when_there_is_always_news(tab):
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=7.5, again=True)
-    tab.clock.run_for(48)
+    answer(tab, 1, ms=7.5, cost=15.5, again=True)
+    tab.clock.run_for(21)
     assert len(sent(tab)) == 1  # a watcher's share, as ever
     tab.clock.run_for(4)
     assert len(sent(tab)) == 2
-    answer(tab, 2, ms=7.5, cost=7.5)
+    answer(tab, 2, ms=7.5, cost=15.5)
     tab.clock.run_for(1000)
     assert len(sent(tab)) == 2
 
@@ -192,9 +193,9 @@ def test_the_newest_model_is_at_hand_while_what_is_heavy_is_a_moment_old(tmp_pat
 def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=7.5)
+    answer(tab, 1, ms=7.5, cost=15.5)
     tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
-    tab.clock.run_for(45)
+    tab.clock.run_for(19)
     assert len(sent(tab)) == 1
     tab.focus(PAD)
     tab.keyboard.press("ArrowRight")
@@ -204,7 +205,7 @@ def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):
 def test_nothing_is_dimmed_while_a_model_trains(tab):
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, cost=5.0)
+    answer(tab, 1, cost=13)
     tab.focus(PAD)
     tab.clock.run_for(100)
     tab.keyboard.press("ArrowRight")
@@ -226,6 +227,27 @@ def test_an_answer_tells_what_a_running_training_lost_to_it():
     trainer.stop().wait()
     assert 9 < told["cost"] < 40 and told["ms"] > 55, told  # nothing was computed while it slept
     assert "cost" not in page.draw()[0]
+
+
+def test_what_a_page_asks_for_between_two_pictures_is_part_of_their_price():
+    """Messages are read and sent on the thread that draws; what a cell computes there is not the pictures' fault."""
+    trainer = w.Trainer(working(0.0005))
+    page = Page(w.Stage(lambda c: np.zeros((2, 2), np.uint8), [w.Pad("z", 1.0)], trainer=trainer))
+    page.draw()
+    busy(0.02)
+    page.draw(train=["start"])
+    first = page.draw()[0]["cost"]
+    busy(0.02)
+    asked = page.draw()[0]["cost"]
+    busy(0.2)
+    held_up = page.draw()[0]["cost"]
+    page.draw(train=["pause"])
+    trainer.wait()
+    page.draw()
+    busy(0.02)
+    again = page.draw(train=["start"])[0].get("cost", 0.0)
+    trainer.stop().wait()
+    assert first < 10 and 20 < asked < 35 and 30 < held_up < 45 and again < 10, (first, asked, held_up, again)
 
 
 def test_training_waits_for_the_whole_answer():
@@ -292,7 +314,7 @@ def test_what_is_shown_of_a_checkpoint_is_computed_when_somebody_looks(tmp_path,
 
 
 def test_training_keeps_most_of_the_time_in_a_page_that_watches_and_some_while_one_drags(live, tab):
-    """Steps of 3 ms and pictures of 8 ms of a processor.  .84 and .67 on a quiet machine, .70 and .39 on a full one."""
+    """Steps of 3 ms and pictures of 8 ms of a processor.  On a quiet machine about .7 and .6."""
     drawn = []
 
     def draw(controls):
@@ -320,4 +342,4 @@ def test_training_keeps_most_of_the_time_in_a_page_that_watches_and_some_while_o
     dragged = share()
     tab.evaluate("clearInterval(globalThis.hand)")
     trainer.stop().wait()
-    assert alone > 0.6 and 0.3 < dragged < alone, (alone, dragged)
+    assert alone > 0.5 and 0.3 < dragged < alone + 0.05, (alone, dragged)

@@ -12,6 +12,7 @@ def here(name: str) -> str:
 
 SHARE = here("a_picture_is_asked_for_when_training_has_had_its_time")
 HAND = here("a_hand_does_not_wait_as_long_as_one_who_watches")
+BETWEEN = here("what_a_page_asks_for_between_two_pictures_is_part_of_their_price")
 LOST = here("an_answer_tells_what_a_running_training_lost_to_it")
 COPIES = here("snapshots_of_a_large_model_are_taken_less_often")
 LOOKS = here("what_is_shown_of_a_checkpoint_is_computed_when_somebody_looks")
@@ -64,7 +65,8 @@ MUTANTS = [
     ),
     Mutant("pictures-starve-a-training", FLOW, "if (rest >= 1)", "if (rest >= 1000)", SHARE),
     Mutant("a-hand-has-no-more-than-who-watches", FLOW, "moved ||= hand;", "", HAND),
-    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.3;", "const WATCH = 0.4;", SHARE),
+    Mutant("two-pictures-at-a-time-beside-a-training", FLOW, "(cost ? 1 : slots)", "2", SHARE),
+    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.4;", "const WATCH = 0.5;", SHARE),
     Mutant(
         "training-dims",
         FLOW,
@@ -79,9 +81,10 @@ MUTANTS = [
         "if self.trainer is 0:",
         LOST,
     ),
-    Mutant(
-        "lost-time-by-the-clock", STAGE, "(time.thread_time() - spent), 3)", "(time.perf_counter() - began), 3)", LOST
-    ),
+    Mutant("lost-time-by-the-clock", STAGE, "(self._left[1] - spent + beside)", "(time.perf_counter() - began)", LOST),
+    Mutant("messages-for-nothing", STAGE, "self._left[1] - spent + beside", "self._left[1] - spent", BETWEEN),
+    Mutant("a-cell-priced-as-a-picture", STAGE, "min(spent - before, BESIDE)", "(spent - before)", BETWEEN),
+    Mutant("messages-of-a-rest", STAGE, "            self._left = 0, 0.0\n", "", BETWEEN),
     Mutant(
         "half-an-answer-beside-training",
         STAGE,

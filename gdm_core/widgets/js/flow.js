@@ -6,10 +6,11 @@ const PATIENCE = 3000; // milliseconds until a request counts as lost
 const LONGEST = 30000; // between two tries while nobody answers
 const SLOW = 250; // until the page says that it waits
 const FAST = 10; // milliseconds of kernel time below which a second request in flight pays
-const HAND = 0.4; // of the time for pictures while a model trains and a hand moves
-const WATCH = 0.3; // and while one only watches
+// From an answer to the next request a training has the machine: what a slow page or a busy machine adds is not taken
+// from it.
+const HAND = 0.5; // of the time for pictures while a model trains and a hand moves
+const WATCH = 0.4; // and while one only watches
 const LATEST = 0.25; // weight of the last picture's cost: one that is dearer now and then does not break the pace
-const POST = 8; // milliseconds that the kernel needs for a picture beside drawing it: messages come and go
 
 /**
  * ask(n) sends request n with the newest state; late() hears that nobody answers; heard() that somebody does;
@@ -26,20 +27,19 @@ function flow({ ask, late, heard, busy }) {
     patience = PATIENCE,
     moved = false, // by a hand, since the last request
     cost = 0, // milliseconds of a training that pictures take now
-    asked = 0,
+    answered = 0,
     turn = 0;
   const flying = new Map(); // n -> { timer, input, began }
   const watch = () => (slow ||= cost ? 0 : setTimeout(busy, SLOW, true)); // a training's strip says what goes on
 
   function pump() {
     turn = clearTimeout(turn);
-    if (!wanted || !visible || flying.size >= slots) return;
-    const rest = cost ? asked + (cost + POST) / (moved ? HAND : WATCH) - performance.now() : 0;
+    if (!wanted || !visible || flying.size >= (cost ? 1 : slots)) return;
+    const rest = cost ? answered + cost / (moved ? HAND : WATCH) - cost - performance.now() : 0;
     if (rest >= 1) return (turn = setTimeout(pump, rest));
     wanted = moved = false;
-    asked = performance.now();
     const n = ++newest;
-    flying.set(n, { input, began: asked, timer: setTimeout(() => expire(n), patience) });
+    flying.set(n, { input, began: performance.now(), timer: setTimeout(() => expire(n), patience) });
     watch();
     ask(n);
   }
@@ -66,6 +66,7 @@ function flow({ ask, late, heard, busy }) {
       const flight = flying.get(n);
       if (flight) clearTimeout(flight.timer);
       flying.delete(n);
+      answered = performance.now();
       slow = clearTimeout(slow);
       if ((!flying.size && !wanted) || performance.now() - flight?.began < SLOW) busy(false);
       cost = lost ? cost + (lost - cost) * (cost ? LATEST : 1) : 0;
