@@ -25,7 +25,7 @@ def blocks(text, language):
 def copy(tmp_path):
     """The course as one clones it, without its notebooks."""
     leave = shutil.ignore_patterns("__pycache__", "*.ipynb", ".ipynb_checkpoints", "*.egg-info")
-    for name in ("gdm_core", "tests", "lectures", "labs", "pyproject.toml"):
+    for name in ("gdm_core", "tests", "lectures", "labs", "pyproject.toml", "CONTRIBUTING.md"):
         there, here = tmp_path / name, ROOT / name
         shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
     return tmp_path

@@ -75,12 +75,12 @@ def slerp(answer: Answer, numbers: Generator) -> None:
                 long * torch.nn.functional.normalize(straight, dim=1),
             "the walk starts at b: t = 0 is a":
                 weights((t * angle).sin() / angle.sin(), ((1 - t) * angle).sin() / angle.sin()),
-            "divided by sin Ω: it is missing": weights(((1 - t) * angle).sin(), (t * angle).sin()),
+            "divided by sin ω: it is missing": weights(((1 - t) * angle).sin(), (t * angle).sin()),
             "the angle is that of the directions: divide by both lengths before acos":
                 weights(((1 - t) * raw).sin() / raw.sin(), (t * raw).sin() / raw.sin()),
             "the result has length one: keep the lengths of a and b": walk,
             "cos, where sin is wanted": weights(((1 - t) * angle).cos() / angle.cos(), (t * angle).cos() / angle.cos()),
-            "Ω is missing inside of the sine": weights((1 - t).sin() / angle.sin(), t.sin() / angle.sin()),
+            "ω is missing inside of the sine": weights((1 - t).sin() / angle.sin(), t.sin() / angle.sin()),
         }, "the walk", f"for |a| = |b| = {long:g}")  # fmt: skip
     answer.part("no angle")
     a = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)

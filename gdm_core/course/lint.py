@@ -18,6 +18,7 @@ from gdm_core.course.labs import lint as labs
 from gdm_core.course.notebooks import PICTURES, PLOTLY, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
 from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, folded, sitting, visible
+from gdm_core.course.symbols import strays
 
 PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
 LARGEST = 3_000_000
@@ -40,7 +41,7 @@ def lint(chapter: Chapter) -> list[str]:
         nbformat.validate(nb)
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         return [f"needed a notebook, got {type(error).__name__}: {str(error).splitlines()[0]}; {build}"]
-    always = [*_small(path), *_links(nb, path), *_opening(chapter)]
+    always = [*_small(path), *_links(nb, path), *_opening(chapter), *strays(nb, chapter)]
     if chapter.is_lab:
         return [*always, *labs.complaints(chapter, nb)]
     return [

@@ -127,7 +127,7 @@ check.posterior(posterior, show=pulled)
 # %% [markdown] exercise={"name": "maximum", "difficulty": 4, "importance": 5, "minutes": 20}
 # ## Exercise 3 · Learning without a loop
 #
-# The likelihood has a maximum in closed form (Tipping & Bishop, 1999, eq. 7 and 8). Let $S$ be the covariance of the data, divided by
+# The likelihood has a maximum in closed form (Tipping & Bishop, 1999, eq. 7 and 8). Let $\Sigma$ be the covariance of the data, divided by
 # $N$, with eigenvalues $\lambda_1 \ge \lambda_2 \ge \dots$ and eigenvectors in the columns of $U$. Then
 #
 # $$ \sigma^2 = \frac1{d-L} \sum_{j > L} \lambda_j, \qquad W = U_L \big(\Lambda_L - \sigma^2 I\big)^{1/2}, \qquad b = \bar x . $$
@@ -136,7 +136,7 @@ check.posterior(posterior, show=pulled)
 #
 # <details><summary>Hint 1: the order</summary>
 #
-# `torch.linalg.eigh(S)` returns the *smallest* eigenvalue first. `.flip(0)` and `.flip(1)` turn values and columns around.
+# `torch.linalg.eigh(covariance)` returns the *smallest* eigenvalue first. `.flip(0)` and `.flip(1)` turn values and columns around.
 #
 # </details>
 # <details><summary>Hint 2: scaling columns</summary>
@@ -176,7 +176,7 @@ check.maximum(maximum, show=new_digits)
 # Two fits to the same kind of data give different columns of $W$. Are they different models? $WR$ with an orthogonal $R$ has the
 # same $WW^\top$, so before comparing we may turn one of them. Find the best turn (Schönemann, 1966):
 #
-# $$ R = \arg\min_{R^\top R = I} \| W R - T \|^2 = U V^\top \qquad\text{where}\qquad W^\top T = U S V^\top . $$
+# $$ R = \arg\min_{R^\top R = I} \| W R - T \|^2 = U V^\top \qquad\text{where}\qquad W^\top T = U D V^\top . $$
 #
 # <details><summary>Hint 1: which matrix</summary>
 #
@@ -185,7 +185,7 @@ check.maximum(maximum, show=new_digits)
 # </details>
 # <details><summary>Hint 2: what svd returns</summary>
 #
-# `U, S, Vh = torch.linalg.svd(A)` returns $V^\top$ already, so no transpose is needed. $S$ is left out.
+# `U, D, Vh = torch.linalg.svd(A)` returns $V^\top$ already, so no transpose is needed. $D$ is left out.
 #
 # </details>
 

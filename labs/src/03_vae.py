@@ -42,7 +42,7 @@ EVIDENCE = JOINT.logsumexp(0) + torch.log(torch.tensor(STEP))
 #
 # $$ \mathcal L = \mathbb E_q\big[\log p(x \mid z) + \log p(z) - \log q(z)\big] \;\le\; \log p(x) . $$
 #
-# Write what is inside the brackets, one number for each draw. Here $q(z) = \mathcal N\big(m, \operatorname{diag}(s^2)\big)$.
+# Write what is inside the brackets, one number for each draw. Here $q(z) = \mathcal N\big(\mu, \operatorname{diag}(s^2)\big)$.
 #
 # Predict before you run: for which $q$ does this number *not depend on the draw*?
 #
@@ -100,7 +100,7 @@ check.elbo_terms(elbo_terms, show=the_flatter_the_better)
 # To climb the bound we need its gradient in the parameters of $q$, and these decide where the draws fall. So write a draw as a
 # function of the parameters and of noise that does not depend on them:
 #
-# $$ z = m + s \odot \epsilon, \qquad \epsilon \sim \mathcal N(0, I), \qquad s = \exp(\log s) . $$
+# $$ z = \mu + s \odot \epsilon, \qquad \epsilon \sim \mathcal N(0, I), \qquad s = \exp(\log s) . $$
 #
 # The parameter is $\log s$, since it may be any number. The checks look at your draws as a statistician would: mean, spread, shape,
 # independence. And they ask for gradients.
@@ -144,7 +144,7 @@ check.draw(draw, show=same_noise)
 #
 # Inference for one example is now a search. Start somewhere and follow the gradient, both parameters at once:
 #
-# $$ m \leftarrow m + \eta\, \nabla_m \mathcal L(m, \log s), \qquad \log s \leftarrow \log s + \eta\, \nabla_{\log s} \mathcal L(m, \log s) . $$
+# $$ \mu \leftarrow \mu + \eta\, \nabla_\mu \mathcal L(\mu, \log s), \qquad \log s \leftarrow \log s + \eta\, \nabla_{\log s} \mathcal L(\mu, \log s) . $$
 #
 # `bound(mean, log_std)` returns $\mathcal L$, a tensor with a gradient. Plain steps, please, no Adam: so the checks know where you
 # must arrive.

@@ -8,7 +8,7 @@
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
 #
-# An encoder gives $q(z \mid x) = \mathcal N\big(m(x), \operatorname{diag}(s(x)^2)\big)$. It puts out $m$ and $\log s$, the logarithm of the
+# An encoder gives $q(z \mid x) = \mathcal N\big(\mu(x), \operatorname{diag}(s(x)^2)\big)$. It puts out $\mu$ and $\log s$, the logarithm of the
 # *standard deviation*. The prior is $\mathcal N(0, I_L)$.
 
 # %% jupyter={"source_hidden": true}
@@ -28,13 +28,13 @@ plotting.use_style()
 #
 # Every answer of the encoder costs what it tells: its distance from the prior. For Gaussians there is a formula:
 #
-# $$ \mathrm{KL}\big(q(z\mid x) \,\|\, p(z)\big) = \sum_{j=1}^{L} \tfrac12 \big(m_j^2 + s_j^2 - 1\big) - \log s_j . $$
+# $$ \mathrm{KL}\big(q(z\mid x) \,\|\, p(z)\big) = \sum_{j=1}^{L} \tfrac12 \big(\mu_j^2 + s_j^2 - 1\big) - \log s_j . $$
 #
 # It is in nats, one number for each example.
 #
 # <details><summary>Hint 1: a test by hand</summary>
 #
-# At $m = 0$, $s = 1$ it must be zero. At $m = 1$, $s = 1$ it is one half.
+# At $\mu = 0$, $s = 1$ it must be zero. At $\mu = 1$, $s = 1$ it is one half.
 #
 # </details>
 # <details><summary>Hint 2: squares of exp</summary>
@@ -68,7 +68,7 @@ check.kl(kl, show=price_map)
 # %% [markdown] exercise={"name": "loss", "difficulty": 3, "importance": 5, "minutes": 20}
 # ## Exercise 2 · The loss
 #
-# One draw for each example, $z = m(x) + s(x) \odot \epsilon$, then
+# One draw for each example, $z = \mu(x) + s(x) \odot \epsilon$, then
 #
 # $$ \text{loss} = \frac1B \sum_{x} \Big[ -\log \mathcal N\big(x;\, f(z), \sigma^2 I_d\big)
 # + \beta\, \mathrm{KL}\big(q(z \mid x) \,\|\, p(z)\big) \Big] . $$
@@ -186,9 +186,9 @@ check.beta_in_nats(beta_in_nats, show=hidden_beta)
 # ## Exercise 4 · Free bits
 #
 # Early in training the price is easier to lower than the error, and latents collapse to the prior before the decoder has learned to use
-# them. A floor $\lambda$ takes the temptation away (Kingma et al., 2016, eq. 15):
+# them. A floor $\tau$ takes the temptation away (Kingma et al., 2016, eq. 15):
 #
-# $$ \sum_{j=1}^{L} \max\Big(\lambda,\; \frac1B \sum_{x} \mathrm{KL}_j(x)\Big) . $$
+# $$ \sum_{j=1}^{L} \max\Big(\tau,\; \frac1B \sum_{x} \mathrm{KL}_j(x)\Big) . $$
 #
 # Below the floor a latent costs the same whatever it does, so nothing pushes it further down.
 #
@@ -219,7 +219,7 @@ def floors(free_bits):
     fig, ax = plt.subplots(figsize=(8, 3.6))
     for floor, shade in zip((0.0, 0.3, 0.8), colors.COMPONENTS):
         cost = [float(free_bits(torch.tensor([[k, 1.0]]).double(), floor)) for k in own]
-        plotting.curve(own, cost, ax, f"λ = {floor:g}", color=shade, at=0.02, offset=(0, 10 if floor else -12))
+        plotting.curve(own, cost, ax, f"τ = {floor:g}", color=shade, at=0.02, offset=(0, 10 if floor else -12))
     ax.set(title="Below its floor a latent feels no pull", xlabel="KL of one latent", ylabel="nats in all", ylim=(0.85, 2.6))
 
 # %% tags=["check"]
@@ -230,7 +230,7 @@ check.free_bits(free_bits, show=floors)
 #
 # A collapsed latent has the same mean for every $x$. Burda et al. (2016) call a latent active if its mean moves with the data:
 #
-# $$ \operatorname{Var}_{x}\big(m_j(x)\big) > \tau . $$
+# $$ \operatorname{Var}_{x}\big(\mu_j(x)\big) > \text{threshold} . $$
 #
 # <details><summary>Hint 1: over what</summary>
 #

@@ -98,10 +98,10 @@ check.board(board, show=styles_and_classes)
 # ## Exercise 2 · A walk that stays outside
 #
 # In many dimensions nearly all draws of $\mathcal N(0, I)$ lie near a sphere, and the straight line between two of them cuts through its
-# empty inside. Walk along the sphere (Shoemake, 1985), with $\Omega$ the angle between $a$ and $b$:
+# empty inside. Walk along the sphere (Shoemake, 1985), with $\omega$ the angle between $a$ and $b$:
 #
-# $$ z(t) = \frac{\sin\big((1-t)\,\Omega\big)}{\sin \Omega}\, a + \frac{\sin(t\,\Omega)}{\sin \Omega}\, b, \qquad
-# \cos \Omega = \frac{a^\top b}{\|a\|\,\|b\|} . $$
+# $$ z(t) = \frac{\sin\big((1-t)\,\omega\big)}{\sin \omega}\, a + \frac{\sin(t\,\omega)}{\sin \omega}\, b, \qquad
+# \cos \omega = \frac{a^\top b}{\|a\|\,\|b\|} . $$
 #
 # And what if $a = b$?
 #
@@ -112,7 +112,7 @@ check.board(board, show=styles_and_classes)
 # </details>
 # <details><summary>Hint 2: zero by zero</summary>
 #
-# If $\Omega$ is tiny, $\sin \Omega$ in the denominator is zero. There `a + t * (b - a)` is as good. `clamp(-1, 1)` keeps `acos` from NaN.
+# If $\omega$ is tiny, $\sin \omega$ in the denominator is zero. There `a + t * (b - a)` is as good. `clamp(-1, 1)` keeps `acos` from NaN.
 #
 # </details>
 

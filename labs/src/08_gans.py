@@ -245,7 +245,7 @@ check.paired(paired, show=calm_in_pairs)
 #
 # In one turn the critic moves $k$ times, each time on a **new** batch of data and of noise; then the generator moves once, on new noise:
 #
-# $$ k \text{ times: } \phi \leftarrow \phi - \eta\, \nabla_\phi \big[{-\log s(D(x))} - \log(1 - s(D(G(z))))\big], \qquad
+# $$ k \text{ times: } \psi \leftarrow \psi - \eta\, \nabla_\psi \big[{-\log s(D(x))} - \log(1 - s(D(G(z))))\big], \qquad
 # \text{then } \theta \leftarrow \theta + \eta\, \nabla_\theta \log s(D(G(z))) , $$
 #
 # each a mean over the batch. `down_D` and `down_G` are optimizers: `zero_grad()`, then `backward()` on the loss, then `step()`.

@@ -203,10 +203,10 @@ check.uncouple(uncouple, show=bent)
 # %% [markdown] exercise={"name": "bits", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 5 · Bits per dimension
 #
-# Pictures have $D$ pixels with `levels` gray levels. Uniform noise of the right width turns level $k$ into $v = (k + u)/\text{levels}$ in
-# $[0, 1)^D$, and a flow says $\log p(v)$ in nats. A cell has the volume $\text{levels}^{-D}$, so the bound on the probability of the levels is
+# Pictures have $d$ pixels with `levels` gray levels. Uniform noise of the right width turns level $k$ into $v = (k + u)/\text{levels}$ in
+# $[0, 1)^d$, and a flow says $\log p(v)$ in nats. A cell has the volume $\text{levels}^{-d}$, so the bound on the probability of the levels is
 #
-# $$ \mathbb E \log p(v) - D \log \text{levels}, \qquad \text{bits per dimension} = -\frac{\mathbb E \log p(v) - D \log \text{levels}}{D \log 2} . $$
+# $$ \mathbb E \log p(v) - d \log \text{levels}, \qquad \text{bits per dimension} = -\frac{\mathbb E \log p(v) - d \log \text{levels}}{d \log 2} . $$
 #
 # <details><summary>Hint 1: one number</summary>
 #
@@ -252,8 +252,8 @@ check.bits(bits, show=over_levels)
 
 # %% [markdown]
 # ### BEGIN SOLUTION
-# Noise of width 1/2 has the density $2^D$, and a bound on the probability of gray levels subtracts the logarithm of that density:
-# $\mathbb E \log p(k + u) - D \log 2$. Who reports $\mathbb E \log p(k + u)$ alone hides one bit in each dimension, which is the whole
+# Noise of width 1/2 has the density $2^d$, and a bound on the probability of gray levels subtracts the logarithm of that density:
+# $\mathbb E \log p(k + u) - d \log 2$. Who reports $\mathbb E \log p(k + u)$ alone hides one bit in each dimension, which is the whole
 # advantage. Control: evaluate both flows with noise of width 1, or subtract the term; or train on noise of width 1/4, which should then
 # "gain" another bit.
 #

@@ -170,15 +170,15 @@ check.paste(paste, show=below_the_line)
 # ## Exercise 4 · What the hole should hold, exactly
 #
 # To know whether replacement is right, we need a case with a known answer. Let $x \sim \mathcal N(m, \Sigma)$, and let
-# the entries where `kept` is True be seen with noise, $y = x_{\text{seen}} + \tau\, \epsilon$. Write $S$ for the block
+# the entries where `kept` is True be seen with noise, $y = x_{\text{seen}} + \tau\, \epsilon$. Write $\Sigma_y$ for the block
 # of $\Sigma$ that belongs to the seen entries, and $C$ for its columns of seen entries, with all rows. The whole $x$
 # given $y$ is Gaussian; compute its mean and covariance,
 #
-# $$ m + C\, (S + \tau^2 I)^{-1} (y - m_{\text{seen}}), \qquad \Sigma - C\, (S + \tau^2 I)^{-1} C^\top . $$
+# $$ m + C\, (\Sigma_y + \tau^2 I)^{-1} (y - m_{\text{seen}}), \qquad \Sigma - C\, (\Sigma_y + \tau^2 I)^{-1} C^\top . $$
 #
 # <details><summary>Hint 1: blocks</summary>
 #
-# `covariance[:, kept]` is $C$, of shape `(d, m)`; `covariance[kept][:, kept]` is $S$.
+# `covariance[:, kept]` is $C$, of shape `(d, m)`; `covariance[kept][:, kept]` is $\Sigma_y$.
 #
 # </details>
 # <details><summary>Hint 2: one solution for both</summary>

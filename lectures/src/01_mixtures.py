@@ -142,7 +142,7 @@ claim("density at the Gaussian's peak, as a share of the lowest bump's",
 # The Gaussian peaks in the valley between the bumps: within 0.5 of its peak it expects 14% of the examples, and only
 # 2% are there. Compared with the true density it loses 0.49 nats of log-likelihood per example. On average over all
 # data this loss is a **Kullback-Leibler divergence**,
-# $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb{E}_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$. It
+# $\mathrm{KL}(p_\text{data} \| p_\theta) = \mathbb E_{p_\text{data}}[\log p_\text{data}(x) - \log p_\theta(x)]$. It
 # is never negative, and it is what a better model could still gain. Throughout the course we use natural logarithms,
 # whose unit is the *nat*, and report nats per example.
 
@@ -597,11 +597,11 @@ no_maximum()
 # Once the component is narrow, the vermilion line rises forever: each time the width shrinks tenfold, the
 # log-likelihood gains $\log 10$, or 2.3 nats. The library's EM stops when a component collapses like this, and the
 # error message says what to do. The principled cure is a **prior** on each variance, here
-# $p(\sigma_k^2) \propto \sigma_k^{-\nu} \exp(-\nu s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and
+# $p(\sigma_k^2) \propto \sigma_k^{-a} \exp(-a\, s_0^2 / 2\sigma_k^2)$ (an inverse gamma distribution; Fraley and
 # Raftery, 2007). EM then climbs to a maximum of the *posterior* of $\theta$ (MAP), and in its M step only the
-# variance changes: $\nu$ phantom examples at distance $s_0$ from the mean are averaged in,
+# variance changes: $a$ phantom examples at distance $s_0$ from the mean are averaged in,
 #
-# $$ \sigma_k^2 = \frac{\nu s_0^2 + \sum_n \gamma_{nk} (x_n - \mu_k)^2}{\nu + N_k} . $$
+# $$ \sigma_k^2 = \frac{a\, s_0^2 + \sum_n \gamma_{nk} (x_n - \mu_k)^2}{a + N_k} . $$
 
 # %%
 stuck = GMM(2, 1).double()
@@ -721,7 +721,7 @@ claim("gradient ascent (Adam) needs more passes over the data", passes(-torch.te
 # as one step. The average log-density is then a lower bound on the log-probability of the discrete picture (Theis,
 # van den Oord and Bethge, 2016),
 #
-# $$ \log P(\text{picture}) \;\ge\; \mathbb{E}_{u}\big[\log p(\text{picture} + u)\big], \qquad u \sim \text{Uniform}[0, 1)^{64}, $$
+# $$ \log P(\text{picture}) \;\ge\; \mathbb E_{u}\big[\log p(\text{picture} + u)\big], \qquad u \sim \text{Uniform}[0, 1)^{64}, $$
 #
 # with pixels counted in gray levels, 0 to 16. Larger pictures are first shrunk to 8 x 8, so that a full 64 x 64
 # covariance matrix per component can be estimated.

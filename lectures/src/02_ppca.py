@@ -189,7 +189,7 @@ latent_line(x, marginal, W, b)
 #
 # **Why is this the maximum?** With $C = W W^\top + \sigma^2 I$ the log-likelihood per example is
 #
-# $$ \ell = -\tfrac12 \big[ d \log 2\pi + \log |C| + \mathrm{tr}(C^{-1} \Sigma) \big] . $$
+# $$ \ell = -\tfrac12 \big[ d \log 2\pi + \log |C| + \operatorname{tr}(C^{-1} \Sigma) \big] . $$
 #
 # Three steps:
 #
@@ -438,7 +438,7 @@ claim("the two W differ, by a rotation of the latents", (learner.W - model.W).ab
 # has one $\sigma$ for all pixels. Does that matter? As a control we fit **factor analysis**, the same model with a
 # variance for each pixel,
 #
-# $$ x \mid z \sim \mathcal N\big(W z + b,\; \mathrm{diag}(\sigma_1^2, \dots, \sigma_d^2)\big) . $$
+# $$ x \mid z \sim \mathcal N\big(W z + b,\; \operatorname{diag}(\sigma_1^2, \dots, \sigma_d^2)\big) . $$
 #
 # Its maximum has no closed form; scikit-learn finds it by EM. **Predict:** which of the two needs more latents, and
 # which ends with the higher held-out likelihood?

@@ -309,7 +309,7 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
 #
 # We train linear VAEs with three values of $\beta$. Beside them we train networks with 16 latents (with another
 # likelihood and briefly, so compare only the trend). A latent is called *active* if its code responds to the picture:
-# $\mathrm{Var}_x\, \mathbb E_q[z_j] > 0.01$ (Burda et al., 2016).
+# $\operatorname{Var}_x\, \mathbb E_q[z_j] > 0.01$ (Burda et al., 2016).
 
 # %%
 flat, var = train_x.flatten(1), 0.02  # var: sigma^2

@@ -566,11 +566,11 @@ for name in second_models:
 #
 # $$ \begin{aligned}
 # k_m(x) &= \arg\min_j \| g_m(x) - e_j \| , \\
-# \text{loss} &= -\log p(x\mid e_{k_1}, \dots, e_{k_M}) + \sum_m \big\| \mathrm{sg}[g_m(x)] - e_{k_m}\big\|^2
-# + \tfrac14 \sum_m \big\|g_m(x) - \mathrm{sg}[e_{k_m}]\big\|^2 ,
+# \text{loss} &= -\log p(x\mid e_{k_1}, \dots, e_{k_M}) + \sum_m \big\| \operatorname{stop}[g_m(x)] - e_{k_m}\big\|^2
+# + \tfrac14 \sum_m \big\|g_m(x) - \operatorname{stop}[e_{k_m}]\big\|^2 ,
 # \end{aligned} $$
 #
-# where sg (*stop gradient*) treats its argument as a constant. Where is the KL? Here $q$ puts all its mass on one
+# where $\operatorname{stop}$ (*stop-gradient*) treats its argument as a constant. Where is the KL? Here $q$ puts all its mass on one
 # word at each place; against a uniform prior that costs $M \log K$ for every picture, and a constant has no gradient.
 # The last two terms are not part of any bound. They are needed because the $\arg\min$ has no gradient: the second
 # moves codes toward features, the third (the *commitment loss*) features toward codes. The gradient of the first term

@@ -467,7 +467,7 @@ for words, s in drawn.items():
 # Papers print one number beside their pictures, most often the **Fréchet distance** between two Gaussians that have
 # the means $m_p, m_q$ and covariances $C_p, C_q$ of the two samples,
 #
-# $$ \mathrm{FD} = \lVert m_p - m_q \rVert^2 + \mathrm{tr}\big( C_p + C_q - 2\,(C_p C_q)^{1/2} \big) . $$
+# $$ \mathrm{FD} = \lVert m_p - m_q \rVert^2 + \operatorname{tr}\big( C_p + C_q - 2\,(C_p C_q)^{1/2} \big) . $$
 #
 # Computed from features of an Inception network it is the *Fréchet inception distance*, FID (Heusel et al., 2017).
 # Three questions should be put to any metric. First: *what can it not see?*

@@ -507,7 +507,7 @@ for player in ("critic_loss", "generator_loss"):
 # $$ V(t) = \frac{\mathbb E\,k(t, x)(x - t)}{\mathbb E\,k(t, x)} - \frac{\mathbb E\,k(t, y)(y - t)}{\mathbb E\,k(t, y)} , $$
 #
 # with $x$ from the data and $y$ from the generator. The generator is trained to put its samples where they drift,
-# $\min \mathbb E \|G(z) - \text{stop}(G(z) + V)\|^2$; "stop" means that no gradient flows through the target. Why
+# $\min \mathbb E \|G(z) - \operatorname{stop}(G(z) + V)\|^2$; "stop" means that no gradient flows through the target. Why
 # should this lead to the data? With a Gaussian kernel of width $h$, let $p_h$ and $q_h$ be the two distributions
 # blurred by $h$. Each half of $V$ is then a *mean shift*, which is $h^2$ times the gradient of a log-density:
 #

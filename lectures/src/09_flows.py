@@ -528,14 +528,14 @@ claim("a picture of 3 x 5 pays it once for each pixel: ratio", mixed[0] / W.log_
 
 # %% [markdown]
 # **Gray levels are integers, not real numbers.** A density on the real line can grow without limit at each integer,
-# and its "likelihood" grows with it (1.6). The cure is *dequantization*, as in 1.9. Let $k$ be the gray levels of $D$
-# pixels, $u$ uniform in $[0, 1)^D$, and let the flow learn the density of $k + u$. By Jensen's inequality it then
+# and its "likelihood" grows with it (1.6). The cure is *dequantization*, as in 1.9. Let $k$ be the gray levels of $d$
+# pixels, $u$ uniform in $[0, 1)^d$, and let the flow learn the density of $k + u$. By Jensen's inequality it then
 # bounds the probability of the picture (Theis et al., 2016):
 #
-# $$ \log P(k) = \log \int_{[0,1)^D} p(k + u)\,du \;\ge\; \mathbb E_u \log p(k + u). $$
+# $$ \log P(k) = \log \int_{[0,1)^d} p(k + u)\,du \;\ge\; \mathbb E_u \log p(k + u). $$
 #
-# The width of the noise matters. If $u$ is uniform in $[0, w)^D$, the noise has density $w^{-D}$, and the bound
-# becomes $\mathbb E \log p(k + u) + D \log w$. If you forget the second term at $w = 1/2$, you report $64 \ln 2$ nats
+# The width of the noise matters. If $u$ is uniform in $[0, w)^d$, the noise has density $w^{-d}$, and the bound
+# becomes $\mathbb E \log p(k + u) + d \log w$. If you forget the second term at $w = 1/2$, you report $64 \log 2$ nats
 # too few for 64 pixels. **Predict.** We train one flow with each width. Which will have the better report, and which
 # the better bound?
 
@@ -598,8 +598,8 @@ true_bits()
 
 # %% [markdown]
 # At half width the flow reports 97.1 nats per digit, which looks better than 108. Its true bound is 141 nats: half a
-# pixel of noise hid $64 \ln 2$ nats, and the model is worse. So state the width of the noise. To compare pictures of
-# different sizes, divide nats by $D \ln 2$; this gives **bits per dimension**, here 2.44. Even better than uniform
+# pixel of noise hid $64 \log 2$ nats, and the model is worse. So state the width of the noise. To compare pictures of
+# different sizes, divide nats by $d \log 2$; this gives **bits per dimension**, here 2.44. Even better than uniform
 # noise is noise whose distribution a second flow learns, with the bound $\mathbb E[\log p(k+u) - \log q(u \mid k)]$
 # (*variational dequantization*; Ho et al., 2019): `Dequantized(..., noise=...)`.
 #
@@ -791,7 +791,7 @@ claim("entries below the diagonal that are not zero", (J.tril(-1).abs() > 1e-9).
 #
 # An invertible map needs as many numbers in $z$ as in $x$: a flow never compresses. Moreover, if the data lie on a
 # curve in the plane, the likelihood has no upper limit. The smallest flow already shows it. Fitted to a line of
-# thickness $s$, it gains $\ln 10$ nats each time $s$ falls to a tenth, whether or not it has learned anything about
+# thickness $s$, it gains $\log 10$ nats each time $s$ falls to a tenth, whether or not it has learned anything about
 # the line itself.
 
 # %%

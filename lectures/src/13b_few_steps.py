@@ -236,7 +236,7 @@ for name, off in flow_map.residuals(euler, z, t, r, v_bumps).items():
 # An identity becomes a loss if one of its sides is used as the target for the other. Take MeanFlow. The left side is
 # the network, and the right side says what it should answer:
 #
-# $$ \min_u\; \mathbb E\, \big\lVert u(z, t, r) - \mathrm{stop}\big[\, v - (t - r)\,(v\, \partial_z u + \partial_t u) \,\big] \big\rVert^2 . $$
+# $$ \min_u\; \mathbb E\, \big\lVert u(z, t, r) - \operatorname{stop}\big[\, v - (t - r)\,(v\, \partial_z u + \partial_t u) \,\big] \big\rVert^2 . $$
 #
 # Two details make it work. First, the bracket is **linear in $v$**. So we may put $\epsilon - x$ in place of the
 # unknown $v$: its conditional mean is $v$, and regression finds conditional means. No teacher and no walk are needed.

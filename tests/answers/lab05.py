@@ -125,7 +125,7 @@ def backwards(a, b, t):
     return arc(b, a, t, angle_between(a, b))
 
 
-@wrong("slerp", "divided by sin Ω")
+@wrong("slerp", "divided by sin ω")
 def sine_forgotten(a, b, t):
     angle = angle_between(a, b)
     return arc(a, b, t, angle) * angle.sin()
@@ -146,7 +146,7 @@ def same_point(a, b, t):
     return arc(a, b, t, angle_between(a, b))
 
 
-@wrong("slerp", "Ω is missing")
+@wrong("slerp", "ω is missing")
 def angle_forgotten(a, b, t):
     return ((1 - t).sin()[:, None] * a + t.sin()[:, None] * b) / angle_between(a, b).sin()
 

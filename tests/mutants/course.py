@@ -6,6 +6,7 @@ COURSE = "gdm_core/course"
 CLAIMS, READOUTS, NOTEBOOKS, LINT = (f"{COURSE}/{name}.py" for name in ("claims", "readouts", "notebooks", "lint"))
 KERNELS, REPLAY, RUNNER, DOCTOR = (f"{COURSE}/{name}.py" for name in ("kernels", "replay", "runner", "doctor"))
 CHAPTERS, CLI, ENVIRONMENT, START = (f"{COURSE}/{name}.py" for name in ("chapters", "cli", "environment", "start"))
+SYMBOLS = f"{COURSE}/symbols.py"
 FILES = "gdm_core/files.py"
 PLANT = "tests/mutants/plant.py"
 
@@ -115,6 +116,20 @@ MUTANTS = [
            "            raise\n        raise", f"{BUILD}hung_kernel_gets_one_more_chance"),
     Mutant("every-failure-tried-again", KERNELS, "            raise\n        return attempt()",
            "            pass\n        return attempt()", f"{BUILD}hung_kernel_gets_one_more_chance"),
+    # Symbols
+    Mutant("letters-of-other-chapters", SYMBOLS, "if not row.chapters or chapter.whole in row.chapters]", "]",
+           "tests/test_symbols.py::test_letter_without_a_meaning_here"),
+    Mutant("letters-of-labels-overlooked", SYMBOLS, "for letter in ALONE.findall(cell.source)}", "for letter in ''}",
+           "tests/test_symbols.py::test_letter_without_a_meaning_in_a_label_of_a_figure"),
+    Mutant("letters-said-in-every-cell", SYMBOLS, "known.add(name)", "known.union(name)",
+           "tests/test_symbols.py::test_a_letter_is_named_once"),
+    Mutant("spellings-to-the-letter", SYMBOLS, "if any(_plain(never) in tex for tex in written)",
+           "if any(never in tex for tex in math)", "tests/test_symbols.py::test_spelling_that_is_ruled_out"),
+    Mutant("spellings-inside-of-commands", SYMBOLS, 'r" \\1 ", tokens)', 'r" \\1 ", tokens).strip()',
+           "tests/test_symbols.py::test_nothing_to_complain_about"),
+    Mutant("symbols-of-labs-unasked", LINT, "*_opening(chapter), *strays(nb, chapter)]",
+           "*_opening(chapter), *([] if chapter.is_lab else strays(nb, chapter))]",
+           "tests/test_symbols.py::test_lint_asks_in_lectures_and_labs"),
     # Lint
     Mutant("unrun-cells-overlooked", LINT,
            "for cell in nb.cells if cell.cell_type == \"code\" and cell.source.strip()]",
