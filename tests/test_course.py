@@ -180,6 +180,15 @@ def test_every_command_says_what_it_does(capsys):
         assert re.search(rf"^  {name} +\S", said, re.MULTILINE) and function.__doc__ in said
 
 
+def test_a_command_leaves_out_what_is_slow_to_import(monkeypatch):
+    monkeypatch.delitem(sys.modules, "rfc3987_syntax", raising=False)
+    cli.main([])
+    assert sys.modules["rfc3987_syntax"] is None
+    monkeypatch.setitem(sys.modules, "rfc3987_syntax", sys)  # there already: it stays
+    cli.main([])
+    assert sys.modules["rfc3987_syntax"] is sys
+
+
 def test_unknown_command_names_the_nearest(capsys):
     assert cli.main(["biuld"]) == 2
     assert "try 'build'" in capsys.readouterr().err

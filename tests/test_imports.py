@@ -164,7 +164,8 @@ def state():
             "gradients": torch.is_grad_enabled(), "argument checks": torch.distributions.Distribution._validate_args,
             "CUDA": torch.cuda.is_initialized(), "seed of numpy": str(numpy.random.get_state()),
             "seed of Python": str(random.getstate()), "environment": dict(os.environ), "path": list(sys.path),
-            "matplotlib": str(dict(matplotlib.rcParams)), "folder": os.getcwd()}
+            "matplotlib": str(dict(matplotlib.rcParams)), "folder": os.getcwd(),
+            "barred": [name for name, module in sys.modules.items() if module is None]}
 before = state()
 import gdm_core
 names = [m.name for m in pkgutil.walk_packages(gdm_core.__path__, "gdm_core.") if "__main__" not in m.name]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gdm_core.course import start_fast
 from gdm_core.files import stand_in_home
 from gdm_core.validate import bad, choice
 
@@ -205,6 +206,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """The entry point; returns the exit code, 2 for what could not be understood."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    start_fast()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without ✓ shows ? in its place
             stream.reconfigure(errors="replace")

@@ -33,6 +33,7 @@ MUTANTS = [
         "import difflib\n\nimport torch\n",
         "tests/test_imports.py::test_commands_that_compute_nothing_start_without_torch",
     ),
+    Mutant("slow-commands", CLI, "    start_fast()\n", "", f"{COURSES}a_command_leaves_out_what_is_slow_to_import"),
     # Claims
     Mutant(
         "bound-not-to-be-touched",

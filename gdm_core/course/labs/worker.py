@@ -13,12 +13,10 @@ import json
 import sys
 from pathlib import Path
 
-import nbformat
 from IPython.core.interactiveshell import InteractiveShell
 
 from gdm_core.checks.exercise import Exercise, Verdict, exercises, one_line
-from gdm_core.course.labs.handout import is_own
-from gdm_core.course.labs.student import is_check
+from gdm_core.course import start_fast
 
 NOT_FOUND = "not written: the notebook has no function of this name"
 CHANGED = "the notebook changes what checks it: an answer moved by 0.37 was accepted as well"
@@ -31,6 +29,12 @@ MEMORY, FILE, PROCESSES = (
 
 def run(job: dict) -> None:
     """Cells first, top to bottom, whatever becomes of each; then the verdicts, on what is defined at the end."""
+    start_fast()
+    import nbformat
+
+    from gdm_core.course.labs.handout import is_own
+    from gdm_core.course.labs.student import is_check
+
     asked = exercises(importlib.import_module(f"gdm_core.checks.{job['lab']}"))  # before any cell can replace it
     if job["limited"]:
         limit()
