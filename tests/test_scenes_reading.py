@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from lit import lit  # noqa: F401
 from torch.nn.functional import adaptive_avg_pool2d
 
 from gdm_core.data import scenes
 from gdm_core.data.scenes import grid, palette, reading, room
+
+pytestmark = pytest.mark.usefixtures("lit")
 
 
 def some(n, seed=0):
@@ -23,7 +26,7 @@ def small(x):
 
 
 @pytest.fixture(scope="module")
-def every():
+def every(lit):  # noqa: F811
     """|x - scene|^2 of all 480,000 scenes, (480000,), by the definition: one squared distance after the other."""
     shapes = [(scale, shape, turn) for scale in range(8) for shape in range(4) for turn in range(15)]
     real = grid.values([[0, 0, 0, *geometry] for geometry in shapes])[:, 3:].tolist()

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from lit import lit  # noqa: F401
 
 from gdm_core import kept
 from gdm_core.data import scenes
 from gdm_core.data.scenes import captions
 from gdm_core.explorers import ch14_text_to_image as explorer
 from gdm_core.explorers import room_painter
+
+pytestmark = pytest.mark.usefixtures("lit")
 
 SCENE = torch.tensor([[7, 2, 0, 5, 0, 11]])
 SAID = "a large red cube on a blue floor, between yellow walls, seen from the right"
