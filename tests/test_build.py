@@ -103,7 +103,8 @@ def test_second_build_changes_no_byte_whatever_the_user_set(chapter, tmp_path, m
 
 
 def test_environment_of_a_kernel_is_the_courses_own(monkeypatch):
-    for name in ("GDM_EXPORT", "GDM_MODELS", "GDM_YOURS", "GDM_STAGE_LINKS", "GDM_DATA", "OMP_NUM_THREADS", "HOME"):
+    others = "MATPLOTLIBRC", "MPLBACKEND", "IPYTHONDIR", "PLOTLY_RENDERER", "OMP_NUM_THREADS", "HOME"
+    for name in ("GDM_EXPORT", "GDM_MODELS", "GDM_YOURS", "GDM_STAGE_LINKS", "GDM_DATA", *others):
         monkeypatch.setenv(name, "the user's")
     with kernels.clean() as env:
         kept = {name for name, value in env.items() if value == "the user's"}

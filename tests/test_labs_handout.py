@@ -48,6 +48,14 @@ def test_a_lab_that_asks_for_own_data_uses_them(lab):
 PROBE = "def log_joint(x, weights, means, stds):\n    raise ValueError(f'SEED is {SEED}')"
 
 
+def test_the_grader_asks_for_the_seed_of_whom_it_was_handed_to(tmp_path, monkeypatch):
+    handout.hand_out(LABS[:1], ["ada"], tmp_path / "class")
+    asked = []
+    monkeypatch.setattr(grading.checking, "check", lambda path, **options: asked.append(options["own"]) or [])
+    (row,) = grading.grade(tmp_path / "class", tmp_path / "out", home=HOME, jobs=1)
+    assert asked == [row["seed"]] == [handout.seed_of("ada")] and "note" not in row
+
+
 @pytest.mark.slow
 def test_the_grader_sets_the_seed_again_and_says_whose_notebook_it_was(tmp_path):
     """One of ada's notebooks in bob's folder, whose SEED was changed by hand."""

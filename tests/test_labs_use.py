@@ -9,9 +9,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from gdm_core import explorers, kept, latent, yours
+from gdm_core.checks.exercise import Verdict
 from gdm_core.course import cli, kernels
 from gdm_core.course.chapters import chapters
 from gdm_core.course.labs import student, trials
+from gdm_core.course.labs import use as using
 from gdm_core.course.labs.use import code_of
 from gdm_core.explorers import style_vaes
 
@@ -137,6 +139,15 @@ OTHERS = {  # that the checks accept, or may, and that would harm a lecture
 def test_what_would_harm_a_lecture_stays_out(case, home):
     exercise, code, reason = OTHERS[case]
     assert reason in trials.difference(put(home, exercise, code))
+
+
+def test_what_the_checks_call_wrong_stays_out(home, monkeypatch):
+    said = {"slerp": Verdict("slerp", "right", ""), "without": Verdict("without", "wrong", "no")}
+    monkeypatch.setattr(using, "_checked", lambda *_: said)
+    monkeypatch.setattr(using, "_tried", lambda _: {})
+    rows = {name: (place, why) for name, place, why in using.use(LABS["lab05"].notebook)}
+    assert rows["slerp"] == ("latent.interpolate", "") and rows["without"] == ("", "wrong: no")
+    assert list(yours.files()) == ["lab05.slerp"]
 
 
 @pytest.mark.slow

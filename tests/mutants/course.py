@@ -108,7 +108,7 @@ MUTANTS = [
     # Kernels
     Mutant("settings-of-the-user-win", KERNELS, "{**machine, **settings(), **own,",
            "{**settings(), **own, **machine,",
-           f"{BUILD}second_build_changes_no_byte_whatever_the_user_set"),
+           f"{BUILD}environment_of_a_kernel_is_the_courses_own"),
     Mutant("environment-of-the-user", KERNELS, 'if not k.startswith("GDM_") or k in DATA', "",
            f"{BUILD}environment_of_a_kernel_is_the_courses_own"),
     Mutant("setting-without-effect", KERNELS, '"PATH": path, **extra}', '"PATH": path}',

@@ -42,7 +42,7 @@ MUTANTS = [
     Mutant("gradients-not-asked-for", f"{LABS}/trials.py", "if ours.requires_grad and", "if False and",
            f"{USE}what_would_harm_a_lecture_stays_out[no-gradients]"),
     Mutant("wrong-answers-in-use", f"{LABS}/use.py", 'if not line.startswith("right:")', "if not line",
-           f"{USE}the_command_takes_what_is_right_and_says_why_the_rest_stays_ours"),
+           f"{USE}what_the_checks_call_wrong_stays_out"),
     # Checks
     Mutant("wrong-is-right", EXERCISE, 'return Verdict(self.name, "wrong", str(wrong), *',
            'return Verdict(self.name, "right", str(wrong), *', verdicts("kinds_of_verdicts[named]")),
@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant("handed-out-over-answers", f"{LABS}/handout.py", "if path.exists():", "if not path:",
            "tests/test_labs_handout.py::test_a_class_gets_notebooks_and_keeps_what_it_wrote"),
     Mutant("grader-trusts-the-cell", f"{LABS}/grade.py", "own = seed_of(to) if to else None", "own = None",
-           "tests/test_labs_handout.py::test_the_grader_sets_the_seed_again_and_says_whose_notebook_it_was"),
+           "tests/test_labs_handout.py::test_the_grader_asks_for_the_seed_of_whom_it_was_handed_to"),
     Mutant("nbgrader-pays-for-writing", STUDENT, 'not about["checked"], "solution"', 'True, "solution"',
            "tests/test_labs_nbgrader.py::test_cells_are_those_of_an_assignment[01_mixtures-source]"),
     Mutant("nbgrader-shows-the-check", EXERCISE, "def _render_traceback_", "def _render_traceback",
