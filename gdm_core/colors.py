@@ -16,6 +16,9 @@ COMPONENTS = ("#7B4FA3", "#C79A00", "#2A9DAF", "#8C564B", "#B5B5D8", "#5C6B3C") 
 FIELD = "cividis"  # densities and other scalar fields
 DIVERGING = "PuOr"  # signed fields
 
+# Where the environment has it, as in a replay, pictures are drawn small: nobody sees any.
+DRAFT = "GDM_DRAFT"
+
 
 def rgb(*names: str) -> np.ndarray:
     """Colors "#rrggbb" as red, green and blue in [0, 1], (N, 3).

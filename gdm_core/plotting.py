@@ -28,7 +28,6 @@ from gdm_core.validate import bad
 BUTTONS = ["sendChartToCloud", "toImage", "zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]
 BUTTONS += ["zoom3d", "pan3d", "orbitRotation", "tableRotation", "resetCameraLastSave3d", "hoverClosest3d"]
 
-DRAFT = "GDM_DRAFT"
 Extent = tuple[float, float, float, float]  # x low, x high, y low, y high
 
 
@@ -65,7 +64,7 @@ def use_style() -> None:
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        if DRAFT in os.environ:
+        if colors.DRAFT in os.environ:
             set_matplotlib_formats("png", dpi=40)
         else:
             set_matplotlib_formats("retina")

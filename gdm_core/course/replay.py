@@ -24,11 +24,11 @@ from queue import Empty
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
+from gdm_core.colors import DRAFT
 from gdm_core.course.claims import MARK, NEEDED
 from gdm_core.course.kernels import START_SECONDS, KernelHung, twice
 from gdm_core.course.notebooks import CELL_SECONDS, PICTURES
 
-DRAFT = "GDM_DRAFT"  # as `gdm_core.plotting` has it, whose torch is not needed here
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 BOUND = re.compile(rf"[≤≥] ({NUMBER.pattern})")
 WITHIN = re.compile(rf"± ({NUMBER.pattern})")

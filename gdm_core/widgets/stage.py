@@ -18,6 +18,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import anywidget
 import traitlets
 
+from gdm_core import colors
 from gdm_core.validate import bad, choice
 from gdm_core.widgets import assets, export, still
 from gdm_core.widgets.frames import pack
@@ -286,7 +287,7 @@ class Stage(anywidget.AnyWidget):
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         frame = self.frame()
-        scale = 0.5 if "GDM_DRAFT" in os.environ else still.SHARP  # of the pictures of a replay nobody sees any
+        scale = 0.5 if colors.DRAFT in os.environ else still.SHARP
         image = still.png(self, frame, scale)
         data = {**data, "text/plain": still.words(self, frame), "image/png": base64.b64encode(image).decode()}
         width, height = still.size(image)

@@ -8,7 +8,7 @@ MUTANTS = [
     Mutant(
         "small-figures-in-every-notebook",
         FILE,
-        "if DRAFT in os.environ:",
+        "if colors.DRAFT in os.environ:",
         "if True:",
         f"{TESTS}::test_figures_of_a_notebook_are_sharp_and_those_of_a_replay_small",
     ),
