@@ -258,21 +258,21 @@ MUTANTS = [
         POSTERIORS,
         "best = case.least(full=False)",
         "best = encoder",
-        f"{TESTS}::test_the_gap_of_the_encoder_is_its_kl_and_splits",
+        f"{TESTS}::test_the_split_stays_whatever_own_q_is_and_is_of_searches",
     ),
     Mutant(
         "posterior-family-of-own-q-in-the-encoders-split",
         POSTERIORS,
         "best = case.least(full=False)",
         "best = case.least(full=full)",
-        f"{TESTS}::test_the_split_is_that_of_the_encoders_family_whatever_own_q_is",
+        f"{TESTS}::test_the_split_stays_whatever_own_q_is_and_is_of_searches",
     ),
     Mutant(
         "posterior-way-of-another-picture",
         OWN,
         "torch.stack([q.mean[i] for q in found]), torch",
         "torch.stack([q.mean[0] for q in found]), torch",
-        f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
+        f"{TESTS}::test_the_search_starts_where_it_says",
     ),
     Mutant(
         "posterior-one-search-a-digit",
@@ -293,7 +293,7 @@ MUTANTS = [
         OWN,
         'STARTS = {"the prior": False, "the encoder\'s answer": True}',
         'STARTS = {"the prior": True, "the encoder\'s answer": False}',
-        f"{TESTS}::test_the_search_starts_where_it_says_and_ends_above_the_encoder",
+        f"{TESTS}::test_the_search_starts_where_it_says",
     ),
     Mutant(
         "posterior-map-upside-down",
