@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+LOOK = 0.25  # seconds: all processes of the machine are asked whose children they are, a tenth of a core at 0.05
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
 
 
@@ -39,7 +40,7 @@ class Watch:
             self._thread.join()
 
     def _look(self, process: psutil.Process) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(LOOK):
             try:
                 family = [process, *process.children(recursive=True)]
                 now = sum(member.memory_info().rss for member in family) / 2**20
