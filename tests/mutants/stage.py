@@ -187,7 +187,9 @@ MUTANTS = [
         py("still::a_warning_is_written_below_what_it_judges"),
     ),
     # The page.
-    Mutant("sends-without-waiting-for-the-reply", FLOW, "flying.size >= (cost ? 1 : slots)", "flying.size > 1000", HUNDRED),
+    Mutant(
+        "sends-without-waiting-for-the-reply", FLOW, "flying.size >= (cost ? 1 : slots)", "flying.size > 1000", HUNDRED
+    ),
     Mutant("sends-for-ever", FLOW, "wanted = moved = false;", "moved = false;", HUNDRED),
     Mutant(
         "two-in-flight-whatever-the-kernel-needs",
