@@ -825,7 +825,8 @@ def show_map(i, ax):  # where training three number i lives, and where its searc
 # %%
 show_arrivals()
 claim("after 150 steps the median new three misses more than twice what it misses after 600", missing[0] > 2 * missing[1])
-claim("of the training threes, searched anew, some end more than 3 nats lower, but fewer than half", 0 < (lost > 3).sum() < 50)
+claim("of the training threes, searched anew, some end more than 3 nats lower, but not all",
+      0 < (lost > 3).sum() < (50 if PROFILE == "fast" else 100))
 claim("a new three costs more than a training three by", grid.log_px.mean() - ceiling.mean(), above=3, digits=2,
       unit="nats")
 
@@ -848,9 +849,9 @@ claim("runs of the decoder for one new picture", sum(rows), near=4808, within=0)
 # Left: 150 steps are not enough. They miss several times as many nats as 600 steps, with the same family of $q$ and
 # the same decoder. A search of 600 steps costs 4,808 runs of the decoder for a single picture.
 #
-# Middle: most training threes come close to their old bound, but some end tens of nats lower. Right: in such a case
-# the search climbs the wrong hill of $\log p(x, z)$. The family of $q$ is not to blame: the same climb, started at
-# the learned $\nu_n$, stays on the right hill and ends less than a tenth of a nat below $\log p(x)$.
+# Middle: most training threes come close to their old bound, but some (in the full profile, most) end tens of nats
+# lower. Right: there the search climbs the wrong hill of $\log p(x, z)$. The family of $q$ is not to blame: the same
+# climb from the learned $\nu_n$ stays on the right hill and ends less than a tenth of a nat below $\log p(x)$.
 
 # %% [markdown]
 # ## 3.9 Play
