@@ -226,18 +226,19 @@ def searching():
 @pytest.fixture(scope="module")
 def broken_off():
     with pytest.MonkeyPatch.context() as patch:
-        few_steps(patch, 20)
+        few_steps(patch, 20, 101)
         return explorers.posterior()
 
 
 @pytest.fixture
 def guessing(broken_off, monkeypatch):
     """The posterior explorer with searches that break off: what is drawn has to follow any."""
-    few_steps(monkeypatch, 20)
+    few_steps(monkeypatch, 20, 101)
     return broken_off
 
 
-def few_steps(patch, steps: int) -> None:
+def few_steps(patch, steps: int, side: int = 161) -> None:
+    patch.setattr(own_q, "SIDE", side)
     for module in (own_q, posteriors):
         patch.setattr(module, "STEPS", steps)
 
@@ -339,7 +340,7 @@ def test_all_digits_are_searched_at_once(monkeypatch):
     monkeypatch.setattr(
         inference, "fit_per_datapoint", lambda m, x, *a, **k: asked.append(len(x)) or search(m, x, *a, **k)
     )
-    few_steps(monkeypatch, 3)
+    few_steps(monkeypatch, 3, 101)
     stage = explorers.posterior(seed=0)
     for i in range(1, 16, 4):
         assert stage.frame({"digit": i, "start": "the encoder's answer"}).text
@@ -349,7 +350,7 @@ def test_all_digits_are_searched_at_once(monkeypatch):
 def test_a_search_that_gets_stuck_says_so(monkeypatch):
     ends = [(0.30, 0.05), (0.05, 0.30), (0.13, 0.05), (0.05, 0.05)]  # from the prior, from the encoder's answer
     monkeypatch.setattr(own_q.Case, "_end", lambda self, warm, full: ends[self.i % 4][warm])
-    few_steps(monkeypatch, 3)
+    few_steps(monkeypatch, 3, 101)
     stage, names = explorers.posterior(), list(own_q.STARTS)
     for i, found in enumerate(ends):
         for own, other in ((0, 1), (1, 0)):
@@ -359,10 +360,11 @@ def test_a_search_that_gets_stuck_says_so(monkeypatch):
             assert text.endswith(said) == (lost >= 0.1) and ("this search" in text) == (lost >= 0.1)
 
 
-def test_the_green_regions_hold_as_much_of_the_posterior_as_they_say(guessing, inferred):
+def test_the_green_regions_hold_as_much_of_the_posterior_as_they_say(inferred, monkeypatch):
     """The smallest regions that hold half of it, what two standard deviations of a Gaussian hold, and 99 %."""
     model, x = inferred
-    view = guessing.frame({"digit": 1}).views["posterior"]
+    few_steps(monkeypatch, 1)
+    view = explorers.posterior().frame({"digit": 1, "step": 1}).views["posterior"]
     image = np.asarray(view.image)
     shades = np.unique(image.reshape(-1, 3), axis=0)[::-1]
     assert len(shades) == 4 and (shades[0] == 1).all() and (np.diff(shades[:, 0]) < 0).all()
