@@ -19,7 +19,11 @@ LAYOUT = {
     "xaxis": {"domain": [0.0, 0.48]},
     "xaxis2": {"domain": [0.52, 1.0], "anchor": "y2"},
     "yaxis2": {"anchor": "x2"},
-    "scene": {"bgcolor": "rgba(0,0,0,0)", "xaxis": {"color": "#7d8794"}},  # no trace in it: no need for WebGL
+    "scene": {
+        "bgcolor": "rgba(0,0,0,0)",
+        "xaxis": {"color": "#7d8794"},
+        "camera": {"eye": {"x": 1, "y": 2, "z": 3}},
+    },  # no trace in it: no need for WebGL
     "annotations": [
         {"text": name, "x": x, "y": 1.0, "xref": "paper", "yref": "paper", "showarrow": False}
         for name, x in (("left", 0.24), ("right", 0.76))
@@ -30,23 +34,35 @@ LOOK = """() => { const { layout, _fullLayout: full } = document.querySelector("
     return { ground: full.paper_bgcolor, ink: full.font.color, text: getComputedStyle(document.body).color,
         wall: layout.scene.xaxis.color, axis: full.xaxis.color,
         x: [full.xaxis.domain, full.xaxis2.domain], y: [full.yaxis.domain, full.yaxis2.domain],
-        titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height } }"""
+        titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height,
+        eye: Object.values(layout.scene.camera?.eye ?? {}), bar: !!document.querySelector(".modebar") } }"""
 
 
-def paged(tmp_path, told: dict) -> str:
+def paged(tmp_path, told: dict, metadata: dict | None = None) -> str:
     """The address of a page with one output."""
     chapter = tiny_course.make(tmp_path, _01_first="# %%\n1\n")[0]
-    cell = nbformat.v4.new_code_cell("f", outputs=[nbformat.v4.new_output("display_data", data=told)])
+    cell = nbformat.v4.new_code_cell(
+        "f", outputs=[nbformat.v4.new_output("display_data", data=told, metadata=metadata or {})]
+    )
     (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=[cell]), chapter), "utf-8")
     return (tmp_path / "page.html").as_uri()
 
 
-@pytest.mark.parametrize("width, height, shown", [(1600, 400, (704, 176)), (400, 400, (350, 350))])
-def test_a_row_of_panels_is_swiped_on_a_phone(tmp_path, tab, width, height, shown):
+def picture(width: int, height: int, color: str) -> dict:
+    """A PNG as an output has it."""
     file = io.BytesIO()
-    Image.new("RGB", (width, height), "navy").save(file, "PNG")
+    Image.new("RGB", (width, height), color).save(file, "PNG")
+    return {"image/png": base64.b64encode(file.getvalue()).decode()}
+
+
+@pytest.mark.parametrize(
+    "width, height, drawn, shown",
+    [(1600, 400, None, (704, 176)), (400, 400, None, (350, 350)), (2000, 1000, 1000, (620, 310))],
+)
+def test_a_row_of_panels_is_swiped_on_a_phone(tmp_path, tab, width, height, drawn, shown):
+    """A figure of two rows too: what was drawn 1,000 pixels wide keeps the size of its words, not its height."""
     tab.set_viewport_size({"width": 390, "height": 800})
-    tab.goto(paged(tmp_path, {"image/png": base64.b64encode(file.getvalue()).decode()}))
+    tab.goto(paged(tmp_path, picture(width, height, "navy"), {"image/png": {"width": drawn}} if drawn else {}))
     box = tab.locator("figure img").bounding_box()
     assert (box["width"], box["height"]) == pytest.approx(shown, abs=12)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390  # the page itself stays where it is
@@ -54,6 +70,17 @@ def test_a_row_of_panels_is_swiped_on_a_phone(tmp_path, tab, width, height, show
         "(by) => { const figure = document.querySelector('figure'); figure.scrollLeft = by; return figure.scrollLeft }"
     )
     assert tab.evaluate(swiped, 900) == pytest.approx(max(0, box["width"] - 358), abs=24)
+
+
+@pytest.mark.parametrize("chosen", ["", "light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_white_figure_does_not_glare_on_a_dark_page(tmp_path, tab, theme, chosen):
+    tab.emulate_media(color_scheme=theme)
+    tab.goto(paged(tmp_path, picture(200, 200, "white")))
+    tab.evaluate("(chosen) => chosen && (document.documentElement.dataset.theme = chosen)", chosen)
+    shot = Image.open(io.BytesIO(tab.locator("figure img").screenshot())).convert("L")
+    seen = shot.getpixel((shot.width // 2, shot.height // 2))
+    assert seen == 255 if (chosen or theme) == "light" else 150 < seen < 210
 
 
 @pytest.fixture
@@ -80,5 +107,7 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     assert wide["x"] == [[0.0, 0.48], [0.52, 1.0]] and wide["y"][0] == wide["y"][1]
     assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
     assert narrow["height"] > 1.5 * wide["height"]
+    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.4, 2.8, 4.2])  # all of it is in sight
+    assert wide["bar"] and not narrow["bar"]  # it would cover the title
     (_, x, first), (_, _, second) = narrow["titles"]
     assert x == 0.5 and first == narrow["y"][0][1] and second == narrow["y"][1][1]

@@ -123,3 +123,18 @@ def test_blended_samples_are_the_mean_of_the_neighbors(tab, tmp_path):
         nearest = 120 * round(value / 120)
         assert tab.locator(".said").inner_text().endswith(f"level {nearest}")
         assert ("mean of the samples" in tab.locator(".said").inner_text()) == (value != nearest)
+
+
+def test_a_caption_asks_only_for_what_a_hand_can_do_here(tab, tmp_path):
+    def draw(controls):
+        board, row = (w.View(np.zeros((2, 2)), label=name, asks=f"press {name}") for name in ("the board", "the row"))
+        return {"board": board, "row": row}
+
+    controls = [w.Tiles(name, on=name, rows=2, columns=2) for name in ("board", "row")]
+    stage = w.Stage(draw, controls, title="T", sampled={"row": 4})
+    captions = lambda: tab.locator("figcaption").all_inner_texts()
+    browser.on_stage(tab, stage)
+    tab.wait_for_function("document.querySelectorAll('figcaption').length === 2")
+    assert captions() == ["press the board", "press the row"]
+    opened(tab, tmp_path / "page.html", [stage.to_html()])
+    assert captions() == ["the board", "press the row"]

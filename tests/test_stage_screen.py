@@ -172,7 +172,10 @@ def test_white_paper_does_not_glare_in_the_dark(shown, theme):
 
     def draw(controls):
         flat = lambda *color: np.full((8, 8, 3), color, np.uint8)
-        return {"paper": flat(255, 255, 255), "room": flat(200, 90, 30), "night": flat(20, 20, 20)}
+        board, lit = flat(20, 20, 20), flat(200, 90, 30)
+        board[:, 2:6], lit[:, :1] = 255, 255  # half of a board is white; a light in a room
+        pictures = {"paper": flat(255, 255, 255), "room": lit, "night": flat(20, 20, 20), "board": board}
+        return pictures | {"energy": w.View(np.full((8, 8), 1.0), colormap="cividis", limits=(0, 1))}
 
     page = shown(w.Stage(draw, title="T"), 900, 800, BARE.replace("<html", f'<html data-theme="{theme}"'))
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
@@ -183,7 +186,8 @@ def test_white_paper_does_not_glare_in_the_dark(shown, theme):
         return shot.getpixel((shot.width // 2, shot.height // 2))
 
     assert middle("room") == (200, 90, 30) and middle("night") == (20, 20, 20)
-    assert middle("paper") == (255, 255, 255) if theme == "light" else 140 < middle("paper")[1] < 200
+    for name, before in {"paper": (255, 255, 255), "board": (255, 255, 255), "energy": (254, 232, 56)}.items():
+        assert middle(name) == pytest.approx(before, abs=2) if theme == "light" else 140 < middle(name)[1] < 200, name
 
 
 def test_a_dark_color_of_a_mark_is_lighter_on_a_dark_ground_alone(shown):

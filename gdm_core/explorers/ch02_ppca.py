@@ -106,7 +106,7 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
                 tile(picture(torch.stack([decoded, chosen[0], rebuilt])), 3),
                 label=f"{'a draw' if controls['draw'] else 'decoded'} at z · digit · rebuilt",
             ),
-            "digits": View(choices, label="choose a digit: z goes to its code"),
+            "digits": View(choices, label="digits", asks="choose a digit: z goes to its code"),
         }
         std = covariance.diagonal().sqrt().tolist()
         text = (

@@ -86,7 +86,7 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         views = {
             "codes": codes(crowd, controls["z3"], given[controls["given"]].item()),
             "board": _board(made, truth, label, PEN if drawn else CODES),
-            "gallery": View(gallery, label="choose a picture: z goes to its code", size=1.2),
+            "gallery": View(gallery, label="pictures", asks="choose a picture: z goes to its code", size=1.2),
         }
         views["board"].warning = warning
         text = f"nearest of {len(d)} new pictures: {crowd.named(i)}, {away:.2f} away · {place(z, warning)} · {when}"

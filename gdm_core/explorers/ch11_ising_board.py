@@ -54,8 +54,9 @@ def ising_board(seed: int = 0, device: str = "auto") -> Stage:
         told = chance(x[None], J)[0].reshape(SIDE, SIDE).cpu()
         names = [f"{v:.2f}" for v in told.flatten().tolist()]
         at = np.stack([np.tile(np.arange(SIDE) + 0.5, SIDE), np.repeat(np.arange(SIDE) + 0.5, SIDE)], 1)
+        ink = 1 - 0.92 * x.reshape(SIDE, SIDE).cpu().float()
         views = {
-            "board": View(1 - 0.92 * x.reshape(SIDE, SIDE).cpu().float(), label="press a pixel: it flips"),
+            "board": View(ink, label="a board", asks="press a pixel: it flips"),
             "chance": View(  # the darkest gray leaves the numbers readable
                 told.float(), [Text(at, names)], label="exact p(black | rest)", colormap="Greys", limits=(0, 1.6)
             ),

@@ -83,7 +83,7 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         pull = (sigma * score)[0, 0]
         views = {
             "answers": _answers(told[:, 0], x, pull, after),
-            "noisy": View(ink(here)[0, 0], label="noisy: paint on it"),
+            "noisy": View(ink(here)[0, 0], label="noisy", asks="noisy: paint on it"),
             "errors": _errors(off.cpu().numpy(), t),
         }
         side = 2 * reach + 1

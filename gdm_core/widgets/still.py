@@ -202,7 +202,7 @@ def no_plot(sheet: Sheet, view: dict, x: float, y: float, *rest) -> float:
 
 
 def label_of(sheet: Sheet, view: dict, wide: float) -> list[str]:
-    return broken(view["label"], sheet.px(wide), font(sheet.px(15), True))
+    return broken(view.get("asks") or view["label"], sheet.px(wide), font(sheet.px(15), True))
 
 
 def left_of(sheet: Sheet, view: dict, wide: float) -> float:

@@ -34,6 +34,7 @@ class View:
         overlay: `Points`, `Lines`, `Arrows`, `Ellipses`, `Bars`, `Text`.
         extent: (left, right, bottom, top) of the whole picture in data coordinates; pixels unless given.
         label: caption; the view's name unless given, "" for none.
+        asks: the caption where a hand can move what lies on it ("press a pixel: it flips"); not in a page of samples.
         colormap: of a field: "cividis", "PuOr", any of matplotlib's; None shows gray levels.
         limits: values at the two ends of the colormap; those of the field unless given.
         scale: what the colors measure ("nats"): draws a color scale with its ends.
@@ -49,6 +50,7 @@ class View:
     overlay: Sequence = ()
     extent: Sequence[float] | None = None
     label: str | None = None
+    asks: str = ""
     colormap: str | None = None
     limits: tuple[float, float] | None = None
     scale: str | None = None
@@ -60,7 +62,8 @@ class View:
 
     def encode(self, name: str) -> dict:
         """Everything about this view as numbers and words; arrays stay arrays."""
-        out = {"name": name, "label": name if self.label is None else self.label, "smooth": bool(self.smooth)}
+        label = name if self.label is None else self.label
+        out = {"name": name, "label": label, "asks": str(self.asks), "smooth": bool(self.smooth)}
         warning = str(self.warning or "")
         shape = None
         if self.image is not None:

@@ -11,7 +11,16 @@ _ACTIVATIONS = "tests/test_decoder.py::test_each_activation_is_torchs"
 _PERIOD = "tests/test_export.py::test_no_line_starts_with_the_period_behind_a_formula"
 _SWIPED = "tests/test_export_turns.py::test_a_row_of_panels_is_swiped_on_a_phone"
 
+_ASKS = "tests/test_stage_pages.py::test_a_caption_asks_only_for_what_a_hand_can_do_here"
+_STYLE = "gdm_core/course/export/page.css"
+_PALE = "tests/test_export_turns.py::test_a_white_figure_does_not_glare_on_a_dark_page"
+
 MUTANTS = [
+    Mutant("asks-for-what-cannot-be-done", "gdm_core/widgets/js/page.js", "(!view.frozen && ", "(", _ASKS),
+    Mutant("asks-for-nothing", "gdm_core/widgets/js/page.js", "!view.frozen && view.content?.asks", "false", _ASKS),
+    Mutant("figures-glare-in-the-dark", _STYLE, "filter: brightness(var(--dimmed, 1));", "", _PALE),
+    Mutant("figures-dim-on-a-page-turned-light", _STYLE, ':root:not([data-theme="light"])', ":root", _PALE),
+    Mutant("two-rows-squeezed-on-a-phone", _STYLE, "0.62 * var(--wide, 0px)", "0px", _SWIPED),
     Mutant(
         "opens-between-samples", _EXPORT, "else _sampled_start(stage.state, axes)", "else dict(stage.state)", _START
     ),

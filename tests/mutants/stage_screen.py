@@ -58,7 +58,9 @@ MUTANTS = [
     Mutant("nothing-to-unfold", STAGE, "more.hidden = !rest.textContent;", "more.hidden = false;", SHORT),
     Mutant("exported-without-its-rest", "gdm_core/widgets/js/frames.js", 'more: header.more ?? ""', 'more: ""', SHORT),
     Mutant("paper-glares", CSS, "--veil: light-dark(transparent, rgb(13 17 22 / 32%));", "--veil: transparent;", GLARE),
-    Mutant("rooms-behind-a-veil", PAGE, "> (was ? 150 : 180)", "> (was ? 50 : 80)", GLARE),
+    Mutant("rooms-behind-a-veil", PAGE, "> (was ? 0.15 : 0.25)", "> (was ? 0.01 : 0.02)", GLARE),
+    Mutant("half-a-board-glares", PAGE, "> (was ? 0.15 : 0.25)", "> (was ? 0.7 : 0.8)", GLARE),
+    Mutant("yellow-glares", PAGE, "lightness(r, g, b) > 200", "Math.min(r, g, b) > 200", GLARE),
     Mutant("slate-lost-in-the-dark", PAGE, "theme.dark = !scheme && ", "theme.dark = false && ", LIGHTER),
     Mutant("slate-lightened-by-day", PAGE, "theme.dark = !scheme && ", "theme.dark = true || ", LIGHTER),
 ]

@@ -50,9 +50,16 @@
   const fitted = (layout, place) => {
     if (place.clientWidth >= 560) return layout;
     const title = layout.title && { ...layout.title, font: { ...layout.title.font, size: 13 } };
-    return { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
+    const out = { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
+    for (const name of named(out, "scene")) { // from farther away: nothing is cut off at the sides
+      const { x, y, z } = out[name].camera?.eye ?? { x: 1.25, y: 1.25, z: 1.25 };
+      out[name].camera = { ...out[name].camera, eye: { x: 1.4 * x, y: 1.4 * y, z: 1.4 * z } };
+    }
+    return out;
   };
-  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, fitted(layoutOf(layout), place), { responsive: true, displaylogo: false }));
+  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, fitted(layoutOf(layout), place), {
+    responsive: true, displaylogo: false, ...(place.clientWidth < 560 && { displayModeBar: false }), // it covers a title
+  }));
   const load = async () => {
     const bytes = Uint8Array.from(atob(store.dataset.plotly), (char) => char.charCodeAt(0));
     const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).blob();

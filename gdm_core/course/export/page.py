@@ -206,7 +206,8 @@ def _picture(output: NotebookNode, kind: str, cell: NotebookNode, live) -> str:
     sized = f' width="{int(width)}"' if width else ""
     if kind == "image/png" and len(header := base64.b64decode(encoded[:32])) == 24:
         across, down = struct.unpack(">II", header[16:])
-        sized += f' style="--ratio: {across / max(down, 1):.2f}"'
+        wide = f"; --wide: {int(width)}px" if width else ""
+        sized += f' style="--ratio: {across / max(down, 1):.2f}{wide}"'
     image = f'<img alt="{words}"{sized} src="data:{kind};base64,{encoded}">'
     called = CALL.search(cell.source)
     if live and called:

@@ -75,12 +75,12 @@ function watchTheme(changed) {
 /** How light a color is to the eye, 0 to 255. */
 const lightness = (r, g, b) => 0.3 * r + 0.59 * g + 0.11 * b;
 
-/** Whether a picture is for the most part paper, which would glare in the dark; near the limit it stays as it `was`. */
-function mostlyBright({ image: { data, shape }, palette }, was) {
+/** Whether so much of a picture is white or yellow that it glares in the dark; near the limit it stays as it `was`. */
+function glares({ image: { data, shape }, palette }, was) {
   const channels = shape[2] ?? 1,
     count = data.length / channels,
     step = Math.max(1, Math.floor(count / 997));
-  let sum = 0,
+  let bright = 0,
     seen = 0;
   for (let i = 0; i < count; i += step, seen++) {
     const [r, g, b] =
@@ -89,9 +89,9 @@ function mostlyBright({ image: { data, shape }, palette }, was) {
         : palette
           ? palette.data.subarray(3 * data[i], 3 * data[i] + 3)
           : [data[i], data[i], data[i]];
-    sum += lightness(r, g, b);
+    bright += lightness(r, g, b) > 200;
   }
-  return sum / seen > (was ? 150 : 180);
+  return bright / seen > (was ? 0.15 : 0.25);
 }
 
 /** A view in the page. `look.theme` is read at every drawing; `handles` are laid over the plot by the controls. */
@@ -130,6 +130,8 @@ function makeView(name, look) {
       else box.append(layer);
       return layer;
     },
+    /** Its caption: what a hand may do here takes the place of what is seen, where it can be done. */
+    words: () => (!view.frozen && view.content?.asks) || (view.content?.label ?? ""),
     moved: () => {}, // told when size or coordinates change, so that handles find their places
 
     /** New content from the kernel. */
@@ -143,7 +145,7 @@ function makeView(name, look) {
       }
       picture.hidden = !content.image;
       figure.classList.toggle("paper", Boolean(content.image));
-      figure.classList.toggle("bright", Boolean(content.image) && mostlyBright(content, figure.matches(".bright")));
+      figure.classList.toggle("bright", Boolean(content.image) && glares(content, figure.matches(".bright")));
       figure.classList.toggle("axes", Boolean(content.axes));
       figure.classList.toggle("chart", !content.image && !content.blank);
       if (placed !== view.placed) {
@@ -154,8 +156,8 @@ function makeView(name, look) {
         figure.classList.toggle("strip", content.aspect >= 2.5);
         figure.classList.toggle("small", content.aspect < 1.5 && content.size < 1.6);
       }
-      if (label.textContent !== content.label) label.textContent = content.label;
-      label.hidden = !content.label;
+      if (label.textContent !== view.words()) label.textContent = view.words();
+      label.hidden = !label.textContent;
       warning.textContent = content.warning;
       figure.classList.toggle("warned", Boolean(content.warning));
       if (content.warns) figure.classList.add("warns");
@@ -238,7 +240,7 @@ function levelCaptions(views, anew) {
   }
 }
 
-const content_label = (view) => view.content?.label || view.name;
+const content_label = (view) => view.words() || view.name;
 
 /** The shades of what lies over this content: a picture does not turn dark with the page. */
 const over = (content, theme) => (content.image ? theme.paper : theme);

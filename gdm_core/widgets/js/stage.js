@@ -231,6 +231,7 @@ function render({ model, el }) {
         view.extent ??= control.extent ?? [0, 1, 0, 1];
         const layer = view.addLayer(["pad", "tiles", "brush"].includes(control.kind));
         layer.inert = Boolean(control.frozen);
+        view.frozen = (view.frozen ?? true) && layer.inert;
         if (control.when) waiting.set(layer, control.when);
         if (!control.alone && control.kind !== "tiles") view.figure.classList.add("held");
         controls.set(control.name, ON_VIEW[control.kind](control, stage, view, layer));
