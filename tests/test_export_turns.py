@@ -107,7 +107,7 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     assert wide["x"] == [[0.0, 0.48], [0.52, 1.0]] and wide["y"][0] == wide["y"][1]
     assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
     assert narrow["height"] > 1.5 * wide["height"]
-    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.4, 2.8, 4.2])  # all of it is in sight
+    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.25, 2.5, 3.75])  # all of it is in sight
     assert wide["bar"] and not narrow["bar"]  # it would cover the title
     (_, x, first), (_, _, second) = narrow["titles"]
     assert x == 0.5 and first == narrow["y"][0][1] and second == narrow["y"][1][1]

@@ -34,7 +34,6 @@ class View:
         overlay: `Points`, `Lines`, `Arrows`, `Ellipses`, `Bars`, `Text`.
         extent: (left, right, bottom, top) of the whole picture in data coordinates; pixels unless given.
         label: caption; the view's name unless given, "" for none.
-        asks: the caption where a hand can move what lies on it ("press a pixel: it flips"); not in a page of samples.
         colormap: of a field: "cividis", "PuOr", any of matplotlib's; None shows gray levels.
         limits: values at the two ends of the colormap; those of the field unless given.
         scale: what the colors measure ("nats"): draws a color scale with its ends.
@@ -44,13 +43,13 @@ class View:
         warning: a sentence that says that one has left the data, "" for none now; a line under the picture is kept
             free for it unless it is None.
         size: width relative to the other views.
+        asks: the caption where a hand can move what lies on it ("press a pixel: it flips"); not in a page of samples.
     """
 
     image: object = None
     overlay: Sequence = ()
     extent: Sequence[float] | None = None
     label: str | None = None
-    asks: str = ""
     colormap: str | None = None
     limits: tuple[float, float] | None = None
     scale: str | None = None
@@ -59,6 +58,7 @@ class View:
     smooth: bool = False
     warning: str | None = None
     size: float = 1.0
+    asks: str = ""
 
     def encode(self, name: str) -> dict:
         """Everything about this view as numbers and words; arrays stay arrays."""

@@ -53,7 +53,7 @@
     const out = { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
     for (const name of named(out, "scene")) { // from farther away: nothing is cut off at the sides
       const { x, y, z } = out[name].camera?.eye ?? { x: 1.25, y: 1.25, z: 1.25 };
-      out[name].camera = { ...out[name].camera, eye: { x: 1.4 * x, y: 1.4 * y, z: 1.4 * z } };
+      out[name].camera = { ...out[name].camera, eye: { x: 1.25 * x, y: 1.25 * y, z: 1.25 * z } };
     }
     return out;
   };

@@ -134,6 +134,7 @@ def render(
         font=fonts.face(content),
         module=module,
         plotly=plotly,
+        style=(HERE / "page.css").read_text("utf-8"),
         script=(HERE / "page.js").read_text("utf-8"),
         home=HOME,
     )
