@@ -8,6 +8,7 @@ from stand_ins import numbers
 from gdm_core import data, ideal, kept
 from gdm_core.explorers import ch12_denoise_by_hand as by_hand
 from gdm_core.explorers import ch12_memorizer as memorizer
+from gdm_core.explorers import digit_denoisers
 from gdm_core.explorers.digit_denoisers import some_digits
 from gdm_core.schedules import cosine
 from gdm_core.widgets.view import palette
@@ -41,6 +42,35 @@ class Smooth:
 
     def denoise(x_t, t, y):
         return Smooth.line(x_t, t) + 0.02 * y.reshape(-1, 1, 1, 1)
+
+
+# The network of both
+
+
+def test_a_network_denoises_new_digits_soon():
+    torch.manual_seed(0)
+    model, run = digit_denoisers.digit_denoiser(100, steps=30)
+    new, t = data.load("digits", "test"), torch.tensor(0.8)
+    x, y, (alpha, sigma) = 2 * new.x[:200] - 1, new.labels[:200], cosine(t)
+    x_t, off = alpha * x + sigma * torch.randn_like(x), []
+    for _ in range(2):
+        with torch.no_grad():
+            off.append((model.denoise(x_t, t, y) - x).square().mean().item())
+        for _ in run:
+            pass
+    assert off[1] < 0.6 * off[0], off  # .32, .66
+
+
+@pytest.mark.parametrize("pictures", [10, 100, 1000])
+def test_each_picture_is_trained_on_with_its_class(pictures, monkeypatch):
+    train = data.load("digits")
+    known = {tuple(x): y for x, y in zip((2 * train.flat() - 1).tolist(), train.labels.tolist())}
+    handed = []
+    monkeypatch.setattr(digit_denoisers.train, "steps", lambda _, pairs, **__: handed.append(pairs))
+    digit_denoisers.digit_denoiser(pictures)
+    ((x, y),) = handed
+    assert len(x) >= 320 and len(x.unique(dim=0)) == pictures
+    assert [known[tuple(one.flatten().tolist())] for one in x] == y.tolist()
 
 
 @pytest.fixture(scope="module")

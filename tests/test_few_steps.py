@@ -18,6 +18,14 @@ LAW = film.Law(torch.tensor(film.BUMPS), schedules.line)
 E = torch.tensor([[0.7, 0.5]])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fewer_dots():
+    """What is said and drawn has to be that of however many samples there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few, "DOTS", 800)
+        yield
+
+
 def view(frame, name):
     return next(v for v in frame["views"] if v["name"] == name)
 

@@ -197,14 +197,14 @@ MUTANTS = [
         "gdm_core/explorers/digit_denoisers.py",
         '"lr": 4e-3',
         '"lr": 4e-9',
-        "tests/test_learning.py::test_a_network_denoises_and_draws_digits",
+        "tests/test_digit_explorers.py::test_a_network_denoises_new_digits_soon",
     ),
     Mutant(
         "digits-of-the-next-class",
         "gdm_core/explorers/digit_denoisers.py",
         "y.repeat(often))",
         "y.repeat(often).roll(1))",
-        "tests/test_learning.py::test_a_network_denoises_and_draws_digits",
+        "tests/test_digit_explorers.py::test_each_picture_is_trained_on_with_its_class",
     ),
     _film(
         "always-late",
