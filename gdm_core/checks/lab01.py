@@ -152,6 +152,8 @@ def _m_check(answer: Answer, x: Tensor, gamma: Tensor) -> None:
         "the covariances are sums: divide each by its count N_k": truth * by,
         "N_k - 1 is for an unbiased estimate: maximum likelihood divides by N_k": truth * by / (by - 1),
         "what lies off the diagonal is lost: a blob may be tilted": torch.diag_embed(truth.diagonal(dim1=1, dim2=2)),
+        "torch.cov corrects for a small sample unless it is told not to: maximum likelihood divides by N_k":
+            truth * by / (by - (gamma**2).sum(0)[:, None, None] / by),
         "γ enters twice: weight the outer product once": about(means, gamma**2) / by,
         "γ is missing in the covariances: each example counts with its γ": about(means, torch.ones_like(gamma)) / n,
         "the covariances take the likeliest component alone: let each example count with its γ":
@@ -235,10 +237,12 @@ def choose(answer: Answer, numbers: Generator) -> None:
         scores = tensor(scores, (len(ks),), "(len(ks),)", "scores")
         mistakes = {
             "the scores are of the examples that the models were fitted to: they rise with every k": on_train,
+            "the scores are of all examples, those of the fit as well: ask about the held-out ones alone":
+                (len(train) * on_train + len(held_out) * wanted) / (len(train) + len(held_out)),
             "the scores are sums: per example is a mean": wanted * len(held_out),
             "the sign: log p(x), where higher is better": -wanted,
             "the scores are in another order than ks": wanted.sort(descending=True).values,
-        }
+        }  # fmt: skip
         equal(scores, wanted, mistakes, "scores")
         answer.part("k")
         _k_check(k, ks, wanted)

@@ -58,7 +58,7 @@ def posterior(answer: Answer, numbers: Generator) -> None:
             "Wᵀ(x - b) must be multiplied with the inverse of M": away @ W,
             "Wᵀ(x - b) was multiplied with M, not with its inverse": away @ W @ M,
             "one var too many: it stands in M alone": away @ W @ inverse(var) / var,
-            "the mean lacks no var: that belongs to the covariance": away @ W @ inverse(var) * var,
+            "the mean was multiplied by var, a factor that belongs to the covariance": away @ W @ inverse(var) * var,
             "var is a variance already: it was squared": away @ W @ inverse(var**2),
             "the sign: x - b, not b - x": -truth[0],
         }, "mean", f"for var = {var}")  # fmt: skip
@@ -99,6 +99,8 @@ def maximum(answer: Answer, numbers: Generator) -> None:
             "the eigenvalues come smallest first: the L largest were taken for noise": values[: d - q].mean(),
             "the mean was not subtracted before the covariance": _spectrum(x, n)[0][q:].mean(),
             "that is a standard deviation: var is its square": truth.sqrt(),
+            "singular values are no eigenvalues: square them, then divide by N": (n * values[q:]).sqrt().mean(),
+            "singular values were divided by √N and not squared: an eigenvalue is a variance": values[q:].sqrt().mean(),
         }, "var")  # fmt: skip
         answer.part("W")
         W = tensor(W, (d, q), "(d, L)", "W")
@@ -108,9 +110,10 @@ def maximum(answer: Answer, numbers: Generator) -> None:
         equal(got, wanted, {
             "the noise was not taken off: λ - var, not λ, stands under the root": built(values[:q].sqrt()),
             "the square root of λ - var is missing": built(values[:q] - truth),
-            "W has the length of one: its columns are scaled by the root of λ - var": built(torch.ones(q)),
+            "W has columns of length one: each wants a length of its own": built(torch.ones(q)),
             "the eigenvalues come smallest first: W got the directions that vary least":
                 built((values[:q] - truth).sqrt(), U.flip(1)),
+            "the root of a difference is not the difference of the roots": built(values[:q].sqrt() - truth.sqrt()),
             "eigenvectors are columns, and rows were taken": built((values[:q] - truth).sqrt(), rows.flip(1)),
             "the covariance was divided by N - 1: maximum likelihood divides by N": wanted / share,
             "the noise was added: λ - var stands under the root": built((values[:q] + truth).sqrt()),
@@ -134,7 +137,7 @@ def align(answer: Answer, numbers: Generator) -> None:
         equal(got, truth, {
             "R turns the target into W: W comes first, Wᵀ target": truth.T,
             "svd returns Vᵀ, not V: it was transposed once too often": U @ Vh.T,
-            "Uᵀ or U? R = U Vᵀ": U.T @ Vh,
+            "U was transposed: svd returns U itself": U.T @ Vh,
             "the singular values belong to stretching: leave them out": U @ torch.diag(S) @ Vh,
             "this R stretches: least squares finds no orthogonal R": torch.linalg.lstsq(W, target).solution,
             "this is Wᵀ target: take its singular vectors": W.T @ target,

@@ -54,6 +54,9 @@ def elbo_terms(answer: Answer, numbers: Generator) -> None:
                 torch.as_tensor(norm.logpdf(x, f(z), sigma**2)).sum(1) + prior - log_q,
             "the constant of log p(x|z) is missing: -½ log 2πσ² for each feature": truth + constants,
             "a squared error is not yet log p(x|z): divide by 2σ², and keep the constant": -square + prior - log_q,
+            "log p(x|z) was added up over the draws as well: each draw has one of its own": fit.sum() + prior - log_q,
+            "this is the formula of the KL, an average over all draws: take log p(z) - log q(z) at each draw":
+                fit - (0.5 * (mean**2 + std**2 - 1) - std.log()).sum(),
             "q(z) has a mean of its own": fit + prior - torch.as_tensor(norm.logpdf(z, 0, std)).sum(1),
             "q(z) has a width of its own: -log std is missing": truth - std.log().sum(),
             "the sign: this is the loss, -log p(x|z) - log p(z) + log q(z)": -truth,
@@ -214,6 +217,7 @@ def gap(answer: Answer, numbers: Generator) -> None:
             "the average is taken under q, not under p(z|x)":
                 torch.tensor(kl(center, width, mean + shift, std), dtype=torch.float64),
             "the step of the grid is missing": truth / step,
+            "the step is missing in log p(x), which is a sum over the grid as well": truth - np.log(step),
             "a mean over the grid is no average under q": (q * (log_q - log_post)).mean(),
             "q is missing: weight the difference of logarithms with q": (log_q - log_post).sum() * step,
             "log q is missing: this is only half of the KL": -(q * log_post).sum() * step,

@@ -33,12 +33,14 @@ plotting.use_style()
 # %% [markdown] exercise={"name": "log_joint", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 1 · The log of the joint
 #
-# A number $x$ is made in two steps: a component $z$ is drawn with probability $\pi_k$, then $x$ from its Gaussian.
-# Write the logarithm of $p(x, z=k)$ for every example and every component:
+# A mixture draws a number $x$ in two steps: first a component $z$, which is $k$ with probability $\pi_k$, then $x$ from the
+# Gaussian of that component. All that EM does starts from the joint $p(x, z=k)$ of the two. Write its logarithm for every
+# example and every component, an `(N, K)` table in nats:
 #
 # $$ \log p(x_n, z = k) = \log \pi_k + \log \mathcal N(x_n;\, \mu_k, \sigma_k^2). $$
 #
-# $\mathcal N$ is the Gaussian density. `stds` holds $\sigma_k$, the standard deviations.
+# $\mathcal N$ is the Gaussian density. `stds` holds $\sigma_k$, the standard deviations. The checks also ask about an $x$ far
+# from every component, where the density itself underflows to 0 but its logarithm does not.
 #
 # <details><summary>Hint 1: shapes</summary>
 #
@@ -88,12 +90,13 @@ check.log_joint(log_joint, show=three_parts)
 #
 # $$ \gamma_{nk} = p(z = k \mid x_n) = \frac{p(x_n, z = k)}{p(x_n)}, \qquad p(x_n) = \sum_j p(x_n, z = j). $$
 #
-# You get the *logarithms* $\log p(x_n, z=k)$, which may be as low as -2000. `exp` of that is zero, and $0/0$ is no
-# probability: think before you write `exp`.
+# Return both: $\gamma$, whose rows sum to 1, and $\log p(x_n)$, one number for each example. You are given the *logarithms*
+# $\log p(x_n, z=k)$, which may be as low as -2000. `exp` of that is zero, and $0/0$ is no probability: think before you
+# write `exp`.
 #
 # <details><summary>Hint 1: what may be taken out</summary>
 #
-# For any number $m$: $\log \sum_j e^{a_j} = m + \log \sum_j e^{a_j - m}$. With the largest $a_j$ as $m$, at least one
+# For any number $m$ we have $\log \sum_j e^{a_j} = m + \log \sum_j e^{a_j - m}$. With the largest $a_j$ as $m$, at least one
 # term of the sum is 1. Each example needs its own $m$.
 #
 # </details>
@@ -139,17 +142,19 @@ check.e_step(e_step, show=who_made_it)
 # %% [markdown] exercise={"name": "m_step", "difficulty": 3, "importance": 5, "minutes": 20}
 # ## Exercise 3 · The M step
 #
-# With the responsibilities known, learning is counting and averaging. Example $n$ counts for component $k$ with weight
-# $\gamma_{nk}$, so component $k$ has $N_k = \sum_n \gamma_{nk}$ examples, and
+# If we knew which component made each example, learning would be counting and averaging. We know only probabilities, so
+# we count with fractions: example $n$ counts for component $k$ with weight $\gamma_{nk}$. Component $k$ then has
+# $N_k = \sum_n \gamma_{nk}$ examples, and maximum likelihood gives
 #
 # $$ \pi_k = \frac{N_k}{N}, \qquad \mu_k = \frac1{N_k} \sum_n \gamma_{nk}\, x_n, \qquad
 # \Sigma_k = \frac1{N_k} \sum_n \gamma_{nk}\, (x_n - \mu_k)(x_n - \mu_k)^\top . $$
 #
-# From here on $x_n$ has $d$ features, and $\Sigma_k$ is a covariance matrix.
+# From here on $x_n$ has $d$ features, and $\Sigma_k$ is a covariance matrix, one for each component.
 #
 # <details><summary>Hint 1: one component first</summary>
 #
-# Write a loop over $k$ with `g = gamma[:, k]`. The mean is `(g[:, None] * x).sum(0) / g.sum()`. It may stay a loop.
+# Write a loop over $k$ with `g = gamma[:, k]`, shape `(N,)`. The mean is `(g[:, None] * x).sum(0) / g.sum()`. A loop is a
+# fine answer; `torch.stack` puts the components together at the end.
 #
 # </details>
 # <details><summary>Hint 2: the outer products</summary>
@@ -189,17 +194,19 @@ check.m_step(m_step, show=three_ellipses)
 # %% [markdown] exercise={"name": "em", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 4 · The loop
 #
-# Nobody tells us $\gamma$, and nobody tells us $\theta = (\pi, \mu, \Sigma)$. EM guesses and counts in turn, and keeps
-# the mean log-likelihood that each E step finds:
+# We know neither $\gamma$ nor $\theta = (\pi, \mu, \Sigma)$, but each would give us the other. So EM (Dempster, Laird &
+# Rubin, 1977) starts from a guess of $\theta$ and alternates the two steps. On the way it records $\ell_t$, the mean
+# log-likelihood that the E step of turn $t$ finds:
 #
 # $$ \gamma \leftarrow \text{E}(x, \theta), \qquad
 # \ell_t = \frac1N \sum_n \log p_\theta(x_n), \qquad \theta \leftarrow \text{M}(x, \gamma). $$
 #
-# Both steps come as arguments. Predict before you run: can $\ell_t$ ever fall?
+# Both steps come as arguments: the checks bring their own, the picture takes yours. The history has one number for each turn. Predict before you
+# run: can $\ell_t$ ever fall?
 #
 # <details><summary>Hint 1: what goes round</summary>
 #
-# `theta` goes into the E step and comes out of the M step. The next turn must see the new one.
+# `theta` goes into the E step and comes out of the M step. The next turn must start from the new one.
 #
 # </details>
 # <details><summary>Hint 2: what is kept</summary>
@@ -257,22 +264,24 @@ check.em(em, show=from_a_corner)
 # %% [markdown] exercise={"name": "choose", "difficulty": 2, "importance": 4, "minutes": 15}
 # ## Exercise 5 · How many components?
 #
-# More components never fit worse to the examples that they learn from. So hold some examples out, and choose the $K$ whose
-# model finds *those* likely:
+# At its best, a mixture with more components fits the examples that it learns from at least as well, so they cannot tell
+# us where to stop. Hold some examples out, and choose the $K$ whose model finds *those* most likely. With $M$ held-out
+# examples,
 #
 # $$ K^\star = \arg\max_K \; \frac1M \sum_{m} \log p_{\hat\theta_K(\text{train})}\big(x_m^\text{held out}\big). $$
 #
 # `fit(x, k)` learns a mixture of `k` components from `x` and returns its log-density, a function from `(B, d)` to
-# `(B,)`. The picture tries your function on 2,000 handwritten digits, in their 20 widest directions.
+# `(B,)` nats. The list `ks` may be in any order. The picture tries your function on 4,000 handwritten digits, half of them
+# held out, in their first 20 principal components.
 #
 # <details><summary>Hint 1: who sees what</summary>
 #
 # `fit` must see `train` alone, the log-density `held_out` alone.
 #
 # </details>
-# <details><summary>Hint 2: the place and the thing</summary>
+# <details><summary>Hint 2: an index is not a k</summary>
 #
-# `argmax` tells the place of the best score in the list. Wanted is the `k` that stands at that place in `ks`.
+# `argmax` returns the index of the best score. You want the `k` that stands at that index in `ks`.
 #
 # </details>
 
@@ -319,8 +328,8 @@ check.choose(choose, show=how_many)
 # %% [markdown] exercise={"name": "kinds", "difficulty": 3, "importance": 4, "minutes": 10}
 # ## Exercise 6 · In your own words
 #
-# There are ten digits, and held-out likelihood chose another number. Is $K^\star$ the number of *kinds* of things in the
-# data?
+# There are ten digits, but the held-out likelihood chose another number. Is $K^\star$ the number of *kinds* of things in
+# the data?
 #
 # Answer in three to six sentences in the cell below. A good answer says **what** $K^\star$ is the best number *for*; gives a
 # **reason** that one can see in the pictures above; and names an **experiment** that could prove you wrong, with the result that
@@ -329,8 +338,8 @@ check.choose(choose, show=how_many)
 # %% [markdown]
 # ### BEGIN SOLUTION
 # No. It is the number of Gaussians that predict unseen examples best, given 2,000 of them. A digit is not a Gaussian blob:
-# slant, width and style bend each class, so one digit takes several components (there are several ones and sevens among the
-# means), and with more data still more would pay. An experiment: repeat with 500 and with 8,000 training examples. If $K^\star$
+# slant, width and style bend each class, so one digit takes several components (the same digit appears several times among
+# the means), and with more data still more components would pay. An experiment: repeat with 500 and with 8,000 training examples. If $K^\star$
 # stayed the same, it would be a property of digits and I would be wrong; I expect it to grow.
 #
 # *Rubric, one point each:* best for prediction (density of unseen examples), not for counting classes · a reason from the

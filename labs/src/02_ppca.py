@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 2 · Probabilistic PCA by hand
 #
-# **Can forty numbers draw a digit, and finish one that is half hidden?** You write the one latent variable model whose every
-# answer is exact, the model of [lecture 2](../lectures/02_ppca.ipynb). Time: 85 minutes.
+# **Can forty numbers draw a digit, and finish one that is half hidden?** You write probabilistic PCA, the model of
+# [lecture 2](../lectures/02_ppca.ipynb), in which every question has an exact answer. Time: 85 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
@@ -29,7 +29,8 @@ digits = data.load("strokes", n=4000, seed=SEED).flat().double()  # (4000, 784)
 # %% [markdown] exercise={"name": "marginal", "difficulty": 1, "importance": 4, "minutes": 10}
 # ## Exercise 1 · What the model says of x
 #
-# A linear map of a Gaussian, plus Gaussian noise, is Gaussian. So $x$ alone has a mean and a covariance. Which?
+# To learn the model we need the density of $x$ alone, without the latents. A linear map of a Gaussian plus Gaussian noise is
+# Gaussian, so a mean and a covariance say it all. Compute both; the figure lays them over draws from the model.
 #
 # $$ x = W z + b + \sigma \epsilon, \qquad z \sim \mathcal N(0, I_L),\ \epsilon \sim \mathcal N(0, I_d)
 # \qquad\Rightarrow\qquad x \sim \mathcal N\big(b,\, W W^\top + \sigma^2 I_d\big). $$
@@ -77,12 +78,12 @@ check.marginal(marginal, show=cloud)
 # %% [markdown] exercise={"name": "posterior", "difficulty": 3, "importance": 5, "minutes": 20}
 # ## Exercise 2 · What x says of the latents
 #
-# Turn the model around: given $x$, where was $z$? The answer is a Gaussian again. Its center moves with $x$; its covariance is the
-# same for all.
+# Turn the model around: which latents could have made this $x$? The answer is again a Gaussian. Its mean depends on $x$; its
+# covariance is the same for every example, so return a single one.
 #
 # $$ p(z \mid x) = \mathcal N\big(M^{-1} W^\top (x - b),\; \sigma^2 M^{-1}\big), \qquad M = W^\top W + \sigma^2 I_L . $$
 #
-# Predict before you run: with more noise, do the guesses lie farther out, or nearer to the middle?
+# Predict before you run: with more noise, do the posterior means lie farther out, or nearer to the middle?
 #
 # <details><summary>Hint 1: rows</summary>
 #
@@ -91,7 +92,7 @@ check.marginal(marginal, show=cloud)
 # </details>
 # <details><summary>Hint 2: the inverse</summary>
 #
-# $M$ is symmetric, so a row times $M^{-1}$ is `row @ torch.linalg.inv(M)`. The mean has no other $\sigma^2$ than the one in $M$.
+# $M$ is symmetric, so a row times $M^{-1}$ is `row @ torch.linalg.inv(M)`. The mean contains $\sigma^2$ only through $M$.
 #
 # </details>
 
@@ -127,12 +128,15 @@ check.posterior(posterior, show=pulled)
 # %% [markdown] exercise={"name": "maximum", "difficulty": 4, "importance": 5, "minutes": 20}
 # ## Exercise 3 · Learning without a loop
 #
-# The likelihood has a maximum in closed form (Tipping & Bishop, 1999, eq. 7 and 8). Let $\Sigma$ be the covariance of the data, divided by
+# Most models of this course are trained by gradient descent. This one is not: its likelihood has a maximum in closed form
+# (Tipping & Bishop, 1999, eq. 7 and 8). Let $\Sigma$ be the covariance of the data, divided by
 # $N$, with eigenvalues $\lambda_1 \ge \lambda_2 \ge \dots$ and eigenvectors in the columns of $U$. Then
 #
 # $$ \sigma^2 = \frac1{d-L} \sum_{j > L} \lambda_j, \qquad W = U_L \big(\Lambda_L - \sigma^2 I\big)^{1/2}, \qquad b = \bar x . $$
 #
-# What the latents cannot explain, on average, is noise. The picture learns from 4,000 digits and then draws new ones.
+# $U_L$ holds the first $L$ columns of $U$, and $\Lambda_L$ is the diagonal matrix of the $L$ largest eigenvalues. The variance of
+# the noise is the mean variance of the directions that the latents leave out. The columns of $W$ may have either sign, and any
+# rotation of the latents is as good, so the checks compare $WW^\top$. The picture learns from 4,000 digits, then draws new ones.
 #
 # <details><summary>Hint 1: the order</summary>
 #
@@ -173,8 +177,9 @@ check.maximum(maximum, show=new_digits)
 # %% [markdown] exercise={"name": "align", "difficulty": 2, "importance": 3, "minutes": 10}
 # ## Exercise 4 · Two fits, one space
 #
-# Two fits to the same kind of data give different columns of $W$. Are they different models? $WR$ with an orthogonal $R$ has the
-# same $WW^\top$, so before comparing we may turn one of them. Find the best turn (Schönemann, 1966):
+# Two fits to data of the same kind have different columns of $W$. Are they different models? $WR$ with an orthogonal $R$ has the
+# same $WW^\top$, so before we compare $W$ with a target $T$, the other fit, we may turn it. The orthogonal Procrustes problem asks
+# for the best turn; reflections are allowed. Schönemann (1966) solved it with one singular value decomposition:
 #
 # $$ R = \arg\min_{R^\top R = I} \| W R - T \|^2 = U V^\top \qquad\text{where}\qquad W^\top T = U D V^\top . $$
 #
@@ -185,7 +190,7 @@ check.maximum(maximum, show=new_digits)
 # </details>
 # <details><summary>Hint 2: what svd returns</summary>
 #
-# `U, D, Vh = torch.linalg.svd(A)` returns $V^\top$ already, so no transpose is needed. $D$ is left out.
+# `U, D, Vh = torch.linalg.svd(A)` already returns $V^\top$ as `Vh`, so no transpose is needed. The singular values $D$ play no part.
 #
 # </details>
 
@@ -218,11 +223,14 @@ check.align(align, show=three_rows)
 # %% [markdown] exercise={"name": "complete", "difficulty": 3, "importance": 4, "minutes": 15}
 # ## Exercise 5 · Finish the picture
 #
-# Some features are hidden. The seen ones, $x_s$, still say something of $z$, and $z$ says something of the hidden ones, $x_h$.
-# Leaving features out of a Gaussian is simple: keep the rows of $W$ and $b$ that belong to what is seen.
+# Suppose that some features are hidden. The seen ones, $x_s$, still say something about $z$, and $z$ says something about the hidden
+# ones, $x_h$. To leave features out of a Gaussian, keep only the rows of $W$ and $b$ that belong to the seen ones:
 #
 # $$ \mathbb E[x_h \mid x_s] = W_h\, \mathbb E[z \mid x_s] + b_h, \qquad
 # \mathbb E[z \mid x_s] = \big(W_s^\top W_s + \sigma^2 I\big)^{-1} W_s^\top (x_s - b_s) . $$
+#
+# Return $x$ with the seen features as they are and the hidden ones replaced by this mean. Before that, the hidden entries of `x` may
+# hold any numbers, and the checks put large ones there.
 #
 # <details><summary>Hint 1: masks</summary>
 #
@@ -269,10 +277,10 @@ check.complete(complete, show=finished)
 # ## Exercise 6 · In your own words
 #
 # A colleague shows you the third column of $W$. As a picture it looks like a slant. "The model has found out," she says, "that slant
-# is one of the causes of handwriting." What do the data really say about a single column, and what do they say for sure?
+# is one of the causes of handwriting." What do the data say about a single column, and what do they determine for certain?
 #
 # Answer in three to six sentences in the cell below. A good answer names **what the likelihood sees** of $W$; says **what is known**
-# all the same; and names an **experiment** with the result that would contradict the colleague.
+# all the same; and names an **experiment**, with the result that would contradict the colleague.
 
 # %% [markdown]
 # ### BEGIN SOLUTION

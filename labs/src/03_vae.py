@@ -7,8 +7,8 @@
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
 #
-# One model for the whole lab: $z \sim \mathcal N(0, I_L)$, then $x \mid z \sim \mathcal N\big(f(z),\, \sigma^2 I_d\big)$ with a decoder
-# $f$ that bends. `sigma` is a standard deviation.
+# One model for the whole lab: $z \sim \mathcal N(0, I_L)$, then $x \mid z \sim \mathcal N\big(f(z),\, \sigma^2 I_d\big)$ with a nonlinear
+# decoder $f$. `sigma` is a standard deviation.
 
 # %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
@@ -38,11 +38,12 @@ EVIDENCE = JOINT.logsumexp(0) + torch.log(torch.tensor(STEP))
 # %% [markdown] exercise={"name": "elbo_terms", "difficulty": 2, "importance": 5, "minutes": 15}
 # ## Exercise 1 · Three distributions
 #
-# Take any $q(z)$. The bound on $\log p(x)$ is an average over draws from $q$ of three log-densities:
+# With a nonlinear decoder neither $p(x)$ nor the posterior $p(z \mid x)$ has a formula. But any $q(z)$ gives a lower bound on
+# $\log p(x)$, often called the ELBO, and it needs only densities that we can write down, averaged over draws from $q$:
 #
 # $$ \mathcal L = \mathbb E_q\big[\log p(x \mid z) + \log p(z) - \log q(z)\big] \;\le\; \log p(x) . $$
 #
-# Write what is inside the brackets, one number for each draw. Here $q(z) = \mathcal N\big(\mu, \operatorname{diag}(s^2)\big)$.
+# Write what is inside the brackets, in nats, one number for each draw. The average comes later. Here $q(z) = \mathcal N\big(\mu, \operatorname{diag}(s^2)\big)$.
 #
 # Predict before you run: for which $q$ does this number *not depend on the draw*?
 #
@@ -97,13 +98,14 @@ check.elbo_terms(elbo_terms, show=the_flatter_the_better)
 # %% [markdown] exercise={"name": "draw", "difficulty": 2, "importance": 5, "minutes": 15}
 # ## Exercise 2 · Draws that can be moved
 #
-# To climb the bound we need its gradient in the parameters of $q$, and these decide where the draws fall. So write a draw as a
-# function of the parameters and of noise that does not depend on them:
+# To climb the bound we need its gradient with respect to the parameters of $q$, and these decide where the draws fall. The
+# reparameterization trick (Kingma & Welling, 2014) writes a draw as a function of the parameters and of noise that does not depend
+# on them:
 #
 # $$ z = \mu + s \odot \epsilon, \qquad \epsilon \sim \mathcal N(0, I), \qquad s = \exp(\log s) . $$
 #
-# The parameter is $\log s$, since it may be any number. The checks look at your draws as a statistician would: mean, spread, shape,
-# independence. And they ask for gradients.
+# The parameter is $\log s$, since it may be any number. The checks look at your draws as a statistician would: at their mean, spread,
+# shape, and independence. Then they ask for gradients. Two calls must give different draws, so set no seed in the function.
 #
 # <details><summary>Hint 1: whose noise</summary>
 #
@@ -142,12 +144,13 @@ check.draw(draw, show=same_noise)
 # %% [markdown] exercise={"name": "ascend", "difficulty": 3, "importance": 5, "minutes": 15}
 # ## Exercise 3 · Up the bound
 #
-# Inference for one example is now a search. Start somewhere and follow the gradient, both parameters at once:
+# Inference for one example is now a search. Start anywhere and follow the gradient, both parameters at once, $\eta$ being the size of
+# a step (`rate`):
 #
 # $$ \mu \leftarrow \mu + \eta\, \nabla_\mu \mathcal L(\mu, \log s), \qquad \log s \leftarrow \log s + \eta\, \nabla_{\log s} \mathcal L(\mu, \log s) . $$
 #
-# `bound(mean, log_std)` returns $\mathcal L$, a tensor with a gradient. Plain steps, please, no Adam: so the checks know where you
-# must arrive.
+# `bound(mean, log_std)` returns $\mathcal L$, a tensor with a gradient. Take plain steps and no Adam, so that the checks know where
+# you must arrive.
 #
 # <details><summary>Hint 1: asking for a gradient</summary>
 #
@@ -156,8 +159,8 @@ check.draw(draw, show=same_noise)
 # </details>
 # <details><summary>Hint 2: a fresh start at each step</summary>
 #
-# After a step the new values are results of a computation. `mean.detach().requires_grad_()` makes them a beginning again. With
-# `backward()` set `.grad` to zero before each step: it adds up.
+# After a step the new values are results of a computation. `mean.detach().requires_grad_()` turns them back into variables. If you
+# use `backward()`, set `.grad` to zero before each step, because gradients add up there.
 #
 # </details>
 
@@ -208,11 +211,12 @@ check.ascend(ascend, show=climbing)
 # %% [markdown] exercise={"name": "log_evidence", "difficulty": 2, "importance": 4, "minutes": 15}
 # ## Exercise 4 · The truth, for once
 #
-# With one latent the integral can be done on a grid $z_1, z_2, \dots$ of equal steps $\Delta$:
+# How far below $\log p(x)$ does the bound end? To find out we need the truth. With a single latent we can compute the integral on a
+# grid $z_1, z_2, \dots$ of equal steps $\Delta$:
 #
 # $$ \log p(x) = \log \int p(x \mid z)\, p(z)\, dz \;\approx\; \log \sum_g p(x \mid z_g)\, p(z_g)\, \Delta . $$
 #
-# With ten latents the same grid would have $1001^{10}$ points, which is why everybody else needs a bound.
+# The picture uses 161 points. With ten latents the same grid would have $161^{10}$ of them, which is why everybody else needs a bound.
 #
 # <details><summary>Hint 1: logarithms to the end</summary>
 #
@@ -221,7 +225,7 @@ check.ascend(ascend, show=climbing)
 # </details>
 # <details><summary>Hint 2: the step</summary>
 #
-# A factor inside the sum is a summand outside of the logarithm: add $\log \Delta$ with `step = grid[1] - grid[0]`. The decoder wants
+# A factor inside the sum becomes a term outside the logarithm: add $\log \Delta$ with `step = grid[1] - grid[0]`. The decoder wants
 # `grid[:, None]`, shape `(G, 1)`.
 #
 # </details>
@@ -254,11 +258,12 @@ check.log_evidence(log_evidence, show=bent_density)
 # %% [markdown] exercise={"name": "gap", "difficulty": 3, "importance": 4, "minutes": 10}
 # ## Exercise 5 · What is lost
 #
-# The bound misses $\log p(x)$ by exactly the distance between $q$ and the posterior:
+# The bound falls short of $\log p(x)$ by exactly the KL divergence from $q$ to the posterior, so a search ends near the truth
+# only if its family contains a $q$ near the posterior:
 #
 # $$ \log p(x) - \mathcal L = \mathrm{KL}\big(q \,\|\, p(z \mid x)\big) = \int q(z)\, \log \frac{q(z)}{p(z \mid x)}\, dz . $$
 #
-# You get $\log q$ and $\log p(x, z)$ on a grid, and the step of the grid. Compute the gap.
+# You are given $\log q$ and $\log p(x, z)$ on a grid, and the step of the grid. Compute the gap, in nats.
 #
 # <details><summary>Hint 1: from joint to posterior</summary>
 #
@@ -303,8 +308,8 @@ check.gap(gap, show=bound_and_gap)
 # %% [markdown] exercise={"name": "half_a_nat", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 6 · In your own words
 #
-# You train a decoder on 8x8 digits by climbing the bound, and over night it rises by half a nat per example. A friend concludes that
-# the model has become better. What else may have happened?
+# You train a decoder on 8x8 digits by climbing the bound, and overnight the bound rises by half a nat per example. A friend concludes
+# that the model has become better. What else may have happened?
 #
 # Answer in three to six sentences in the cell below. A good answer names **both parts** of the bound that may have moved; says **how one
 # would tell** them apart for this model; and says which of the two a **fixed decoder** rules out, and why.
@@ -323,8 +328,8 @@ check.gap(gap, show=bound_and_gap)
 # %% [markdown]
 # ## What you have now
 #
-# All that a variational autoencoder does for one example: three log-densities, draws that can be moved, a climb, and what it
-# misses. [Lecture 3](../lectures/03_vae.ipynb) does the same for digits, and learns the decoder too;
+# All that a variational autoencoder does for one example: three log-densities, draws that can be moved, a climb, and the gap that
+# remains. [Lecture 3](../lectures/03_vae.ipynb) does the same for digits, and learns the decoder too;
 # `gdm labs use labs/03_vae.ipynb` lets its searches run on *your* draws.
 #
 # **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 2, 3 and 10. C. Cremer, X. Li, D. Duvenaud,

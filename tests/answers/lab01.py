@@ -383,6 +383,12 @@ def variances(x, gamma):
     return counts / len(x), means, (gamma[:, :, None] * away**2).sum(0) / counts[:, None]
 
 
+@wrong("m_step", "corrects for a small sample")
+def cov_as_it_comes(x, gamma):
+    weights, means, _ = einsum(x, gamma)
+    return weights, means, torch.stack([torch.cov(x.T, aweights=g) for g in gamma.T])
+
+
 @wrong("m_step", "γ enters twice")
 def weighted_twice(x, gamma):
     counts, means, away, _ = pieces(x, gamma)
@@ -603,6 +609,12 @@ def fitted_to_held_out(fit, train, held_out, ks):
 def fitted_to_all(fit, train, held_out, ks):
     scores = [fit(torch.cat([train, held_out]), k)(held_out).mean() for k in ks]
     return ks[int(np.argmax(scores))], scores
+
+
+@wrong("choose", "of all examples")
+def scored_on_all(fit, train, held_out, ks):
+    scores = torch.stack([fit(train, k)(torch.cat([train, held_out])).mean() for k in ks])
+    return ks[int(scores.argmax())], scores
 
 
 @wrong("choose", "per example is a mean")

@@ -240,6 +240,33 @@ def smallest(x, q):
     return U[:, :q] * (values[:q] - values[-1]).sqrt(), x.mean(0), values[-1]
 
 
+def _by_svd(x):
+    b = x.mean(0)
+    _, D, Vh = torch.linalg.svd(x - b, full_matrices=False)
+    return b, D, Vh.T
+
+
+@wrong("maximum", "singular values are no eigenvalues")
+def singular_values(x, L):
+    b, D, V = _by_svd(x)
+    return V[:, :L] * (D[:L] - D[L:].mean()).sqrt(), b, D[L:].mean()
+
+
+@wrong("maximum", "divided by √N and not squared")
+def spreads(x, L):
+    b, D, V = _by_svd(x)
+    D = D / len(x) ** 0.5
+    return V[:, :L] * (D[:L] - D[L:].mean()).sqrt(), b, D[L:].mean()
+
+
+@wrong("maximum", "not the difference of the roots")
+def roots_apart(x, L):
+    b, D, V = _by_svd(x)
+    values = D**2 / len(x)
+    var = values[L:].mean()
+    return V[:, :L] * (values[:L].sqrt() - var.sqrt()), b, var
+
+
 @wrong("maximum", "the noise was not taken off")
 def principal_components(x, q):
     values, U = spectrum(x)
@@ -252,7 +279,7 @@ def root_forgotten(x, q):
     return U[:, :q] * (values[:q] - values[q:].mean()), x.mean(0), values[q:].mean()
 
 
-@wrong("maximum", "W has the length of one")
+@wrong("maximum", "W has columns of length one")
 def directions_alone(x, q):
     values, U = spectrum(x)
     return U[:, :q], x.mean(0), values[q:].mean()
@@ -348,7 +375,7 @@ def rotations_alone(W, target):
     return U @ Vh
 
 
-@wrong("align", "R = U Vᵀ")
+@wrong("align", "U was transposed")
 def u_transposed(W, target):
     U, _, Vh = torch.linalg.svd(W.T @ target)
     return U.T @ Vh

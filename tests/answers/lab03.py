@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, kl_divergence
 
 from answers import right, wrong
 
@@ -71,6 +71,18 @@ def prior_forgotten(*given):
 def minus_kl(*given):
     fit, prior, q = three(*given)
     return prior - q
+
+
+@wrong("elbo_terms", "this is the formula of the KL")
+def kl_in_closed_form(x, z, mean, std, decoder, sigma):
+    fit = Normal(decoder(z), sigma).log_prob(x).sum(1)
+    return fit - kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).sum()
+
+
+@wrong("elbo_terms", "added up over the draws as well")
+def all_draws_together(x, z, mean, std, decoder, sigma):
+    fit = Normal(decoder(z), sigma).log_prob(x).sum()
+    return fit + (Normal(0.0, 1.0).log_prob(z) - Normal(mean, std).log_prob(z)).sum(1)
 
 
 @wrong("elbo_terms", "this is the loss")
@@ -462,6 +474,11 @@ def reversed_kl(log_q, log_joint, step):
 @wrong("gap", "the step of the grid is missing")
 def no_step(log_q, log_joint, step):
     return (log_q.exp() * (log_q - normalized(log_joint, step))).sum()
+
+
+@wrong("gap", "the step is missing in log p(x)")
+def step_only_outside(log_q, log_joint, step):
+    return (log_q.exp() * (log_q - log_joint + log_joint.logsumexp(0))).sum() * step
 
 
 @wrong("gap", "no average under q")
