@@ -3,6 +3,7 @@ is swiped there."""
 
 import base64
 import io
+import re
 
 import nbformat
 import pytest
@@ -29,12 +30,17 @@ LAYOUT = {
         for name, x in (("left", 0.24), ("right", 0.76))
     ],
 }
-DATA = [{"y": [1, 2]}, {"y": [2, 1], "xaxis": "x2", "yaxis": "y2"}]
-LOOK = """() => { const { layout, _fullLayout: full } = document.querySelector(".js-plotly-plot");
+DATA = [
+    {"y": [1, 2], "marker": {"color": "#3c4654"}, "line": {"color": "#e69f00"}},
+    {"y": [2, 1], "xaxis": "x2", "yaxis": "y2"},
+]
+LOOK = """() => { const figure = document.querySelector(".js-plotly-plot"), [trace] = figure._fullData;
+    const { layout, _fullLayout: full } = figure;
     return { ground: full.paper_bgcolor, ink: full.font.color, text: getComputedStyle(document.body).color,
         wall: layout.scene.xaxis.color, axis: full.xaxis.color,
         x: [full.xaxis.domain, full.xaxis2.domain], y: [full.yaxis.domain, full.yaxis2.domain],
         titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height,
+        marker: trace.marker.color, line: trace.line.color,
         eye: Object.values(layout.scene.camera?.eye ?? {}), bar: !!document.querySelector(".modebar") } }"""
 
 
@@ -108,6 +114,9 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
     assert narrow["height"] > 1.5 * wide["height"]
     assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.25, 2.5, 3.75])  # all of it is in sight
+    assert wide["marker"] == "#3c4654" and wide["line"] == "#e69f00"
+    light = lambda color: sum(w * int(v) for w, v in zip((0.3, 0.59, 0.11), re.findall(r"\d+", color)))
+    assert light(narrow["marker"]) > 120 and narrow["line"].startswith("rgba(230,159,0")  # slate is seen in the dark
     assert wide["bar"] and not narrow["bar"]  # it would cover the title
     (_, x, first), (_, _, second) = narrow["titles"]
     assert x == 0.5 and first == narrow["y"][0][1] and second == narrow["y"][1][1]

@@ -18,6 +18,22 @@
     probe.remove();
     return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style.color, family: style.fontFamily }, axis };
   };
+  /** The traces, a dark color in them lighter where it would be lost on a dark page. */
+  const seen = (data) => {
+    const probe = document.body.appendChild(Object.assign(document.createElement("i"), { hidden: true }));
+    const light = (color) => {
+      probe.style.color = "";
+      probe.style.color = color;
+      const [r, g, b, a = 1] = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number), bright = 0.3 * r + 0.59 * g + 0.11 * b;
+      const lacking = Math.max(0, (125 - bright) / (255 - bright));
+      return `rgba(${[r, g, b].map((v) => Math.round(v + lacking * (255 - v))).join()},${a})`;
+    };
+    const part = (trace, name) => typeof trace[name]?.color === "string" && { [name]: { ...trace[name], color: light(trace[name].color) } };
+    const dim = parseFloat(getComputedStyle(root).getPropertyValue("--dimmed")) < 1; // in the dark
+    const out = data.map((trace) => (dim ? { ...trace, ...part(trace, "marker"), ...part(trace, "line") } : trace));
+    probe.remove();
+    return out;
+  };
   const named = (layout, name) => Object.keys(layout).filter((key) => new RegExp(`^${name}\\d*$`).test(key));
   const layoutOf = (layout) => {
     const { axis, ...colors } = themed(), out = { ...layout, ...colors, autosize: true, width: undefined };
@@ -57,7 +73,7 @@
     }
     return out;
   };
-  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, data, fitted(layoutOf(layout), place), {
+  const draw = () => figures.forEach(({ data, layout, place }) => Plotly.react(place, seen(data), fitted(layoutOf(layout), place), {
     responsive: true, displaylogo: false, ...(place.clientWidth < 560 && { displayModeBar: false }), // it covers a title
   }));
   const load = async () => {
