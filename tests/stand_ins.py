@@ -20,6 +20,15 @@ from gdm_core.explorers.ch04_posterior import digits_vae
 from gdm_core.kept import trained
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hardly_trained():
+    """What is drawn has to follow any model: those that students see are met by the contract and its neighbors."""
+    train = kept.trained
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "trained", lambda recipe, **options: train(recipe, **options | {"steps": 500}))
+        yield
+
+
 def numbers(text: str, after: str) -> list[float]:
     found = re.findall(r"[-−]?[\d,]*\.?\d+", text.split(after, 1)[1])
     return [float(n.replace(",", "").replace("−", "-")) for n in found]

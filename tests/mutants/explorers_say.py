@@ -2,7 +2,7 @@
 
 from mutants.plant import Mutant
 
-SAY, LEARNED = "tests/test_explorers_say.py", "tests/test_explorers.py"
+SAY, LEARNED = "tests/test_explorers_say.py", "tests/test_posterior_explorer.py"
 EM, SCENES, PPCA, PAD, POSTERIOR, TRAVERSAL = (
     f"gdm_core/explorers/{name}.py"
     for name in ("ch01_mixtures", "ch02_scenes", "ch02_ppca", "ch04_latent_pad", "ch04_posterior", "ch05_traversal")

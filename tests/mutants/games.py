@@ -4,17 +4,23 @@ from mutants.plant import Mutant
 
 _GAME, _RULES = "gdm_core/games/game.py", "gdm_core/games/dynamics.py"
 _LINEAR, _PLAY, _CLASSIC = "gdm_core/games/linear.py", "gdm_core/games/play.py", "gdm_core/games/classic.py"
-_MOVES = "test_a_step_looks_at_one_batch_a_move"
-_RADIUS, _CURVED = "test_radius_of_each_rule_on_xy", "test_rules_on_a_curved_game_against_their_equations"
-_MEMORY, _FIELD = "test_rules_with_a_memory_against_loops", "test_field_and_its_products_against_differences"
+_OTHERS = "tests/test_dynamics_curved.py::"
+_MOVES, _RADIUS = "test_a_step_looks_at_one_batch_a_move", "test_radius_of_each_rule_on_xy"
 _ONE, _LEAVES = "test_three_ways_to_play_are_one", "test_a_game_that_leaves_says_where"
-_DIRAC, _PULLS = "test_eigenvalues_of_the_dirac_gan", "test_pulls_of_the_dirac_gan"
-_R1 = "test_r1_is_the_mean_squared_slope_and_reaches_the_critic"
-_TRAINS, _NETWORKS = "test_a_gan_plays_here_as_it_trains_there", "test_one_object_plays_two_networks"
+_CURVED = f"{_OTHERS}test_rules_on_a_curved_game_against_their_equations"
+_MEMORY = f"{_OTHERS}test_rules_with_a_memory_against_loops"
+_FIELD = f"{_OTHERS}test_field_and_its_products_against_differences"
+_DIRAC, _PULLS = f"{_OTHERS}test_eigenvalues_of_the_dirac_gan", f"{_OTHERS}test_pulls_of_the_dirac_gan"
+_R1 = f"{_OTHERS}test_r1_is_the_mean_squared_slope_and_reaches_the_critic"
+_TRAINS, _NETWORKS = (
+    f"{_OTHERS}test_a_gan_plays_here_as_it_trains_there",
+    f"{_OTHERS}test_one_object_plays_two_networks",
+)
 
 
 def _plant(file: str, name: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"games-{name}", file, old, new, " ".join(f"tests/test_dynamics.py::{t}" for t in tests))
+    ids = (t if "::" in t else f"tests/test_dynamics.py::{t}" for t in tests)
+    return Mutant(f"games-{name}", file, old, new, " ".join(ids))
 
 
 def _bench(name: str, old: str, new: str, test: str) -> Mutant:
@@ -111,7 +117,7 @@ MUTANTS = [
         "proximal-sign",
         "missing = w + rate * game.field(new, batch) - new",
         "missing = w - rate * game.field(new, batch) - new",
-        "test_rules_on_a_curved_game_against_their_equations",
+        _CURVED,
     ),
     _plant(
         _RULES,
@@ -193,28 +199,28 @@ MUTANTS = [
         "jacobian-blind-to-detached-samples",
         "with Attached() if graph else contextlib.nullcontext():",
         "with contextlib.nullcontext():",
-        "test_the_jacobian_sees_through_detached_samples",
+        f"{_OTHERS}test_the_jacobian_sees_through_detached_samples",
     ),
     _plant(
         _GAME,
         "state-with-a-graph",
         "torch.cat([p.detach().flatten() for p in self.parameters])",
         "torch.cat([p.flatten() for p in self.parameters])",
-        "test_every_rule_moves_a_gan",
+        f"{_OTHERS}test_every_rule_moves_a_gan",
     ),
     _plant(
         _GAME,
         "noise-anew-at-every-look",
         "                torch.manual_seed(seed)\n",
         "                torch.seed()\n",
-        "test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
+        f"{_OTHERS}test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
     ),
     _plant(
         _GAME,
         "noise-that-moves-everybodys",
         "with torch.random.fork_rng(devices=set(cards)):",
         "with contextlib.nullcontext():",
-        "test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
+        f"{_OTHERS}test_one_batch_is_one_draw_of_the_noise_inside_the_losses",
     ),
     _plant(
         _GAME,
