@@ -115,8 +115,8 @@ def test_handles_tiles_and_brush():
         (w.Toggle("exact"), True, "exact on"),
         (w.Toggle("exact"), False, "exact off"),
         (w.Choice("kind", ["a", "b"]), "b", "kind b"),
-        (w.Words("said", label="in words"), "a red cube", "in words a red cube"),
-        (w.Words("said"), "", ""),
+        (w.Sentence("said", label="in words"), "a red cube", "in words a red cube"),
+        (w.Sentence("said"), "", ""),
         (w.Button("go"), 0, ""),
         (w.Button("go"), 1, "go pressed"),
         (w.Button("go"), 2, "go pressed 2 times"),
@@ -154,10 +154,10 @@ def test_samples_over_states_have_both_ends_and_even_steps(total, count):
 
 
 def test_words_are_one_line_of_limited_length():
-    words = w.Words("said", "a red cube", most=12)
+    words = w.Sentence("said", "a red cube", most=12)
     assert words.clean("ein Würfel") == "ein Würfel" and words.clean("") == ""
     for wrong in (3, None, "a\nb", "13 characters"):
         with pytest.raises(ValueError, match="a line of at most 12 characters for said"):
             words.clean(wrong)
     with pytest.raises(ValueError, match="characters of 'said'"):
-        w.Words("said", most=0)
+        w.Sentence("said", most=0)

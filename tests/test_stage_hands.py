@@ -43,7 +43,7 @@ def test_every_control_can_be_worked_by_keys_alone(live):
         w.Slider("many", 2, 500, log=True, step=0.05),
         w.Choice("digit", range(10)),
         w.Choice("data", ["moons", "eight gaussians", "checkerboard", "two spirals"]),
-        w.Words("said", "a red cube"),
+        w.Sentence("said", "a red cube"),
         w.Toggle("exact"),
         w.Button("new noise"),
         w.Timeline("step", 30),

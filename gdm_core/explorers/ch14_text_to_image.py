@@ -17,7 +17,7 @@ from gdm_core.data.scenes import captions, words
 from gdm_core.explorers import headers
 from gdm_core.explorers.learning import Learned
 from gdm_core.explorers.room_painter import LATENTS, STEPS, Painter, room_painter
-from gdm_core.widgets import Button, Choice, Frame, Lines, Noise, Slider, Stage, Text, Timeline, View, Words, tile
+from gdm_core.widgets import Button, Choice, Frame, Lines, Noise, Sentence, Slider, Stage, Text, Timeline, View, tile
 
 OWN = "your own words"
 READY = (
@@ -77,7 +77,7 @@ def text_to_image(seed: int = 0, device: str = "auto") -> Stage:
         draw,
         [
             Choice("sentence", [*READY, OWN]),
-            Words("own", "a small red cube on a blue floor", label=OWN),
+            Sentence("own", "a small red cube on a blue floor", label=OWN),
             Slider("guidance", 0.0, 6.0, 2.0, step=0.25, label="guidance w"),
             Timeline("step", MOVES + 1, value=MOVES, label="noise to room", fps=8),
             Button("new noise"),

@@ -21,7 +21,7 @@ keeps working while a model trains.
 'A bump: z = (1.00, 0.50), spread 1.15. log p(z) = −2.46 nats'
 
 **Callback.** `draw(controls: dict) -> array | View | {name: View or array} | Frame`.  Values by control: `Slider` float
-(int with int bounds and step), `Pad` (x, y), `Choice` the option, `Words` the string, `Toggle` bool, `Button` times
+(int with int bounds and step), `Pad` (x, y), `Choice` the option, `Sentence` the string, `Toggle` bool, `Button` times
 pressed, `Timeline` index, `Handles` (K, 2), `Gaussians` Moments(means, covs), `Tiles` index, `Brush` (H, W) in [0, 1].
 No pyplot, no global random numbers: `Noise(seed)(controls["new noise"], *shape)` stays the same until the button is
 pressed.
@@ -40,7 +40,7 @@ coordinates.  `Button(press=f)` moves other controls: `f(controls) -> {name: new
 controls stop at the samples, with `Stage(decoder=BrowserDecoder.of(net, ["z"], (28, 28)))` the page decodes.
 """
 
-from gdm_core.widgets.controls import Button, Choice, Pad, Slider, Timeline, Toggle, Words
+from gdm_core.widgets.controls import Button, Choice, Pad, Sentence, Slider, Timeline, Toggle
 from gdm_core.widgets.decoder import BrowserDecoder
 from gdm_core.widgets.handles import Brush, Gaussians, Handles, Moments, Tiles
 from gdm_core.widgets.honest import Noise, atypical, log_normal, shell, where_is
@@ -65,6 +65,7 @@ __all__ = [
     "Noise",
     "Pad",
     "Points",
+    "Sentence",
     "Slider",
     "Snapshot",
     "Stage",
@@ -74,7 +75,6 @@ __all__ = [
     "Toggle",
     "Trainer",
     "View",
-    "Words",
     "atypical",
     "log_normal",
     "plane",

@@ -183,7 +183,7 @@ class Choice:
 
 
 @dataclass
-class Words:
+class Sentence:
     """A line of words that one types.  Value: the string; what it means is the callback's affair, who may raise.
 
     Args:
