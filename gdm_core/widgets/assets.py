@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("flow", "frames", "marks", "page", "controls", "hand", "plane", "brush", "keep", "gif", "nokernel", "stage")
+PARTS = "flow frames marks page controls hand plane brush keep gif nokernel place stage".split()
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from mutants.plant import Mutant
 
 HERE = "gdm_core/widgets"
-FLOW, PAGE, STAGE_JS = f"{HERE}/js/flow.js", f"{HERE}/js/page.js", f"{HERE}/js/stage.js"
+FLOW, PAGE, STAGE_JS, PLACING = (f"{HERE}/js/{part}.js" for part in ("flow", "page", "stage", "place"))
 PLANE, FRAMES_JS, MARKS_JS = f"{HERE}/js/plane.js", f"{HERE}/js/frames.js", f"{HERE}/js/marks.js"
 STAGE, CONTROLS, HANDLES = f"{HERE}/stage.py", f"{HERE}/controls.py", f"{HERE}/handles.py"
 VIEW, FRAMES, TRAINER, HONEST = f"{HERE}/view.py", f"{HERE}/frames.py", f"{HERE}/trainer.py", f"{HERE}/honest.py"
@@ -111,7 +111,7 @@ MUTANTS = [
     # The screen.
     Mutant(
         "read-out-below-the-fold",
-        STAGE_JS,
+        PLACING,
         "const hidden = () => width > NARROW && bottom() > innerHeight - above;",
         "const hidden = () => false;",
         js("looks::pictures_controls_and_read_out_share_the_first_screen"),
@@ -139,7 +139,7 @@ MUTANTS = [
     ),
     Mutant(
         "chooser-kept-in-place-of-the-answer",
-        STAGE_JS,
+        PLACING,
         "(view, i) => !view.worked && (!i || !view.content.axes)",
         "(view, i) => !i || !view.content.axes",
         phone("what_answers_is_in_sight_while_one_drags[arithmetic]"),
@@ -160,15 +160,15 @@ MUTANTS = [
     ),
     Mutant(
         "pictures-tiny-though-one-scrolls-anyway",
-        STAGE_JS,
+        PLACING,
         "tall = LONG * innerHeight;",
         "",
         js("looks::pictures_that_would_get_tiny_keep_their_size"),
     ),
     Mutant(
         "pictures-shrink-under-the-hand",
-        STAGE_JS,
-        "measure() === measured || stage.held",
+        PLACING,
+        "measure() === measured || held()",
         "measure() === measured",
         js("looks::nothing_moves_under_a_hand_while_more_is_said"),
     ),

@@ -2,7 +2,7 @@
 
 from mutants.plant import Mutant
 
-STAGE, PAGE = "gdm_core/widgets/js/stage.js", "gdm_core/widgets/js/page.js"
+STAGE, PAGE, PLACING = (f"gdm_core/widgets/js/{part}.js" for part in ("stage", "page", "place"))
 CSS, VIEW = "gdm_core/widgets/stage.css", "gdm_core/widgets/view.py"
 
 
@@ -34,19 +34,17 @@ MUTANTS = [
         "pass",
         "tests/test_stage.py::test_a_callback_that_returns_no_picture_is_told_at_once",
     ),
-    Mutant(
-        "tools-below-the-screen", STAGE, "const last = spec.whole ? tools : reading;", "const last = reading;", FIRST
-    ),
+    Mutant("tools-below-the-screen", PLACING, "const last = whole ? tools : reading;", "const last = reading;", FIRST),
     Mutant("strips-under-each-other-in-a-cell", CSS, "max(0.6 * var(--tallest)", "max(1.2 * var(--tallest)", CELL),
     Mutant(
         "a-result-alone-in-its-row-is-larger",
-        STAGE,
+        PLACING,
         "Math.max(...wide) - Math.min(...wide) > 1)",
         "false)",
         here("results_of_one_kind_have_one_size"),
     ),
     Mutant("pictures-rise-when-a-caption-gets-shorter", PAGE, "if (tallest) row.forEach", "[].forEach", JUMPS),
-    Mutant("read-out-shrinks", STAGE, "if (!open && drawn && root", "if (0 && root", JUMPS),
+    Mutant("read-out-shrinks", PLACING, "if (growing() && root", "if (0 && root", JUMPS),
     Mutant("second-line-without-a-place", CSS, "margin-top: 0.6em; min-height: 2.9em;", "margin-top: 0.6em;", PLACE),
     Mutant("warning-without-a-place", CSS, "margin-top: 0.3em; min-height: 3em;", "margin-top: 0.3em;", PLACE),
     Mutant("warning-loses-its-place-as-on-a-phone", CSS, "@container stage (max-width", "@container (max-width", PLACE),

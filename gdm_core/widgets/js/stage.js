@@ -1,11 +1,6 @@
 // The stage itself: builds the page from the spec, keeps the state, asks for frames and shows them.
 
 const SETTLED = 250; // milliseconds without a move until the state goes to the kernel's model
-const TALLEST = 0.62; // of the window's height, a picture; SMALLEST is where scrolling is better than shrinking further
-const SMALLEST = 0.25;
-const LONG = 0.4; // when one has to scroll anyway
-const NARROW = 560; // pixels: on a phone one scrolls, and the pictures that answer stay in sight
-const KEPT = 3; // so many at the most: smaller ones show nothing
 
 const GONE = "The kernel was restarted or is gone. The picture stays; run this cell again, or reload the app's page.";
 const SILENT =
@@ -29,10 +24,6 @@ function render({ model, el }) {
     speak = 0,
     drawn = false, // whether the kernel has answered
     open = recall(spec.name), // whether all of the read-out is shown
-    width = 0,
-    leveled = "",
-    measured = "",
-    layout = "",
     recorder = null;
   const moved = new Set(); // controls that a hand moved since the last request
 
@@ -40,7 +31,6 @@ function render({ model, el }) {
   const alarm = h("p", { class: "alert", role: "alert", hidden: true });
   const status = h("p", { class: "status", role: "status", hidden: true });
   const row = h("div", { class: "views" });
-  const inSight = h("div", { class: "kept" }); // what stays on the screen of a phone
   const panel = h("div", { class: "controls" });
   const said = h("p", { class: "said" });
   const rest = h("p", { class: "rest", id: `${id}-rest` });
@@ -134,6 +124,9 @@ function render({ model, el }) {
     model.save_changes();
   };
 
+  const growing = () => drawn && !open; // longer words may come, and the picture stays where it is
+  const layout = placing({ root, row, reading, tools, views, whole: spec.whole, growing, held: () => stage.held });
+
   // Requests and replies.
   const lag = lagMeter();
   const requests = flow({
@@ -191,7 +184,7 @@ function render({ model, el }) {
       const hidden = !view.own && !frame.views.some((v) => v.name === view.name);
       view.figure.hidden = hidden;
     }
-    arrange();
+    layout.arrange();
     for (const name of Object.keys(set ?? {})) show(name);
     if (said.textContent !== frame.text) said.textContent = frame.text;
     if (rest.textContent !== frame.more) rest.textContent = frame.more;
@@ -201,10 +194,7 @@ function render({ model, el }) {
       spoken.textContent = [read, ...frame.views.map((v) => v.warning)].filter(Boolean).join(". ");
       frame.views.forEach((v) => views.get(v.name).describe(read));
     }, 600);
-    if (!drawn) {
-      measured = leveled = "";
-      layOut();
-    }
+    if (!drawn) layout.anew();
     drawn = true;
     recorder?.();
   };
@@ -240,75 +230,6 @@ function render({ model, el }) {
     }
     return view;
   };
-  const arrange = () => {
-    const now = JSON.stringify([...views.values()].map((view) => [view.name, view.figure.hidden, view.placed]));
-    if (now === layout) return;
-    layout = now;
-    const shown = [...views.values()].filter((view) => !view.figure.hidden),
-      [size, ...rest] = shown.map((view) => view.content.size);
-    row.style.setProperty("--share", shown.length === 3 ? "15cqi" : "22cqi");
-    row.style.setProperty("--rest", rest.length);
-    row.classList.toggle("lead", rest.length > 1 && size >= 2 * Math.max(...rest) && shown[0].content.aspect < 2);
-    for (const view of views.values()) view.figure.classList.toggle("first", view === shown[0]);
-    keepInSight(shown);
-    measured = "";
-    fit();
-  };
-
-  /** On a phone one hand works below while the eye stays with what answers: the first picture that no control lies on
-   *  (a chart with axes only if it is the first of all), and the small ones after it. */
-  const keepInSight = (shown) => {
-    const start = shown.findIndex((view, i) => !view.worked && (!i || !view.content.axes)),
-      [first, ...after] = shown.slice(Math.max(0, start));
-    if (!first) return;
-    const small = ({ figure }) => figure.matches(".small:not(.axes, .plain)");
-    const end = first.worked || first.content.axes ? 0 : after.findIndex((view) => view.worked || !small(view));
-    const figures = [first, ...(end < 0 ? after : after.slice(0, end)).slice(0, KEPT - 1)].map((view) => view.figure);
-    inSight.classList.toggle("alone", figures.length === 1 && small(first));
-    if (figures.length === inSight.children.length && figures.every((figure, i) => figure === inSight.children[i])) return;
-    if (figures[0].parentElement !== inSight) figures[0].before(inSight);
-    inSight.after(...[...inSight.children].filter((figure) => !figures.includes(figure)));
-    inSight.append(...figures);
-  };
-
-  /** The tallest pictures with which one sees them and their read-out at once, on a page of its own the tools as well.
-   *  Longer words later on do not make them smaller: nothing jumps. */
-  const fit = () => {
-    const measure = () => [root.clientWidth, innerHeight].join();
-    if (!open && drawn && root.clientWidth === width) reading.style.minHeight = `${reading.offsetHeight}px`; // only grows
-    if (!root.clientWidth || measure() === measured || stage.held) return; // nothing moves under a hand
-    reading.style.minHeight = "";
-    views.forEach(({ figure }) => (figure.style.maxWidth = ""));
-    width = root.clientWidth;
-    const last = spec.whole ? tools : reading;
-    const bottom = () => last.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
-    const above = spec.whole ? root.getBoundingClientRect().top + scrollY + 8 : 0.1 * innerHeight;
-    let tall = TALLEST * innerHeight;
-    const put = () => row.style.setProperty("--tall", `${Math.round(tall)}px`);
-    put();
-    const hidden = () => width > NARROW && bottom() > innerHeight - above;
-    while (hidden() && tall > SMALLEST * innerHeight) {
-      tall *= 0.96;
-      put();
-    }
-    if (hidden()) {
-      tall = LONG * innerHeight;
-      put();
-    }
-    alike();
-    measured = measure();
-  };
-
-  /** Pictures of one size and shape are to be compared: those that wrapped into a row of their own grow no larger. */
-  const alike = () => {
-    const pictures = [...views.values()].filter(({ figure }) => !figure.hidden && !figure.matches(".axes, .strip"));
-    for (const group of Map.groupBy(pictures, ({ content }) => `${content?.size} ${content?.aspect}`).values()) {
-      const wide = group.map(({ figure }) => figure.clientWidth);
-      if (width > NARROW && Math.max(...wide) - Math.min(...wide) > 1)
-        group.forEach(({ figure }) => (figure.style.maxWidth = `${Math.min(...wide)}px`));
-    }
-  };
-
   // Controls: those beside the pictures now, those on a view together with it.
   for (const control of spec.controls) {
     if (MAKE[control.kind]) {
@@ -329,19 +250,8 @@ function render({ model, el }) {
     }
   }
   for (const room of spec.views) need(room.name).update({ ...room, marks: [], warning: "", blank: true });
-  arrange();
-  const layOut = () =>
-    requestAnimationFrame(() => {
-      const now = `${root.clientWidth} ${layout}`;
-      levelCaptions([...views.values()], now !== leveled);
-      leveled = now;
-      fit();
-      levelCaptions([...views.values()], false); // rows may be others now
-    });
-  const room = new ResizeObserver(layOut);
-  [root, reading].forEach((part) => room.observe(part));
-  addEventListener("resize", fit);
-  clean.push(() => removeEventListener("resize", fit));
+  layout.arrange();
+  clean.push(layout.follow());
   const training = spec.trainer ? trainingStrip(stage) : null;
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;
