@@ -102,7 +102,7 @@ MUTANTS = [
         _SEARCH,
         "1.5 * top)], 1)",
         "0.5 * top)], 1)",
-        _tests("explorers", "the_gap_drawn_is_the_gap_said"),
+        _tests("posterior_explorer", "the_gap_drawn_is_the_gap_said"),
     ),
     Mutant(
         "names-over-the-pictures",
