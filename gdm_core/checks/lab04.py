@@ -35,6 +35,7 @@ def kl(answer: Answer, numbers: Generator) -> None:
             "the ½ is missing": 2 * truth,
             "-1 is missing: at mean 0 and std 1 the KL is 0": other(0.5, 0.5, -1, 0),
             "the mean is missing: q may be narrow and still lie elsewhere": other(0, 0.5, -1, -0.5),
+            "the ½ belongs to mean² + std² - 1, not to log std": other(0.5, 0.5, -0.5, -0.5),
             "the mean enters as its square": (0.5 * mean + 0.5 * std**2 - log_std - 0.5).sum(1),
             "log_std was taken for log of the variance": (0.5 * (mean**2 + std - log_std - 1)).sum(1),
             "std enters as its square": (0.5 * (mean**2 + std - 2 * log_std - 1)).sum(1),
@@ -73,6 +74,11 @@ def loss(answer: Answer, numbers: Generator) -> None:
             "both terms are sums, over features and over latents: these are means": at.mean() + beta * price.mean(),
             "a mean over latents hides beta: the KL is a sum over them": at.sum(1).mean() + beta * price.mean(),
             "over the batch a mean, not a sum": at.sum() + beta * price.sum(),
+            "the KL was added up over the batch, which the other term averages": at.sum(1).mean() + beta * price.sum(),
+            "the KL was estimated from the draw, right on average alone: for two Gaussians it has a formula":
+                (at.sum(1) + beta * torch.as_tensor(norm.logpdf(z, mean, std) - norm.logpdf(z)).sum(1)).mean(),
+            "a mean squared error is not -log p(x|z): it has neither the sum over features nor σ":
+                square.mean() + beta * price.sum(1).mean(),
             "the noise is missing: decode a draw, not the mean": nll(mean).sum(1).mean() + beta * price.sum(1).mean(),
             "the second output is log std: exp comes before the noise":
                 nll(mean + log_std * noise).sum(1).mean() + beta * price.sum(1).mean(),
@@ -99,11 +105,11 @@ def beta_in_nats(answer: Answer, numbers: Generator) -> None:
             "the noise is missing: -log p(x|z) is a squared error over 2σ²": truth * 2 * sigma**2,
             "the mean over features is missing: multiply by d": truth / d,
             "the mean over latents is missing: divide by L": truth * latents,
-            "d is below and L above: turn them around": as_given(weight * latents / (2 * sigma**2 * d)),
-            "2σ² belongs below": truth * 4 * sigma**4,
+            "d and L have changed places": as_given(weight * latents / (2 * sigma**2 * d)),
+            "2σ² multiplies, where it should divide": truth * 4 * sigma**4,
             "the 2 of 2σ² is missing": truth * 2,
-            "σ² , not σ": truth * sigma,
-            "that is one over it": 1 / truth,
+            "the noise enters as a variance: σ², not σ": truth * sigma,
+            "this is 1/β": 1 / truth,
         }, "beta", f"for weight = {weight}, d = {d}, L = {latents}, sigma = {sigma}", tolerance=1e-5)  # fmt: skip
 
 
@@ -119,6 +125,7 @@ def free_bits(answer: Answer, numbers: Generator) -> None:
         equal(tensor(result, (), "()", "the price"), means.clamp(min=floor).sum(), {
             "no floor was laid under single latents: each of them costs the floor at least": means.sum(),
             "the floor belongs to the mean over the batch, not to each example": prices.clamp(min=floor).sum(1).mean(),
+            "there is one floor for each latent: take the mean over the batch alone": prices.mean().clamp(min=floor),
             "the floor belongs to each latent, not to each example's sum": prices.sum(1).clamp(min=floor).mean(),
             "max, not min: below the floor the price stays at the floor": means.clamp(max=floor).sum(),
             "over latents a sum, not a mean": means.clamp(min=floor).mean(),

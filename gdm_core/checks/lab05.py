@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from torch import Generator, Tensor
 
 from gdm_core.checks.answers import Answer
-from gdm_core.checks.compare import equal, parts, require, tensor
+from gdm_core.checks.compare import equal, parts, require, same, tensor
 from gdm_core.checks.exercise import Exercise, Wrong
 
 
@@ -21,6 +21,7 @@ def board(answer: Answer, numbers: Generator) -> None:
         seen = []
 
         def decode(z, y):
+            require(getattr(y, "ndim", 0) > 0, f"decode wants one label for each row of z, ({len(z)},), not a number")
             require(
                 isinstance(y, Tensor) and not y.is_floating_point(), "y are class numbers: integers, such as arange"
             )
@@ -75,7 +76,7 @@ def slerp(answer: Answer, numbers: Generator) -> None:
                 long * torch.nn.functional.normalize(straight, dim=1),
             "the walk starts at b: t = 0 is a":
                 weights((t * angle).sin() / angle.sin(), ((1 - t) * angle).sin() / angle.sin()),
-            "divided by sin ω: it is missing": weights(((1 - t) * angle).sin(), (t * angle).sin()),
+            "the division by sin ω is missing": weights(((1 - t) * angle).sin(), (t * angle).sin()),
             "the angle is that of the directions: divide by both lengths before acos":
                 weights(((1 - t) * raw).sin() / raw.sin(), (t * raw).sin() / raw.sin()),
             "the result has length one: keep the lengths of a and b": walk,
@@ -111,6 +112,7 @@ def without(answer: Answer, numbers: Generator) -> None:
             "the others have lengths: divide by their square": v - (others @ v) @ others,
             "divide by the square of the length, not by the length":
                 v - ((others @ v) / others.norm(dim=1)) @ others,
+            "U Uᵀ itself was used, not its inverse": v - (others @ others.T @ others @ v) @ others,
             "only the first was taken away": one_by_one(v, ones[0]),
             "only the last was taken away": one_by_one(v, ones[-1]),
             "the others themselves were taken away, not the part of v along them": v - others.sum(0),
@@ -129,6 +131,8 @@ def join(answer: Answer, numbers: Generator) -> None:
         M, c = parts(answer(a, b), "M", "c")
         answer.part("M")
         if isinstance(M, Tensor) and tuple(M.shape) == (q, p):
+            back = torch.as_tensor(LinearRegression().fit(b.numpy(), a.numpy()).coef_.T)
+            require(not same(M.to(back), back), "this map leads from b to a: b is what it must predict")
             raise Wrong("codes are rows, so b = a M + c, and M is (p, q): transpose it")
         wanted = torch.as_tensor(peer.coef_.T)
         centered = [x - x.mean(0) for x in (a, b)]
@@ -136,15 +140,18 @@ def join(answer: Answer, numbers: Generator) -> None:
         equal(tensor(M, (p, q), "(p, q)", "M"), wanted, {
             "without c the map must go through 0: add a column of ones, or subtract the means": plain,
             "these are covariances: the inverse of that of a is missing": centered[0].T @ centered[1] / n,
-            "divided by N: the inverse of the sums, not of the means": wanted / n,
-            "only a was centered, or b": torch.linalg.lstsq(a, centered[1]).solution,
+            "divided by N once too often": wanted / n,
+            "the ones stand first, so the first row is c, and M is the rest":
+                torch.cat([torch.as_tensor(peer.intercept_)[None], wanted[:-1]]),
+            "b was centered and a was not: center both, or add a column of ones":
+                torch.linalg.lstsq(a, centered[1]).solution,
         }, "M")  # fmt: skip
         answer.part("c")
         equal(tensor(c, (q,), "(q,)", "c"), torch.as_tensor(peer.intercept_), {
             "c is missing: it moves the mean of a to that of b": torch.zeros(q),
             "the mean of b alone: what M makes of the mean of a is taken away": b.mean(0),
             "the sign: mean of b minus what M makes of the mean of a": -torch.as_tensor(peer.intercept_),
-            "M is missing: mean of b minus mean of a, through M": b.mean(0) - a.mean(0) if p == q else None,
+            "M is missing: the mean of a must go through it": b.mean(0) - a.mean(0) if p == q else None,
             "what M makes of the mean of a is taken away, not added": b.mean(0) + a.mean(0) @ wanted,
         }, "c")  # fmt: skip
 

@@ -22,7 +22,11 @@ def copied(answer: Answer, numbers: Generator) -> None:
             one, two = np.sort(np.linalg.norm(y.numpy()[:, None] - x.numpy(), axis=-1), axis=1)[:, :2].T
             last = np.sort(np.linalg.norm(y.numpy()[:, None] - x.numpy(), axis=-1), axis=1)[:, -2:].T
             truth = _share(one < two / 3)
+            of_x = np.sort(np.linalg.norm(x.numpy()[:, None] - y.numpy(), axis=-1), axis=1)[:, :2].T
             return (y, x), truth, {
+                "x and y changed places: each sample is asked about, among the training pictures": _share(
+                    of_x[0] < of_x[1] / 3
+                ),
                 "squared distances: a third of a distance is a ninth of its square": _share(one**2 < two**2 / 3),
                 "this is the share that are no copies": 1 - truth,
                 "the nearest is always nearer than the next: a third of it is asked for": _share(one < two),
@@ -57,6 +61,10 @@ def coverage(answer: Answer, numbers: Generator) -> None:
                 "this is precision: the share of samples near a real picture": _share(inside.any(0)),
                 "this is recall: the reach is that of the real pictures, not of the samples": _share(
                     (across <= of_y).any(1)
+                ),
+                "x and y changed places: each real picture is asked about": _share(across.min(0) <= of_y),
+                "every real picture is in reach: the reach is a distance to real pictures, not to samples": _share(
+                    np.ones(n)
                 ),
                 "one sample too far: k counts the other real pictures": _share(nearest <= within[:, k + 1]),
                 "the nearest sample counts, not the mean one": _share(across.mean(1) <= reach),
@@ -98,6 +106,7 @@ def gray(answer: Answer, numbers: Generator) -> None:
             "divide by 16 again": as_pictures(nearest * 16),
             "these are no gray levels yet: round": as_pictures(v.clamp(0, 1)),
             "the pictures lie on their side: reshape row by row": as_pictures(nearest).mT,
+            "these are 256 levels, and the digits have 17": as_pictures(np.round(v.clamp(0, 1).numpy() * 255) / 255),
             "0 or 1 alone: round 16 times the number": as_pictures(np.round(v.clamp(0, 1).numpy())),
         }
         equal(tensor(answer(v), (n, 1, 8, 8), "(N, 1, 8, 8)"), as_pictures(nearest), mistakes, "the pictures")

@@ -2,13 +2,13 @@
 # # 4 · An encoder by hand
 #
 # **What does a network that answers at once cost, and how do we notice that it has stopped listening?** You write the loss of the
-# variational autoencoder of [lecture 4](../lectures/04_amortization.ipynb) in honest units, and the tools of
-# [lecture 4b](../lectures/04b_nats_and_collapse.ipynb) that show a latent which has collapsed. Time: 75 minutes.
+# variational autoencoder of [lecture 4](../lectures/04_amortization.ipynb) in nats, and the tools of
+# [lecture 4b](../lectures/04b_nats_and_collapse.ipynb) that detect a latent that has collapsed. Time: 75 minutes.
 #
 # Each exercise has a gap, two hints that unfold, and a cell that asks the checks: they call your function and print one line.
 # No exercise needs the ones before it. A check that finds no mistake is no proof: look at your picture too.
 #
-# An encoder gives $q(z \mid x) = \mathcal N\big(\mu(x), \operatorname{diag}(s(x)^2)\big)$. It puts out $\mu$ and $\log s$, the logarithm of the
+# An encoder gives $q(z \mid x) = \mathcal N\big(\mu(x), \operatorname{diag}(s(x)^2)\big)$. It returns $\mu$ and $\log s$, the logarithm of the
 # *standard deviation*. The prior is $\mathcal N(0, I_L)$.
 
 # %% jupyter={"source_hidden": true}
@@ -26,11 +26,12 @@ plotting.use_style()
 # %% [markdown] exercise={"name": "kl", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 1 · The price of an answer
 #
-# Every answer of the encoder costs what it tells: its distance from the prior. For Gaussians there is a formula:
+# In the bound every answer of the encoder has a price: the KL divergence from its $q$ to the prior. The more $q$ says about $x$, the
+# more it costs. For Gaussians there is a formula, so nothing has to be drawn:
 #
 # $$ \mathrm{KL}\big(q(z\mid x) \,\|\, p(z)\big) = \sum_{j=1}^{L} \tfrac12 \big(\mu_j^2 + s_j^2 - 1\big) - \log s_j . $$
 #
-# It is in nats, one number for each example.
+# Return it in nats, one number for each example.
 #
 # <details><summary>Hint 1: a test by hand</summary>
 #
@@ -68,17 +69,19 @@ check.kl(kl, show=price_map)
 # %% [markdown] exercise={"name": "loss", "difficulty": 3, "importance": 5, "minutes": 20}
 # ## Exercise 2 · The loss
 #
-# One draw for each example, $z = \mu(x) + s(x) \odot \epsilon$, then
+# The encoder and the decoder learn together, from one loss. For each example take a single draw, $z = \mu(x) + s(x) \odot \epsilon$,
+# whose noise you are given; then
 #
 # $$ \text{loss} = \frac1B \sum_{x} \Big[ -\log \mathcal N\big(x;\, f(z), \sigma^2 I_d\big)
 # + \beta\, \mathrm{KL}\big(q(z \mid x) \,\|\, p(z)\big) \Big] . $$
 #
-# In nats: both terms are *sums*, over features and over latents, and only the batch is averaged. The picture trains a small network on
-# 8x8 digits with your loss, for three values of $\beta$. Predict before you run: what does $\beta = 10$ do to the pictures?
+# The unit is the nat: both terms are *sums*, over features and over latents; only the batch is averaged; and the Gaussian keeps its
+# constant. The picture trains a small network on 8x8 digits with your loss, for three values of $\beta$. Predict before you run: what
+# does $\beta = 10$ do to the pictures?
 #
 # <details><summary>Hint 1: in order</summary>
 #
-# Encode, draw `z` from the two outputs and the noise, decode. `decoder(z)` has the shape of `x`. `sigma` is a standard deviation.
+# Encode, compute `z` from the two outputs and the noise, decode. `decoder(z)` has the shape of `x`. `sigma` is a standard deviation.
 #
 # </details>
 # <details><summary>Hint 2: what is summed</summary>
@@ -102,7 +105,7 @@ def loss(x: Tensor, encoder, decoder, sigma: float, noise: Tensor, beta: float) 
     ### END SOLUTION
 
 # %% jupyter={"source_hidden": true}
-digits = data.load("digits").flat()  # (1437, 64)
+digits = data.load("digits").flat()  # (1000, 64)
 NETS = {}
 
 
@@ -138,13 +141,14 @@ check.loss(loss, show=three_betas)
 # %% [markdown] exercise={"name": "beta_in_nats", "difficulty": 3, "importance": 5, "minutes": 15}
 # ## Exercise 3 · The β that nobody chose
 #
-# Much code on the web has another loss. It takes *means* where the bound has sums:
+# Much code on the web minimizes another loss. It takes *means* where the bound has sums, and a constant factor $c$ hides in them:
 #
 # $$ \frac1d \sum_{i=1}^d \big(x_i - f_i(z)\big)^2 + w\, \frac1L \sum_{j=1}^L \mathrm{KL}_j
 # \;=\; c\,\Big[ -\log p(x \mid z) + \beta\, \mathrm{KL} \Big] + \text{const.} $$
 #
-# With $-\log p(x\mid z) = \frac1{2\sigma^2} \sum_i (x_i - f_i)^2 + \text{const}$, which $\beta$ did its author choose? It is often a hundred
-# times the "0.1" in the code.
+# With $-\log p(x\mid z) = \frac1{2\sigma^2} \sum_i (x_i - f_i)^2 + \text{const}$, which $\beta$ did the author
+# choose by choosing the weight $w$? It is often a hundred times the "0.1" in the code. Such code never names $\sigma$, so whoever asks
+# for $\beta$ must say which $\sigma$ is meant; here it is an argument.
 #
 # <details><summary>Hint 1: the factor c</summary>
 #
@@ -185,12 +189,12 @@ check.beta_in_nats(beta_in_nats, show=hidden_beta)
 # %% [markdown] exercise={"name": "free_bits", "difficulty": 2, "importance": 3, "minutes": 10}
 # ## Exercise 4 · Free bits
 #
-# Early in training the price is easier to lower than the error, and latents collapse to the prior before the decoder has learned to use
-# them. A floor $\tau$ takes the temptation away (Kingma et al., 2016, eq. 15):
+# Early in training the price is easier to lower than the error, so latents may collapse to the prior before the decoder has learned to
+# use them. A floor $\tau$ under each latent takes away the temptation (Kingma et al., 2016, eq. 15):
 #
 # $$ \sum_{j=1}^{L} \max\Big(\tau,\; \frac1B \sum_{x} \mathrm{KL}_j(x)\Big) . $$
 #
-# Below the floor a latent costs the same whatever it does, so nothing pushes it further down.
+# Below the floor a latent costs the same whatever it does, so nothing pushes it further down. Return one number, in nats.
 #
 # <details><summary>Hint 1: the order</summary>
 #
@@ -228,18 +232,19 @@ check.free_bits(free_bits, show=floors)
 # %% [markdown] exercise={"name": "active_units", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 5 · Who is still listening?
 #
-# A collapsed latent has the same mean for every $x$. Burda et al. (2016) call a latent active if its mean moves with the data:
+# How do we notice a collapse? A collapsed latent has the same mean for every $x$. Burda et al. (2016) call a latent active if its mean
+# varies over the data:
 #
 # $$ \operatorname{Var}_{x}\big(\mu_j(x)\big) > \text{threshold} . $$
 #
 # <details><summary>Hint 1: over what</summary>
 #
-# The variance is taken over examples, the first dimension, for each latent alone.
+# The variance is taken over examples, the first dimension, separately for each latent.
 #
 # </details>
 # <details><summary>Hint 2: which or how many</summary>
 #
-# Wanted is *which*: a mask of shape `(L,)`. A comparison of tensors gives one.
+# The question is *which* latents, so return a mask of shape `(L,)`. Comparing a tensor with a number gives one.
 #
 # </details>
 
@@ -273,8 +278,8 @@ check.active_units(active_units, show=who_listens)
 # %% [markdown] exercise={"name": "collapse", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 6 · In your own words
 #
-# With a large $\beta$ some latents, or all, fell silent. Is a silent latent a *failure of training* or the *best answer* to the loss that you
-# wrote?
+# With a large $\beta$ some latents fell silent, perhaps all of them. Is a silent latent a *failure of training* or the *best answer* to the
+# loss that you wrote?
 #
 # Answer in three to six sentences in the cell below. A good answer compares what a latent **costs** with what it **saves**; says for which
 # $\beta$ silence **is the optimum**; and names an **experiment** that tells an optimum from a failure.

@@ -55,11 +55,13 @@ def trained():
 # %% [markdown] exercise={"name": "board", "difficulty": 2, "importance": 4, "minutes": 15}
 # ## Exercise 1 · Styles and classes
 #
-# A conditional decoder gets the class $y$ beside the latents $z$, so $z$ is free for style. Put every style into every class:
+# A conditional decoder is given the class $y$ beside the latents $z$, so $z$ is free to hold the style. To see whether it does, decode
+# every style in every class:
 #
 # $$ \text{board}_{s,c} = f(z_s,\, y = c), \qquad s = 1 \dots S,\quad c = 0 \dots C-1 . $$
 #
-# Rows are styles, columns are classes. Predict before you run: what will the pictures of one row have in common?
+# Rows are styles, columns are classes. `decode` wants an integer label for each row of `z`. Predict before you run: what will the
+# pictures of one row have in common?
 #
 # <details><summary>Hint 1: one column</summary>
 #
@@ -103,16 +105,17 @@ check.board(board, show=styles_and_classes)
 # $$ z(t) = \frac{\sin\big((1-t)\,\omega\big)}{\sin \omega}\, a + \frac{\sin(t\,\omega)}{\sin \omega}\, b, \qquad
 # \cos \omega = \frac{a^\top b}{\|a\|\,\|b\|} . $$
 #
-# And what if $a = b$?
+# Between codes of different length this keeps the end points as they are. And what if $a = b$?
 #
 # <details><summary>Hint 1: many t at once</summary>
 #
 # `t[:, None]` is `(T, 1)`, and times `a` of shape `(d,)` it becomes `(T, d)`.
 #
 # </details>
-# <details><summary>Hint 2: zero by zero</summary>
+# <details><summary>Hint 2: zero over zero</summary>
 #
-# If $\omega$ is tiny, $\sin \omega$ in the denominator is zero. There `a + t * (b - a)` is as good. `clamp(-1, 1)` keeps `acos` from NaN.
+# If $\omega$ is tiny, both sines are nearly zero. There a straight line, `a + t * (b - a)`, is as good. Rounding may carry the cosine
+# past 1: `clamp(-1, 1)` keeps `acos` from NaN.
 #
 # </details>
 
@@ -154,12 +157,12 @@ check.slerp(slerp, show=two_walks)
 # %% [markdown] exercise={"name": "without", "difficulty": 3, "importance": 5, "minutes": 20}
 # ## Exercise 3 · An axis without side effects
 #
-# A direction $v$ makes digits bolder, but it also slants them. Known directions $u_1, \dots, u_m$ of other attributes are the rows of $U$.
-# Take away from $v$ all that lies along them:
+# A step along the direction $v$ makes digits bolder, but it also slants them. The directions $u_1, \dots, u_m$ of the other attributes
+# are known; they are the rows of $U$. Remove from $v$ all that lies along them, as Shen et al. (2020) do for faces:
 #
 # $$ v' = v - U^\top \big(U U^\top\big)^{-1} U\, v, \qquad\text{so that}\qquad u_i^\top v' = 0 \text{ for all } i . $$
 #
-# The $u_i$ have any length and are *not* orthogonal to each other, which is where most attempts go wrong.
+# Beware: the $u_i$ may have any length, and they are *not* orthogonal to each other. Leave the length of $v'$ as it comes out.
 #
 # <details><summary>Hint 1: one direction</summary>
 #
@@ -168,7 +171,7 @@ check.slerp(slerp, show=two_walks)
 # </details>
 # <details><summary>Hint 2: a solver</summary>
 #
-# `torch.linalg.solve(U @ U.T, U @ v)` gives the coefficients, shape `(m,)`; times `U` they are the part to take away.
+# `torch.linalg.solve(U @ U.T, U @ v)` gives the coefficients, shape `(m,)`; times `U` they are the part to remove.
 #
 # </details>
 
@@ -207,16 +210,17 @@ check.without(without, show=bolder)
 # %% [markdown] exercise={"name": "join", "difficulty": 2, "importance": 4, "minutes": 15}
 # ## Exercise 4 · Two spaces, one map
 #
-# Two models of the same data have different latent spaces, yet a linear map often joins them. Learn it from a few *support* pairs: codes
-# $a_n$ and $b_n$ of the same pictures in both.
+# Two models of the same data have different latent spaces. Can we still encode with one and decode with the other? Asperti & Tonelli
+# (2022) join the spaces by a linear map, learned by least squares from a few *support* pairs: the codes $a_n$ and $b_n$ that the two
+# models give to the same picture.
 #
 # $$ M, c = \arg\min_{M, c} \sum_n \big\| b_n - (a_n M + c) \big\|^2 . $$
 #
-# Codes are rows, so $M$ is `(p, q)`. Predict before you run: how many pairs does a map of 20 to 20 latents need at least?
+# Codes are rows, so $M$ is `(p, q)`. Predict before you run: how many pairs does a map from 20 latents to 20 need at least?
 #
 # <details><summary>Hint 1: the offset</summary>
 #
-# A column of ones beside `a` makes $c$ the last row of one bigger matrix.
+# Append a column of ones to `a`; then $c$ is the last row of one larger matrix.
 #
 # </details>
 # <details><summary>Hint 2: the solver</summary>
@@ -259,7 +263,7 @@ check.join(join, show=across)
 # %% [markdown] exercise={"name": "by_accident", "difficulty": 3, "importance": 5, "minutes": 10}
 # ## Exercise 5 · In your own words
 #
-# A thin linear map joins two spaces that were trained apart. A headline says: "All models learn the same representation." What has
+# A linear map joins two latent spaces that were trained separately. A headline says: "All models learn the same representation." What has
 # been shown, and what has not?
 #
 # Answer in three to six sentences in the cell below. A good answer says what the **map has learned** and from what; what both models

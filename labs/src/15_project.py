@@ -6,9 +6,10 @@
 # [lecture 15](../lectures/15_which_model_when.ipynb) scored twelve families.
 # Time: 84 minutes.
 #
-# *The rules.* Learn from `data.load("digits", "train")` alone; any family, any size, any help of this course. Send a file of floats from
-# 0 to 1, shape `(N, 1, 8, 8)`, at least 300 of them. Copies of training digits, of hidden digits or of each other have no rank. Which
-# hidden digits you meet, and which of your samples are looked at, follows from a seed that you do not know.
+# *The rules.* Learn from `data.load("digits", "train")` alone. You may use any family, any size, and all the code of this course. Send a
+# file of floats from 0 to 1, shape `(N, 1, 8, 8)`, with at least 300 samples. A file of which more than
+# 5 % are copies, of training digits, of hidden digits or of each other, gets no rank. A seed that you do not know decides which hidden
+# digits you meet, and which 300 of your samples are judged beside them.
 #
 # *For those who want more.* Rooms in place of digits: `gdm leaderboard submissions --dataset scenes --ask 400` writes 400 captions of
 # rooms; send a picture for each, `(400, 3, 32, 32)`, painted by a model that learned from `scenes.load("train", 8000)`. A judge reads its six
@@ -32,7 +33,8 @@ from gdm_core.models.ppca import PPCA
 torch.manual_seed(0)
 plotting.use_style()
 DIGITS = data.load("digits").x  # (1000, 1, 8, 8)
-MINE = DIGITS[700:].flatten(1)  # keep some for yourself: the hidden digits are not here
+MIXED = torch.randperm(300, generator=torch.Generator().manual_seed(0))  # they lie writer by writer
+MINE = DIGITS[700:].flatten(1)[MIXED]  # keep some for yourself: the hidden digits are not here
 
 
 def drawn(n=300):
@@ -43,8 +45,9 @@ def drawn(n=300):
 # %% [markdown] exercise={"name": "copied", "difficulty": 2, "importance": 5, "minutes": 10}
 # ## Exercise 1 · Is it a copy?
 #
-# A sample $y$ is a copy if it lies three times nearer to one training picture than to the next (Yoon et al., 2023). With $x_{(1)}$ the
-# nearest and $x_{(2)}$ the second nearest,
+# A model that repeats its training set has perfect samples and has learned nothing, so the leaderboard looks for copies, and you should
+# look first. A sample $y$ is called a copy if it lies more than three times nearer to one training picture than to any other (Yoon et al.,
+# 2023). With $x_{(1)}$ the training picture nearest to $y_m$, $x_{(2)}$ the second nearest, and $M$ samples,
 #
 # $$ \text{share} = \frac1M\, \#\big\{ m : \lVert y_m - x_{(1)} \rVert < \tfrac13\, \lVert y_m - x_{(2)} \rVert \big\} . $$
 #
@@ -82,8 +85,9 @@ check.copied(copied, show=from_noise_to_copies)
 # %% [markdown] exercise={"name": "coverage", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 2 · What is missing?
 #
-# Coverage is the share of real pictures $x_n$ that have a sample within reach; the reach $r_n$ of $x_n$ is its distance to the $k$-th
-# nearest *other* real picture (Naeem et al., 2020):
+# A model may draw good ones and nothing else. Coverage finds what is missing: it is the share of real pictures $x_n$ that have a sample
+# within reach, where the reach $r_n$ of $x_n$ is its distance to the $k$-th nearest *other* real picture (Naeem et al., 2020). With $N$
+# real pictures,
 #
 # $$ \text{coverage} = \frac1N\, \#\big\{ n : \min_m \lVert x_n - y_m \rVert \le r_n \big\} . $$
 #
@@ -122,7 +126,8 @@ check.coverage(coverage, show=by_number_of_samples)
 # %% [markdown] exercise={"name": "gray", "difficulty": 1, "importance": 3, "minutes": 4}
 # ## Exercise 3 · In the right form
 #
-# A digit has 17 gray levels, $0, \tfrac1{16}, \ldots, 1$. A density draws any number. Take the nearest level, and nothing beyond the ends:
+# A pixel of these digits has one of 17 gray levels, $0, \tfrac1{16}, \ldots, 1$, but a density draws any number. A test could tell the two
+# apart by that alone. Take the nearest level, and nothing beyond the ends:
 #
 # $$ g = \frac{1}{16}\, \mathrm{round}\big( 16\, \min(\max(v, 0), 1) \big) . $$
 #
@@ -158,8 +163,9 @@ check.gray(gray, show=before_and_after)
 # %% [markdown]
 # ## Your model
 #
-# Replace `drawn` by a model of yours, and look at it as the leaderboard will: beside digits that it has not seen, with what digits say
-# beside digits. Then set your name, and send the file that appears in `submissions`. To see the table yourself, run
+# Replace `drawn` by a model of your own, which returns `(n, 64)`, and judge it as the leaderboard will: beside digits that it has not
+# seen. The second line that `look` prints says what real digits get there, the best that you can hope for. Keep `MINE` out of the
+# training. Then set your name, and send the file that appears in `submissions`. To see the table yourself, run
 #
 #     gdm leaderboard submissions
 

@@ -62,6 +62,11 @@ def log_std_as_log_variance(mean, log_std):
     return 0.5 * (mean**2 + log_std.exp() - log_std - 1).sum(1)
 
 
+@wrong("kl", "not to log std")
+def half_of_all(mean, log_std):
+    return 0.5 * (mean**2 + (2 * log_std).exp() - 1 - log_std).sum(1)
+
+
 @wrong("kl", "std enters as its square")
 def std_not_squared(mean, log_std):
     return 0.5 * (mean**2 + log_std.exp() - 2 * log_std - 1).sum(1)
@@ -165,6 +170,31 @@ def sum_over_batch(x, encoder, decoder, sigma, noise, beta):
     return len(x) * by_terms(x, encoder, decoder, sigma, noise, beta)
 
 
+def _pieces(x, encoder, decoder, sigma, noise):
+    mean, log_std = encoder(x)
+    q = Normal(mean, log_std.exp())
+    z = mean + log_std.exp() * noise
+    return q, z, -Normal(decoder(z), sigma).log_prob(x).sum(1), kl_divergence(q, Normal(0.0, 1.0))
+
+
+@wrong("loss", "added up over the batch")
+def kl_of_the_batch(x, encoder, decoder, sigma, noise, beta):
+    _, _, fit, price = _pieces(x, encoder, decoder, sigma, noise)
+    return fit.mean() + beta * price.sum()
+
+
+@wrong("loss", "estimated from the draw")
+def kl_of_the_draw(x, encoder, decoder, sigma, noise, beta):
+    q, z, fit, _ = _pieces(x, encoder, decoder, sigma, noise)
+    return (fit + beta * (q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(1)).mean()
+
+
+@wrong("loss", "neither the sum over features nor σ")
+def mse_loss(x, encoder, decoder, sigma, noise, beta):
+    _, z, _, price = _pieces(x, encoder, decoder, sigma, noise)
+    return torch.nn.functional.mse_loss(decoder(z), x) + beta * price.sum(1).mean()
+
+
 @wrong("loss", "decode a draw, not the mean")
 def autoencoder(x, encoder, decoder, sigma, noise, beta):
     return by_terms(x, encoder, decoder, sigma, 0 * noise, beta)
@@ -230,12 +260,12 @@ def latents_forgotten(weight, features, latents, sigma):
     return weight * features / (2 * sigma**2)
 
 
-@wrong("beta_in_nats", "turn them around")
+@wrong("beta_in_nats", "changed places")
 def upside_down(weight, features, latents, sigma):
     return weight * latents / (2 * sigma**2 * features)
 
 
-@wrong("beta_in_nats", "2σ² belongs below")
+@wrong("beta_in_nats", "2σ² multiplies")
 def noise_above(weight, features, latents, sigma):
     return weight * features * 2 * sigma**2 / latents
 
@@ -245,7 +275,7 @@ def two_forgotten(weight, features, latents, sigma):
     return weight * features / (sigma**2 * latents)
 
 
-@wrong("beta_in_nats", "that is one over it")
+@wrong("beta_in_nats", "this is 1/β")
 def one_over(weight, features, latents, sigma):
     return 2 * sigma**2 * latents / (weight * features)
 
@@ -277,6 +307,11 @@ def no_floor(prices, floor):
 @wrong("free_bits", "not to each example")  # weipu-zhang/STORM#12
 def floor_for_each_example(prices, floor):
     return prices.clamp(min=floor).sum(1).mean()
+
+
+@wrong("free_bits", "one floor for each latent")
+def floor_under_all(prices, floor):
+    return torch.clamp(prices.mean(), min=floor)
 
 
 @wrong("free_bits", "under single latents")

@@ -57,6 +57,11 @@ def float_labels(decode, z, classes):
     return torch.stack([decode(z, torch.full((len(z),), float(c))) for c in range(classes)], 1)
 
 
+@wrong("board", "not a number")
+def label_as_a_number(decode, z, classes):
+    return torch.stack([decode(z, c) for c in range(classes)], 1)
+
+
 @wrong("board", "one label for each row")
 def one_label(decode, z, classes):
     return torch.stack([decode(z, torch.tensor(c)) for c in range(classes)], 1)
@@ -125,7 +130,7 @@ def backwards(a, b, t):
     return arc(b, a, t, angle_between(a, b))
 
 
-@wrong("slerp", "divided by sin ω")
+@wrong("slerp", "the division by sin ω")
 def sine_forgotten(a, b, t):
     angle = angle_between(a, b)
     return arc(a, b, t, angle) * angle.sin()
@@ -213,6 +218,11 @@ def divided_by_length(v, others):
     return v - ((others @ v) / others.norm(dim=1)) @ others
 
 
+@wrong("without", "not its inverse")
+def inverse_forgotten(v, others):
+    return v - others.T @ (others @ others.T) @ (others @ v)
+
+
 @wrong("without", "only the first")  # genforce/interfacegan#50
 def first_alone(v, others):
     u = others[0]
@@ -263,6 +273,20 @@ def no_ones(a, b):
 def columns(a, b):
     M, c = column_of_ones(a, b)
     return M.T, c
+
+
+@wrong("join", "from b to a")
+def backwards_map(a, b):
+    ones = torch.cat([b, torch.ones(len(b), 1).to(b)], 1)
+    solution = torch.linalg.lstsq(ones, a).solution
+    return solution[:-1], solution[-1]
+
+
+@wrong("join", "the ones stand first")
+def ones_first(a, b):
+    ones = torch.cat([torch.ones(len(a), 1).to(a), a], 1)
+    solution = torch.linalg.lstsq(ones, b).solution
+    return solution[:-1], solution[-1]
 
 
 @wrong("join", "these are covariances")

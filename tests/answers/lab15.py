@@ -49,6 +49,11 @@ def no_third(y, x):
     return (near[:, 0] < near[:, 1]).double().mean()
 
 
+@wrong("copied", "x and y changed places")
+def pictures_near_samples(y, x):
+    return by_topk(x, y)
+
+
 @wrong("copied", "two farthest")
 def far_first(y, x):
     far = torch.cdist(y, x).topk(2).values
@@ -110,6 +115,17 @@ def precision(x, y, k):
 def recall(x, y, k):
     reach = torch.cdist(y, y).kthvalue(k + 1, dim=1).values
     return (torch.cdist(x, y) <= reach).any(1).double().mean()
+
+
+@wrong("coverage", "x and y changed places")
+def samples_covered(x, y, k):
+    return by_kthvalue(y, x, k)
+
+
+@wrong("coverage", "every real picture is in reach")
+def reach_of_samples(x, y, k):
+    apart = torch.cdist(x, y)
+    return (apart.amin(1) <= apart.kthvalue(k, dim=1).values).double().mean()
 
 
 @wrong("coverage", "k counts the other")
@@ -179,6 +195,11 @@ def whole_numbers(v):
 @wrong("gray", "no gray levels yet")
 def any_number(v):
     return v.clamp(0, 1).reshape(-1, 1, 8, 8)
+
+
+@wrong("gray", "these are 256 levels")
+def bytes_of_gray(v):
+    return ((v.clamp(0, 1) * 255).round() / 255).reshape(-1, 1, 8, 8)
 
 
 @wrong("gray", "on their side")
