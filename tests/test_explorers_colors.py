@@ -57,12 +57,12 @@ def test_the_words_of_the_two_sample_bench(statistic):
     y, x = (torch.as_tensor(mark.xy).double() for mark in frame.views["clouds"].overlay)
     T, p = getattr(two_sample, statistic)(x, y).item(), frame.views["null"].overlay[-1].text[0]
     seen = "seen" if float(p[-5:]) <= 0.05 else "not seen"
-    known = rf"{p[3:]}, {seen} at 5 % · T = {re.escape(said(T, 4))} of 70 and 70 examples · the exact D\* is right for"
+    known = rf"{p[3:]}: difference {seen} at 5 % · T = {re.escape(said(T, 4))} of 70 and 70 examples · the exact D\* is right for"
     assert re.fullmatch(rf"{known} 0\.\d\d of 4,000 new ones", frame.text)
 
 
 def test_the_words_of_the_digit_board_and_of_the_studio_end_with_how_far_they_are_trained(stand_in):
     assert explorers.digit_board().frame().text.endswith(" · trained 1,500 steps")
     frame = explorers.gan_studio().frame({"k": 3, "critic_alone": 1})
-    assert frame.text.endswith(" · trained 800 steps on the ring · R3GAN · critic 1 steps alone")
+    assert frame.text.endswith(" · trained 800 steps on the ring · R3GAN · critic 1 step alone")
     assert frame.views["plane"].label == "critic, k = 3: purple bets on data"

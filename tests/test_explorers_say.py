@@ -125,8 +125,8 @@ def test_the_slice_lies_between_the_states_and_its_dots_are_where_the_text_says(
     assert high.xy[0][1] == gap.xy[1][1] == pytest.approx(numbers(frame.text, "log-likelihood")[0], abs=6e-4)
     assert low.xy[0][1] == gap.xy[0][1] == pytest.approx(numbers(frame.text, "bound")[0], abs=6e-4)
     assert [mark.color for mark in view.overlay] == ["model", "latent", "accent", "model", "latent"]
-    assert gap.label == "gap = KL(q ‖ posterior)" and view.axes[0] == "0: before it, 1: after it"
-    assert view.label == ("the M step, close up, q held" if e else "before the first E step")
+    assert gap.label == "gap = KL(q ‖ posterior)" and view.axes[0] == "0: before the M step, 1: after it"
+    assert view.label == ("close-up of the M step, q held fixed" if e else "before the first E step")
 
 
 @pytest.mark.parametrize("half", [0, 2, 4, 20, 60])
@@ -345,7 +345,7 @@ def test_the_table_of_effects_says_its_rows_columns_and_colors(young_rooms, monk
         if abs(value) > 0.3:  # a rise in purple, a fall in brown
             assert (blue[i, j] > red[i, j]) == (value > 0)
             seen += 1
-    assert seen > 3 and view.label == "at z: one unit moves … std"
+    assert seen > 3 and view.label == "at z: one unit of a latent moves a factor by … std"
 
 
 @torch.no_grad()

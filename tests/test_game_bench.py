@@ -22,14 +22,20 @@ def told(bench, **state):
 
 
 def test_growth_foretold_and_measured(bench):
-    assert told(bench, step=22) == "growth a step: foretold 1.0440, so it leaves · measured 1.0440 over 22 steps"
-    assert "foretold 1.0000, so it stays" in told(bench, rule="alternating")
-    assert "foretold 1.0002, so it leaves" in told(bench, lr=0.02)
-    assert "foretold 0.9487, so it arrives" in told(bench, rule="optimistic")  # the larger pair of two
+    assert (
+        told(bench, step=22)
+        == "growth per step: predicted 1.0440, so the players diverge · measured 1.0440 over 22 steps"
+    )
+    assert "predicted 1.0000, so the players keep their distance" in told(bench, rule="alternating")
+    assert "predicted 1.0002, so the players diverge" in told(bench, lr=0.02)
+    assert "predicted 0.9487, so the players converge" in told(bench, rule="optimistic")  # the larger pair of two
     look = told(bench, rule="extragradient", lr=1 / math.sqrt(2), step=100)
-    assert f"foretold {math.sqrt(3) / 2:.4f}, so it arrives · measured {math.sqrt(3) / 2:.4f} over 100" in look
-    assert f"foretold {math.sqrt(1 - 0.15 + 0.09):.4f}" in told(bench, gamma=0.5)
-    assert "measured after a step" in told(bench, step=0) and "after a step" in told(bench, start=[[0, 0]])
+    assert (
+        f"predicted {math.sqrt(3) / 2:.4f}, so the players converge · measured {math.sqrt(3) / 2:.4f} over 100" in look
+    )
+    assert f"predicted {math.sqrt(1 - 0.15 + 0.09):.4f}" in told(bench, gamma=0.5)
+    assert "measured after the first step" in told(bench, step=0)
+    assert "after the first step" in told(bench, start=[[0, 0]])
 
 
 def test_the_path_is_the_rules_from_the_start_that_was_dragged(bench):

@@ -196,7 +196,9 @@ def test_of_a_drawing_ink_is_counted_and_no_modes(shown):
             met.add((row, column))
     share = sum(sheet[place] for place in met) / sheet.sum()
     assert 0 < on < len(fake) and 0 < share < 1
-    assert frame.text.startswith(f"{on / len(fake):.0%} of the samples on ink · {share:.0%} of the ink met · no modes")
+    assert frame.text.startswith(
+        f"{100 * on / len(fake):.0f} % of the samples on ink · {100 * share:.0f} % of the ink met · no modes"
+    )
     assert "covered" not in frame.text
     real = np.asarray(frame.views["plane"].overlay[0].xy)
     places = {(int((4.5 - b) // side), int((a + 4.5) // side)) for a, b in real}

@@ -45,7 +45,7 @@ def drawn(stage, **controls):
 def told(stage, **controls):
     """KL to what was meant, two standard errors, KL to the powered density, entropies of what is drawn and meant."""
     text = stage.frame({"exact": True} | controls).text
-    return (*numbers(text, "meant: KL")[:2], numbers(text, "powered density")[0], *numbers(text, "branch")[:2])
+    return (*numbers(text, "meant)")[:2], numbers(text, "powered density")[0], *numbers(text, "branch")[:2])
 
 
 # The trees
@@ -179,7 +179,7 @@ def test_the_start_is_followed_and_a_press_draws_the_others_anew(stage):
 
 def test_the_chart_ends_at_the_read_out_and_starts_at_nothing(stage):
     frame = stage.frame({"exact": True, "weight": 3.0, "t": 4}).encode()
-    curve = marks(frame, "distance")["drawn to meant"]["xy"].reshape(-1, 2)
+    curve = marks(frame, "distance")["KL(drawn ‖ meant)"]["xy"].reshape(-1, 2)
     assert curve[-1, 1] == pytest.approx(told(stage, weight=3.0)[0], abs=0.006)
     assert abs(curve[0, 1]) < 0.1 and curve[0, 0] == 1 and abs(curve[-1, 0]) < 1e-6
     assert np.allclose(marks(frame, "distance")[""]["xy"][0], curve[4], atol=1e-5)

@@ -133,7 +133,7 @@ def test_the_frame_is_around_the_pixel_that_was_clicked(said):
     for name in ("digit", "sees"):
         (frame,) = views[name]["marks"]
         assert frame["xy"].min(0).tolist() == [5, 2] and frame["xy"].max(0).tolist() == [6, 3]
-    assert numbers(seen["text"] + seen["more"], "hears")[1] == 21
+    assert numbers(seen["text"] + seen["more"], "pixel sees")[1] == 21
 
 
 def test_what_is_not_there_yet_is_gray_the_clicked_pixel_too(said):
@@ -172,7 +172,7 @@ def test_surest_first_takes_as_many_turns_as_asked(said):
 
 def test_the_first_pixel_hears_nothing(said):
     seen = said(pixel=0)[0]
-    assert numbers(seen["text"] + seen["more"], "hears")[:2] == [0, 0]
+    assert numbers(seen["text"] + seen["more"], "pixel sees")[:2] == [0, 0]
 
 
 @pytest.mark.parametrize("recipe", [pixel_models.pixel_chain, pixel_models.any_order])

@@ -163,7 +163,7 @@ def test_a_training_says_what_it_would_do_and_its_timeline_counts_steps(live):
     tab = live(w.Stage(draw, [line], title="Live", trainer=trainer, link=True, source="make()"))
     strip, number = tab.locator(".training .number"), tab.locator(".timeline .number")
     tab.wait_for_function("document.querySelector('.training .number').textContent")
-    assert strip.inner_text() == "Train starts from nothing: 1,200 steps"
+    assert strip.inner_text() == "Train starts from scratch: 1,200 steps"
     assert not tab.locator(".timeline").is_visible() and not tab.locator("progress").is_visible()
     assert tab.locator('[data-control="train reset"]').is_disabled()
     trainer.start().wait()

@@ -25,7 +25,7 @@ DEEPEST = 3.0  # nats below the truth, the deepest that the road shows: a far st
 COLORS = colors.rgb(*colors.COMPONENTS[:3])
 BAD = [[-1.6, 1.6], [-1.2, 1.2], [1.2, -0.4]]
 COPIES = [[0.2, 0.3]] * 3
-LESSON = "an E step lifts the bound to the likelihood, an M step raises both and parts them. All numbers are exact."
+LESSON = "each E step lifts the bound to the likelihood; each M step raises both and opens a gap. All is exact."
 
 
 def world() -> GMM:
@@ -104,8 +104,8 @@ def mixtures(points: int = 300, seed: int = 0, device: str = "auto") -> Stage:
             Toggle("truth", False, label="show the truth"),
         ],
         title=headers.title(__doc__),
-        caption=f"Drag the start, then scrub: {LESSON}",
-        exported=f"Scrub through EM: {LESSON}",
+        caption=f"Drag the three starting ellipses, then play EM: {LESSON}",
+        exported=f"Play EM: {LESSON}",
         source=f"from gdm_core import explorers\n\nexplorers.mixtures(points={points}, seed={seed})",
         sampled={"step": 2 * ITERATIONS + 2, "k-means++": 2},
         name="mixtures",
@@ -160,7 +160,7 @@ def _road(run: Run, half: int, ceiling: float) -> View:
     if bound[0] < floor:
         marks.append(Text([[2.0, floor + room]], [f"bound {said(bound[0])}"], "latent", anchor="left"))
     extent = (-1, 2 * ITERATIONS + 2, floor, high + room)
-    return View(None, marks, extent, "the road", axes=("half-step", "nats"), size=0.8)
+    return View(None, marks, extent, "likelihood and bound", axes=("half-step", "nats"), size=0.8)
 
 
 def _gap(x: float, likelihood: float, bound: float, label: str = "") -> list:
@@ -200,5 +200,5 @@ def _slice(x: torch.Tensor, run: Run, half: int) -> View:
         Lines(curve(bound), "latent", width=2),
         *_gap(t[now], likelihood[now], bound[now], "gap = KL(q ‖ posterior)"),
     ]
-    label = "the M step, close up, q held" if e else "before the first E step"
-    return View(None, marks, (-0.5, 2.0, floor, top), label, axes=("0: before it, 1: after it", "nats"))
+    label = "close-up of the M step, q held fixed" if e else "before the first E step"
+    return View(None, marks, (-0.5, 2.0, floor, top), label, axes=("0: before the M step, 1: after it", "nats"))

@@ -35,7 +35,7 @@ from gdm_core.widgets import (
 MOST = 40  # latents
 SHOWN = (4, 4)  # rows and columns of the gallery
 LIMIT = 3.6
-KNOWN = "Learned: W, b and σ². Exact: the posterior, log p(x)."
+KNOWN = "Learned: W, b and σ². Exact: the posterior and log p(x)."
 
 
 def ppca(seed: int = 0, device: str = "auto") -> Stage:
@@ -100,17 +100,24 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
         ]
         views = {
             "latents": View(
-                None, marks, (-LIMIT, LIMIT, -LIMIT, LIMIT), "two latents", axes=("z1", "z2"), aspect=1.0, size=2.0
+                None,
+                marks,
+                (-LIMIT, LIMIT, -LIMIT, LIMIT),
+                "the first two latents",
+                axes=("z1", "z2"),
+                aspect=1.0,
+                size=2.0,
             ),
             "pictures": View(
                 tile(picture(torch.stack([decoded, chosen[0], rebuilt])), 3),
-                label=f"{'a draw' if controls['draw'] else 'decoded'} at z · digit · rebuilt",
+                label=f"{'a draw' if controls['draw'] else 'decoded'} at z · digit · reconstruction",
             ),
             "digits": View(choices, label="digits", asks="choose a digit: z goes to its code"),
         }
         std = covariance.diagonal().sqrt().tolist()
         text = (
-            f"posterior std {std[0]:.2f}, {std[1]:.2f} · rebuilt misses the digit by {missed:.2f} gray levels, rms · "
+            f"posterior std {std[0]:.2f}, {std[1]:.2f} · "
+            f"the reconstruction misses the digit by {missed:.2f} gray levels (rms) · "
             f"log p(x) = {said(model.log_prob(chosen).item(), 1)} nats · noise std {model.var.sqrt().item():.2f} "
             f"gray levels · {place(controls['z'], atypical(controls['z']))}"
         )
@@ -126,14 +133,14 @@ def ppca(seed: int = 0, device: str = "auto") -> Stage:
             Pad("z", limit=LIMIT, value=(1.0, 0.5), labels=("z1", "z2"), on="latents"),
             Tiles("digit", on="digits", rows=SHOWN[0], columns=SHOWN[1], press=to_posterior),
             Slider("latents", 2, MOST, 10, step=1, label="number of latents"),
-            Slider("noise", 0.1, 30.0, 1.0, log=True, label="noise variance × maximum likelihood"),
+            Slider("noise", 0.1, 30.0, 1.0, log=True, label="noise variance / its ML estimate"),
             Slider("turn", -180, 180, 0, step=1, label="turn the latents", unit="°"),
             Toggle("draw", False, label="a draw from p(x | z)"),
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption=f"Choose a digit, drag z, raise the noise: the posterior widens and shrinks to the middle. {KNOWN}",
-        exported=f"Drag z: which stroke comes and goes with each direction? {KNOWN}",
+        caption=f"Choose a digit and drag z. Then raise the noise: how does the posterior ellipse change? {KNOWN}",
+        exported=f"Drag z: which strokes come and go along each axis? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.ppca(seed={seed})",
         sampled={"z": 9},
         name="ppca",

@@ -52,8 +52,9 @@ def scenes(size: int = 160, device: str = "auto") -> Stage:
             Slider("orientation", -30.0, 30.0, 10.0, step=0.5, label="orientation", unit="°"),
         ],
         title=headers.title(__doc__),
-        caption="Each slider is one factor. Which changes the most pixels? All exact, nothing learned.",
-        exported="Turn the room; then change the shape. Which moves more pixels? All exact, nothing learned.",
+        caption="Move one slider at a time: each is one factor. Which changes the most pixels? "
+        "All is exact, nothing is learned.",
+        exported="Turn the room, then change the shape. Which changes more pixels? All is exact, nothing is learned.",
         source=f"from gdm_core import explorers\n\nexplorers.scenes(size={size})",
         sampled={"orientation": 13, "shape": 4},
         name="scenes",

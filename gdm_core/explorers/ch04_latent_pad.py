@@ -44,7 +44,7 @@ CODES = 1000  # pictures whose codes are shown
 GROUNDS = ("codes", "decoded pictures", "all codes against the prior")
 DRAW, NEAREST = "a draw", "nearest picture"  # what can be shown beside the mean
 SIGNS = "purple: more codes than the prior expects · brown: fewer; within the circles, holes"
-KNOWN = "Learned: the picture and the codes. Exact: the prior, its circles."
+KNOWN = "Learned: the picture and the codes. Exact: the prior and its circles."
 STEADY = {"variant": 0, "slant": 0.15, "thickness": 3.2}  # two latents are few: these factors of strokes are held
 
 
@@ -158,7 +158,8 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
         if controls["beside"] == NEAREST:
             views["nearest"] = View(ink(shown.x[nearest]), label="data, nearest code")
         text = (
-            f"nearest code: {name}, {distance:.2f} away · learned: log q(z) = {said(crowd)} nats, all codes together · "
+            f"nearest code: {name}, {distance:.2f} away · learned: log q(z) = {said(crowd)} nats, "
+            "the aggregated posterior · "
             f"exact: {place(z, warning)} · {when}"
         )
         return Frame(views, text)
@@ -177,12 +178,13 @@ def latent_pad(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
             Choice("ground", GROUNDS, label="the plane shows"),
             Choice("beside", ("nothing", NEAREST, DRAW), label="beside the mean"),
             Button("new noise"),
-            Button("real", to_code, label="z to the code of a picture"),
+            Button("real", to_code, label="z to the code of another picture"),
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption=f"Drag z. Then press Train: the model learns anew, and the pad keeps answering. {KNOWN}",
-        exported=f"Drag z, and watch the class change from region to region. {KNOWN}",
+        caption=f"Drag z between the classes and outside the circles. Press Train, and keep dragging as it learns. "
+        f"{KNOWN}",
+        exported=f"Drag z between the classes and outside the circles: what does the decoder draw there? {KNOWN}",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.latent_pad({dataset!r}, seed={seed})",
         decoder=decoder,

@@ -40,7 +40,7 @@ SHOWN = (2, 8)  # rows and columns of the gallery
 STUCK = 0.1  # nats above the other search that are worth a word
 (GREEN,) = colors.rgb(colors.EXACT)
 REGIONS = f"posterior: {', '.join(f'{100 * share:.0f}' for share in HELD)} %"
-KNOWN = "Exact: posterior, log p(x), gaps. Learned: decoder, encoder."
+KNOWN = "Exact: the posterior, log p(x), the gaps. Learned: decoder and encoder."
 
 
 def digits_vae(steps: int = 1500, device="cpu") -> tuple[VAE, Iterable]:
@@ -85,7 +85,7 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
             "gap": _road(search.gaps.cpu().numpy(), encoder, best, step),
             "pictures": View(
                 tile(1 - torch.cat([case.x[None], decoded]), 3),
-                label="x · decoded: searched · guessed",
+                label="x · decoded: from the search · from the encoder",
             ),
             "digits": View(gallery, label="choose a new digit", size=1.2),
         }
@@ -111,7 +111,7 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
             Toggle("whole", False, label="the whole plane"),
         ],
         title=headers.title(__doc__),
-        caption=f"Walk along a digit's search: when does it beat the encoder? {KNOWN}",
+        caption=f"Choose a digit and play its search: after how many steps is it better than the encoder? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.posterior(seed={seed})",
         sampled={"digit": 16, "step": 9},
         name="posterior",
@@ -140,7 +140,9 @@ def _plane(extent: tuple, inside: Tensor, search: Trail, guess: Trail, step: int
         _ellipse(search, step, "family", f"searched q, {held}"),
     ]
     image = 1 - 0.85 * (inside / len(HELD))[..., None] * (1 - inside.new_tensor(GREEN, dtype=torch.float32))
-    return View(image, marks, extent, "exact p(z | x), two answers", axes=("z1", "z2"), aspect=1.0, smooth=True)
+    return View(
+        image, marks, extent, "exact p(z | x) and two approximations", axes=("z1", "z2"), aspect=1.0, smooth=True
+    )
 
 
 def _ellipse(trail: Trail, t: int, color: str, label: str) -> Ellipses:

@@ -25,7 +25,7 @@ WRITERS = ((0.0, 1.5, 1.0), (0.5, 1.5, 1.0), (0.0, 3.0, 1.0), (0.5, 3.0, 1.0))  
 SPACES = {"told the class": (class_vae, 2000), "not told": (plain_vae, 1200)}
 TOLD, UNTOLD = SPACES
 SMALL = 0.6  # size of a result: four of them fit beside each other on a small laptop
-KNOWN = "Learned: the codes. Exact: pixels, the truth."
+KNOWN = "Learned: the codes. Exact: the pixels and the truth."
 THINNEST = 0.5  # pixels: the pen draws no thinner
 
 
@@ -137,8 +137,8 @@ def arithmetic(dataset: str = "strokes", seed: int = 0, device: str = "auto") ->
             Choice("model", list(SPACES), label="encoder and decoder"),
         ],
         title=headers.title(__doc__),
-        caption=f"Choose three pictures. When is the sum what you meant, when off the crowd? {KNOWN}",
-        exported=f"Choose a and c. When is the sum what you meant, when off the crowd? {KNOWN}",
+        caption=f"Choose a, b and c. When is the sum of codes what you meant, and when far from all codes? {KNOWN}",
+        exported=f"Choose a and c. When is the sum of codes what you meant, and when far from all codes? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.arithmetic({dataset!r}, seed={seed})",
         sampled={"a": 20, "c": 20, "model": 2},
         name="arithmetic",

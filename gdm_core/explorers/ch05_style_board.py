@@ -36,8 +36,8 @@ ROWS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # of the board, in units of z
 OPENING = 13  # the picture at whose code one begins: the second 3
 PALE = "#c4c8ce"  # codes of other classes than the chosen one
 REACH = 0.3  # std of the weights of the codes that have a say in the style at z: on the codes themselves it errs least
-KNOWN = "Learned: the board, the codes."
-PEN_KNOWN = f"{KNOWN} Exact: the pen."
+KNOWN = "Learned: the board and the codes."
+PEN_KNOWN = f"{KNOWN} Exact: what the pen draws."
 PEN, CODES = "the pen, in the mean style of the codes around z", "in each class the picture with the nearest code"
 
 
@@ -107,12 +107,13 @@ def style_board(dataset: str = "strokes", seed: int = 0, device: str = "auto") -
         [
             Pad("z", limit=LIMIT, value=start["z"], labels=("z1", "z2"), on="codes"),
             Slider("z3", -LIMIT, LIMIT, start["z3"], step=0.05),
-            Choice("rows", ["z1", "z2", "z3"], label="down a column"),
+            Choice("rows", ["z1", "z2", "z3"], label="varied down a column"),
             Tiles("given", on="gallery", rows=2, columns=10, value=OPENING, press=take),
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption=f"Drag z: ten classes in one hand. Which keep to the common style? {PEN_KNOWN if drawn else KNOWN}",
+        caption="Drag z: each row draws ten classes from one z. Which classes share a style? "
+        f"{PEN_KNOWN if drawn else KNOWN}",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.style_board({dataset!r}, seed={seed})",
         sampled={"z": 7, "rows": 3},

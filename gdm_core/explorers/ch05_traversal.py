@@ -119,13 +119,13 @@ def traversal(seed: int = 0, device: str = "auto") -> Stage:
         [
             *(Slider(name, -LIMIT, LIMIT, start[name], step=STEP) for name in NAMES),
             Choice("beta", list(BETAS), label="model with σ = 0.3"),
-            Button("again", code, label="z to the room"),
+            Button("again", code, label="z to the code of the room"),
             Button("another", code, label="another room"),
             learned.timeline(f"training of {LIVE}"),
         ],
         title=headers.title(__doc__),
-        caption=f"Move one slider at a time: one factor, several, or none? Then raise β. {KNOWN}",
-        exported=f"Move z1: one factor, several, or none? Then raise β. {KNOWN}",
+        caption=f"Move one z at a time: does it change one factor, several, or none? Then choose a larger β. {KNOWN}",
+        exported=f"Move z1: does it change one factor, several, or none? Then choose a larger β. {KNOWN}",
         trainer=trainer,
         source=f"from gdm_core import explorers\n\nexplorers.traversal(seed={seed})",
         sampled={"beta": 3, "z1": 7},
@@ -137,7 +137,7 @@ def _pictures(given: Tensor, decoded: Tensor, twin: Tensor, warning: str) -> Vie
     """Four rooms in a row, the last of them what no room explains.  (1, 3, H, W) each."""
     rest = 2 * (decoded - twin).abs().mean(1, keepdim=True).expand_as(twin)  # dark where none is: white would glare
     image = tile(torch.cat([given, decoded, twin, rest]), 4)
-    label = "given · decoded from z · rendered as measured · difference, dark: none"
+    label = "given · decoded from z · rendered as measured · difference (black: none)"
     return View(image, label=label, warning=warning, size=5.5)  # a row of its own
 
 
@@ -152,7 +152,7 @@ def _boards(decoded: Tensor, true: Tensor, rulers: list[str]) -> View:
     column = lambda at, words: Text([[at, i + 0.5] for i in range(LATENTS)], words, size=13)
     names = [column(MARGIN / 2, NAMES), column(start - MARGIN, rulers)]
     below = [[at + j + 0.5, LATENTS + FOOT / 2] for at in (MARGIN, start) for j in range(wide)]
-    label = "from −2 to 2: decoded · what moves most, rendered"
+    label = "each latent from −2 to 2: decoded · its main factor, rendered"
     return _footed(image, LATENTS, [*names, Text(below, steps * 2, size=13)], label)
 
 
@@ -171,7 +171,7 @@ def _table(moved: Tensor, strange: bool) -> View:
         Text([[MARGIN / 2, i + 0.5] for i in range(n)], NAMES),
         Text([[column(j), n + FOOT / 2] for j in range(k)], WORDS),
     ]
-    label = "not to be trusted here" if strange else "at z: one unit moves … std"
+    label = "not to be trusted here" if strange else "at z: one unit of a latent moves a factor by … std"
     return _footed(image, n, marks, label, colormap=colors.DIVERGING, limits=(-1.5, 1.5))
 
 

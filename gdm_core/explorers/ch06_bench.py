@@ -94,7 +94,7 @@ def bench(seed: int = 0, device: str = "auto") -> Stage:
             sees,
             marks,
             (-LIMIT, LIMIT) * 2,
-            "purple: more x, orange: more y",
+            "witness: more x is purple, more y orange",
             "PuOr",
             (-size, size),
             smooth=True,
@@ -103,8 +103,9 @@ def bench(seed: int = 0, device: str = "auto") -> Stage:
         ratio = torch.cat([sign * (p.log_prob(t) - q.log_prob(t)) for sign, t in zip((1, -1), drawn(2000))])
         best = (1 + ratio.sign().mean().item()) / 2  # where both are equal D* guesses
         text = (
-            f"p = {test.p:.3f}, {'seen' if test.p <= 0.05 else 'not seen'} at 5 % · T = {said(test.value, 4)} of {n} "
-            f"and {n} examples · the exact D* is right for {best:.2f} of 4,000 new ones"
+            f"p-value {test.p:.3f}: difference {'seen' if test.p <= 0.05 else 'not seen'} at 5 % · "
+            f"T = {said(test.value, 4)} of {n} and {n} examples · "
+            f"the exact D* is right for {best:.2f} of 4,000 new ones"
         )
         return Frame({"clouds": clouds, "null": _null(test)}, text)
 
@@ -127,8 +128,10 @@ def bench(seed: int = 0, device: str = "auto") -> Stage:
             Button("shift", placed([[-0.3, 0.0], [0.3, 0.0]], (2**0.5, 2**0.5)), label="a shift"),
         ],
         title=headers.title(__doc__),
-        caption="Drag and stretch p and q until the test sees them. Exact: both densities, D*. Sampled: all else.",
-        exported="Which statistic sees p and q with so few examples? Exact: both densities, D*. Sampled: all else.",
+        caption="Change the statistic: which ones see the difference? Then drag and stretch p and q. "
+        "Exact: both densities and the best classifier D*. Sampled: the rest.",
+        exported="Change the statistic and the number of examples: which tests see the difference? "
+        "Exact: both densities and the best classifier D*. Sampled: the rest.",
         source=f"from gdm_core import explorers\n\nexplorers.bench(seed={seed})",
         sampled={"width": 5, "n": 4, "statistic": 3},
         name="bench",
@@ -160,7 +163,7 @@ def _null(test: two_sample.Outcome) -> View:
         Bars((edges[1:] + edges[:-1]) / 2, count, edges[1] - edges[0], color="noise", label="labels exchanged"),
         Lines(upright(limit, 0.75), "noise", width=2, dash=True, label="1 in 20 is above"),
         Lines(upright(test.value, 0.85), "accent", width=4),
-        Text([[test.value, 0.93 * top]], [f"T, p = {test.p:.3f}"], "accent", anchor=side),
+        Text([[test.value, 0.93 * top]], [f"T, p-value {test.p:.3f}"], "accent", anchor=side),
     ]
     extent = (edges[0], edges[-1], 0, top)
     return View(None, marks, extent, "T under exchanged labels", axes=("T", "exchanges"), aspect=1.2)

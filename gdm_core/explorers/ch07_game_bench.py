@@ -1,8 +1,8 @@
 """Game bench.
 
-Which rule brings two players to the equilibrium of f(x, y) = xy, and do the eigenvalues foretell it?
+Which rule brings two players to the equilibrium of f(x, y) = xy, and do the eigenvalues predict it?
 
-The path in the plane, the eigenvalues of a step in the unit circle, growth as foretold and as measured.
+The path in the plane, the eigenvalues of a step in the unit circle, growth as predicted and as measured.
 """
 
 import math
@@ -16,7 +16,7 @@ from gdm_core.widgets import Button, Choice, Frame, Handles, Lines, Noise, Point
 
 STEPS, REACH, TOSSES = 100, 3.0, 16  # steps shown, half of the plane's side, batches that a step may draw
 DEEP = 4.0  # powers of ten that the chart of distances reaches up and down
-QUESTION = "where must the eigenvalues lie for the players to arrive?"
+QUESTION = "where must the eigenvalues lie for the players to converge? All is exact, nothing is learned."
 TURN = np.linspace(0, 2 * math.pi, 121)
 CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], 1)
 
@@ -51,10 +51,12 @@ def game_bench(seed: int = 0, device: str = "auto") -> Stage:
         far = np.linalg.norm(states, axis=1)
         measured = (far[step] / far[0]) ** (1 / step) if step and far[0] > 1e-9 else math.nan
         views = {"plane": _plane(states, step), "eigenvalues": _circle(values), "distance": _road(far, foretold, step)}
-        ends = "stays" if abs(foretold - 1) < 1e-9 else "arrives" if foretold < 1 else "leaves"
-        told = f"{measured:.4f} over {step} steps" if math.isfinite(measured) else "after a step"
+        ends = "keep their distance" if abs(foretold - 1) < 1e-9 else "converge" if foretold < 1 else "diverge"
+        told = f"{measured:.4f} over {step} steps" if math.isfinite(measured) else "after the first step"
         alone = "without noise " if controls["noise"] else ""
-        return Frame(views, f"growth a step: foretold {alone}{foretold:.4f}, so it {ends} · measured {told}")
+        return Frame(
+            views, f"growth per step: predicted {alone}{foretold:.4f}, so the players {ends} · measured {told}"
+        )
 
     return Stage(
         draw,
@@ -89,7 +91,7 @@ def _plane(states: np.ndarray, step: int) -> View:
         marks.append(Points(way[-1:], "model", size=13))
     gone = f"They left the picture at step {int(out.argmax())}" if out.any() else ""
     extent = (-REACH, REACH, -REACH, REACH)
-    return View(None, marks, extent, "x against y", axes=("x", "y"), aspect=1.0, size=1.8, warning=gone)
+    return View(None, marks, extent, "path of both players", axes=("x", "y"), aspect=1.0, size=1.8, warning=gone)
 
 
 def _circle(values: np.ndarray) -> View:
@@ -111,11 +113,13 @@ def _road(far: np.ndarray, foretold: float, step: int) -> View:
     start = math.log10(max(far[0], tiny))
     line = np.clip(start + np.arange(STEPS + 1) * math.log10(max(foretold, tiny)), -DEEP, DEEP)
     marks = [
-        Lines(np.stack([np.arange(STEPS + 1), line], 1), "exact", width=6, alpha=0.5, label="foretold"),
+        Lines(np.stack([np.arange(STEPS + 1), line], 1), "exact", width=6, alpha=0.5, label="predicted"),
         Lines(np.stack([t, seen], 1), "model", label="measured"),
         Points([[step, seen[step]]], "model", size=11),
     ]
     if len(far) <= STEPS:
         marks.append(Text([[len(far) - 1, DEEP - 0.5]], ["gone"], "model", anchor="right"))
     axes = ("step", "log₁₀ |w|")
-    return View(None, marks, (0, STEPS, -DEEP, DEEP), "distance |w|", axes=axes, aspect=1.7, size=0.9)
+    return View(
+        None, marks, (0, STEPS, -DEEP, DEEP), "distance |w| from the equilibrium", axes=axes, aspect=1.7, size=0.9
+    )

@@ -79,7 +79,8 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
         views["board"].warning = warning
         obeyed = int((read == every).sum())
         text = (
-            f"the {k} at z is read as {'a' if read[k] != 8 else 'an'} {int(read[k])}, sure to {sure[k].item():.2f} · "
+            f"the {k} at z is read as {'a' if read[k] != 8 else 'an'} {int(read[k])} "
+            f"with probability {sure[k].item():.2f} · "
             f"{obeyed} of 10 classes at z read as asked · "
             f"of {JUDGED} draws of a {k}: {judged.share[k].item():.2f} read so · "
             f"the classifier is right on {right:.3f} of the pen's new pictures · "
@@ -95,7 +96,8 @@ def digit_board(seed: int = 0, device: str = "auto") -> Stage:
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption="Choose a class, drag z: ten classes in one hand? Learned: all pictures. Measured: what is read.",
+        caption="Drag z: do the ten classes look written by one hand? Which is read as another? "
+        "Learned: the generator and the classifier that reads. Exact: the prior.",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.digit_board(seed={seed})",
         sampled={"z": 5, "digit": 10},

@@ -213,7 +213,7 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             centers = torch.as_tensor(told["target"], dtype=torch.float32, device=device)
             real = centers[torch.arange(SAMPLES, device=device) % len(centers)] + STD * noise(1, SAMPLES, 2)
             found = metrics.modes(fake, centers, STD)
-            text = f"{found.covered} of 8 modes covered · {found.near:.0%} of the samples near one"
+            text = f"{found.covered} of 8 modes covered · {100 * found.near:.0f} % of the samples near one"
         elif blank:
             real = centers = fake[:0]
             text = "nothing is drawn"
@@ -221,7 +221,8 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             u, within = (noise(1, SAMPLES, *size, uniform=True) for size in ((), (2,)))
             real = centers = inked(told["drawing"], u, within)
             on, met = overlap(told["drawing"], fake)
-            text = f"{on:.0%} of the samples on ink · {met:.0%} of the ink met · no modes are known, none counted"
+            text = f"{100 * on:.0f} % of the samples on ink · {100 * met:.0f} % of the ink met · "
+            text += "no modes are known, none counted"
         ground = field(told["checkpoint"], lambda: _critic(gan, grid), *by)
         laid = lines(told["checkpoint"], lambda: _laid(gan), *by)
         views = {
@@ -232,7 +233,8 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             views["drawing"] = View(None, [], (-LIMIT, LIMIT) * 2, "draw the data here", aspect=1.0)
             still = "; until then the last data are learned" if learned.trainer.running else ""
             views["drawing"].warning = f"Nothing is drawn: paint here{still}" if blank else ""
-        moved = [f"{name} {told[f'{name}_alone']} steps alone" for name in gan.players() if told[f"{name}_alone"]]
+        went = {name: told[f"{name}_alone"] for name in gan.players() if told[f"{name}_alone"]}
+        moved = [f"{name} {n} step{'s' * (n > 1)} alone" for name, n in went.items()]
         return Frame(views, " · ".join([text, how, told["cure"], *moved]))
 
     place = lambda name: lambda controls: {"target": TARGETS[name], "data": MODES}
@@ -246,15 +248,17 @@ def gan_studio(seed: int = 0, device: str = "auto") -> Stage:
             Choice("data", [MODES, DRAWN]),
             Choice("cure", list(CURES), OPENS["cure"], label="loss"),
             Slider("momentum", 0.0, 0.95, OPENS["momentum"], 0.05),
-            Slider("k", 1, 5, OPENS["k"], 1, label="k, moves of D"),
+            Slider("k", 1, 5, OPENS["k"], 1, label="k, steps of D for one of G"),
             Slider("critic_alone", 0, ALONE, 0, 1, label="step D: alone", unit="steps"),
             Slider("generator_alone", 0, ALONE, 0, 1, label="step G: alone", unit="steps"),
             learned.timeline(),
             *(Button(name, place(name), label=name.split()[-1]) for name in TARGETS),
         ],
         title=headers.title(__doc__),
-        caption="Train, drag or draw the data, change the loss; G may go on alone. Learned: all. Exact: the modes.",
-        exported="Let G go on alone: do its samples spread or draw together? Learned: all. Exact: the data's modes.",
+        caption="Press Train, then drag the modes or change the loss: which losses keep all modes? "
+        "Then let G step alone. Learned: generator and critic. Exact: the modes.",
+        exported="Let G step alone: do its samples spread or contract? "
+        "Learned: generator and critic. Exact: the modes.",
         trainer=learned.trainer,
         source=f"from gdm_core import explorers\n\nexplorers.gan_studio(seed={seed})",
         sampled={"generator_alone": 7, "critic_alone": 3},

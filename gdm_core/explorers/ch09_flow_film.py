@@ -95,7 +95,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
     @torch.no_grad()
     def draw(controls) -> Frame:
         points = controls["target"]
-        film, told = finished, f"trained {STEPS} steps, on the bumps of the start"
+        film, told = finished, f"trained {STEPS} steps, on the bumps at the start"
         if trainer.steps or trainer.running:
             snapshot = trainer.at(controls["checkpoint"])
             film, told = snapshot.state.shown, f"step {snapshot.step} of {STEPS}"
@@ -113,7 +113,7 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
             "film": _plane(image, film, k, way[: k + 1], target.means),
             "terms": _bars(terms),
         }
-        text = f"log p = {terms[0]:.2f} + {sum(terms[1:-1]):.2f} = {terms[-1]:.2f} nats · "
+        text = f"log p0(z) {terms[0]:.2f}, log|det| {sum(terms[1:-1]):.2f}: together log p(x) = {terms[-1]:.2f} nats · "
         return Frame(views, text + f"lost against these bumps: {lost:.2f} nats · {told}")
 
     stage = Stage(
@@ -125,8 +125,10 @@ def flow_film(seed: int = 0, device: str = "auto") -> Stage:
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title=headers.title(__doc__),
-        caption="Scrub the layers; drag x; drag the bumps and train: where do bridges stay? Exact: bumps, log p.",
-        exported="Scrub the layers: which layer parts the cloud, and where do bridges stay? Exact: log p of the flow.",
+        caption="Play the layers and drag x. Then drag the bumps and press Train: where do bridges stay? "
+        "Learned: the flow. Exact: the bumps, and log p of the flow.",
+        exported="Play the layers: which one parts the cloud, and where do bridges stay? "
+        "Learned: the flow. Exact: the bumps, and log p of the flow.",
         source=f"from gdm_core import explorers\n\nexplorers.flow_film(seed={seed})",
         trainer=trainer,
         sampled={"layer": LAYERS + 1},
@@ -151,7 +153,7 @@ def _plane(image, film: Film, k: int, way: Tensor, bumps: Tensor) -> View:
     marks.append(Points(film.cloud[k], "noise" if k == 0 else "model", size=3, alpha=0.55, label="samples"))
     spread = torch.eye(2) * STD**2
     marks.append(Ellipses(bumps, spread.expand(len(bumps), 2, 2), radii=(2.0,), color="exact", label="bumps"))
-    marks.append(Lines(way, "accent", width=2.5, label="way of x"))
+    marks.append(Lines(way, "accent", width=2.5, label="path of x"))
     marks.append(Points(way[-1:], "accent", size=10))
     look = {"colormap": "Greys", "smooth": True, "limits": (0.0, 1.0)}
     return View(image, marks, (-REACH, REACH, -REACH, REACH), _named(k), axes=True, aspect=1.0, size=1.8, **look)

@@ -35,7 +35,6 @@ STD = 0.7  # of the data's bumps
 BUMPS = ((-1.4, -0.5), (1.4, 0.5))
 VECTORS = ((1.0, -0.8), (0.6, 1.4))  # w and u as one finds them
 STEPS, LR = 120, 0.1  # of a search
-QUESTION = "can one layer part a round cloud in two, and what becomes of its integral once it folds?"
 
 
 class Hand:
@@ -132,8 +131,9 @@ def planar(seed: int = 0, device: str = "auto") -> Stage:
             Button("search", search, label="search from here"),
         ],
         title=headers.title(__doc__),
-        caption=f"Turn w and u, drag the bumps: {QUESTION}",
-        exported="What a single planar layer does to the plane: density, data as noise, stretch.",
+        caption="Drag w and u until the density covers both bumps, then search from there. "
+        "Then stop moving u: what happens to the integral when the layer folds? All is exact, up to a grid.",
+        exported="Move b: how do density, data and stretch change? All is exact, up to a grid.",
         source=f"from gdm_core import explorers\n\nexplorers.planar(seed={seed})",
         sampled={"b": 7, "safe": 2},
         name="planar",

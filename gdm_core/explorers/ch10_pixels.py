@@ -80,7 +80,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
             "answers": View(tile(shown, ANSWERS), label=f"answers after turn {turn} of {len(turns)}"),
         }
         views["answers"].warning = (
-            "The chain does not look at what is known below and to the right"
+            "The chain cannot use the known pixels below and to the right"
             if order == CHAIN and hide != "lower half" and hide != "all"
             else ""
         )
@@ -88,7 +88,7 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
         plural = "turn" if len(bill) == 1 else "turns"
         text = (
             f"nats for the true rest: {together:.1f} in {len(bill)} {plural}, {alone:.1f} one by one · "
-            f"the marked pixel hears {heard} of {pixel} before it"
+            f"the marked pixel sees {heard} of the {pixel} before it"
         )
         return Frame(views, text)
 
@@ -104,7 +104,8 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
             Tiles("pixel", on="digit", rows=SIDE, columns=SIDE, value=3 * SIDE + 4),
         ],
         title=headers.title(__doc__),
-        caption="Click a pixel; complete the digit in fewer turns. Learned: both models. Exact: their nats.",
+        caption="Click a pixel: what does it see? Then fill in the digit in fewer turns: what does that cost? "
+        "Learned: both models. Exact: their nats.",
         source=f"from gdm_core import explorers\n\nexplorers.pixels(seed={seed})",
         sampled={"order": len(ORDERS), "steps": 3},
         name="pixels",
@@ -176,7 +177,9 @@ def _field(field: Tensor, pixel: int) -> View:
     ground = torch.ones(SIDE, SIDE, 3)
     ground.view(-1, 3)[pixel:] = 0.9  # not there yet
     shade = torch.tensor(colors.rgb(colors.MODEL), dtype=torch.float32)
-    return View(ground * (1 - strength) + shade * strength, _frame(pixel), label="what it hears in the chain", size=0.9)
+    return View(
+        ground * (1 - strength) + shade * strength, _frame(pixel), label="what that pixel sees in the chain", size=0.9
+    )
 
 
 def _bill(bill: np.ndarray, turn: int) -> View:

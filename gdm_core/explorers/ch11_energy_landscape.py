@@ -133,8 +133,10 @@ def energy_landscape(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Drop the walkers and play: when do they forget where they began? Exact: energy, green line.",
-        exported="How far can a step go before the walkers stand elsewhere? Exact: energy, green line.",
+        caption="Drag the start and press play: when have the walkers forgotten it? "
+        "Exact: the energy and the green line. Sampled: the walkers. Nothing is learned.",
+        exported="Raise the step size: when do the walkers miss the exact mean energy? "
+        "Exact: the energy and the green line. Sampled: the walkers. Nothing is learned.",
         source=f"from gdm_core import explorers\n\nexplorers.energy_landscape(seed={seed})",
         sampled={"size": 7, "step": 9},
         name="energy_landscape",

@@ -83,8 +83,10 @@ def ising_board(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Flip pixels until the board is a likely one. Exact: chances, green line. Sampled: bars.",
-        exported="From which coupling on is one color likely everywhere? Exact: chances, green line. Sampled: bars.",
+        caption="Flip pixels until the board is a likely one. Then raise J: are three sweeps still enough? "
+        "Exact: the probabilities, green line. Sampled: the bars. Nothing is learned.",
+        exported="Raise J: from which coupling on is one color likely everywhere? "
+        "Exact: the probabilities, green line. Sampled: the bars. Nothing is learned.",
         source=f"from gdm_core import explorers\n\nexplorers.ising_board(seed={seed})",
         sampled={"coupling": 7, "sweep": 7},
         name="ising_board",

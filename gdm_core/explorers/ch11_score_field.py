@@ -91,8 +91,8 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
         away = (mean - guess).norm().item()
         return Frame(
             views,
-            f"learned score misses {100 * off:.1f} % of the exact one where data lie · σ = {said(sigma)} · "
-            f"denoised x {said(away)} from E[x | noisy x]",
+            f"the learned score misses the exact one by {100 * off:.1f} % where noisy data lie · "
+            f"σ = {said(sigma)} · learned denoised x {said(away)} from the exact E[x | noisy x]",
         )
 
     return Stage(
@@ -103,8 +103,10 @@ def score_field(seed: int = 0, device: str = "auto") -> Stage:
             Choice("show", list(SHOWN)),
         ],
         title=headers.title(__doc__),
-        caption="Raise σ until every arrow tells the way; drag x: x + σ² score is its denoised mean. Exact: green.",
-        exported="Raise σ until every arrow tells the way: x + σ² score is the denoised mean of x. Exact: green.",
+        caption="Raise σ until every arrow feels all three bumps. Drag x: x + σ² score is its denoised mean. "
+        "Exact: green. Learned: vermilion.",
+        exported="Raise σ until every arrow feels all three bumps: x + σ² score is the denoised mean of x. "
+        "Exact: green. Learned: vermilion.",
         source=f"from gdm_core import explorers\n\nexplorers.score_field(seed={seed})",
         sampled={"sigma": 13, "show": len(SHOWN)},
         name="score_field",

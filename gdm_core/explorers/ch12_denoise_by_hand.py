@@ -88,10 +88,11 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         }
         side = 2 * reach + 1
         text = (
-            f"from the digit: network {said(off[0, 0].item())}, D {said(off[1, 0].item())}, patches "
-            f"{said(off[2, 0].item())} · network from D {said(apart[0].item())}, patches {said(apart[1].item())} · "
+            f"distance from the digit: network {said(off[0, 0].item())}, D {said(off[1, 0].item())}, patches "
+            f"{said(off[2, 0].item())} · network from D {said(apart[0].item())}, "
+            f"from patches {said(apart[1].item())} · "
             f"α {said(alpha.item())}, σ {said(sigma.item())} · told class {k} · patches of {side} × {side} · "
-            "score: purple toward ink, orange toward paper · errors: root mean squares a pixel, paper −1, ink 1"
+            "score: purple toward ink, orange toward paper · distances: root mean square per pixel, paper −1, ink 1"
         )
         return Frame(views, text)
 
@@ -100,13 +101,14 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
         [
             Slider("t", 0.02, 1.0, 0.5, label="noise t"),
             Slider("digit", 0, len(new) - 1, 3, step=1, label="new digit"),
-            Slider("reach", 0, SIDE - 1, 1, step=1, label="patches see each way"),
+            Slider("reach", 0, SIDE - 1, 1, step=1, label="pixels a patch sees each way"),
             Choice("told", [OWN, *map(str, range(CLASSES))], label="class told"),
             Brush("paint", SIDE, SIDE, on="noisy", radius=0.7),
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Drag the noise; paint. Learned: the network. Exact: D and patches, of the class's training pictures.",
+        caption="Raise t, and paint on the noisy digit: which answer stays nearest? Learned: the network. "
+        "Exact: D and patches, the best denoisers that know only the training pictures of the class told.",
         source=f"from gdm_core import explorers\n\nexplorers.denoise_by_hand(seed={seed})",
         sampled={"t": 13, "digit": 5},
         name="denoise_by_hand",
@@ -123,7 +125,7 @@ def _answers(told: Tensor, x: Tensor, pull: Tensor, after: Tensor) -> View:
         Text([[(SIDE + 1) * (i + 0.5), HEAD / 2]], [name], color, size=12.0)
         for i, (name, color) in enumerate(NAMES.items())
     ]
-    return View(tile(pictures, len(names)), names, label="what it was, and which way to go", size=4.0)
+    return View(tile(pictures, len(names)), names, label="three answers, the digit, and the way there", size=4.0)
 
 
 def _errors(off: np.ndarray, t: float) -> View:
@@ -135,4 +137,4 @@ def _errors(off: np.ndarray, t: float) -> View:
         for row, (name, color, dash) in zip(off, looks)
     ]
     marks.append(Points(np.stack([np.full(3, t), off[:, 0]], 1), "accent", size=9))
-    return View(None, marks, (0, 1, 0, top), "how wrong each is", axes=("noise t", "error"), aspect=1.6, size=1.6)
+    return View(None, marks, (0, 1, 0, top), "error of each answer", axes=("noise t", "error"), aspect=1.6, size=1.6)

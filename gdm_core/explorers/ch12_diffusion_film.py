@@ -207,10 +207,10 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
         views["film"].label = f"t = {t:.2f}: step {k} of {len(times) - 1}"
         moved = not np.allclose(points, seen)
         if moved and by_network:
-            views["film"].warning = "The network was trained on other bumps: train it on these"
+            views["film"].warning = "The network was trained on other bumps: press Train"
         calls = (2 * k - (t == 0)) if controls["solver"] == "Heun" else k
-        text = f"dots {said(float(far[picked.index(k)]))} from the truth, by chance up to {said(most)} · "
-        text += f"learned {field} misses {100 * here:.1f} % · {calls} evaluations of the field · "
+        text = f"dots {said(float(far[picked.index(k)]))} from the truth, true draws up to {said(most)} · "
+        text += f"the learned {field} misses the exact one by {100 * here:.1f} % · {calls} evaluations of the field · "
         return Frame(views, text + how + (", on other bumps" if moved else ", on these bumps"))
 
     stage = Stage(
@@ -219,8 +219,8 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
             Handles("start", [[0.7, 0.5]], on="film", labels=["ε"], color="accent"),
             Handles("bumps", BUMPS, on="film", color="data"),
             Timeline("t", TICKS + 1, value=40, label="noise to data", fps=16),
-            Toggle("score", False, label="arrows: score"),
-            Toggle("exact", False, label="dots: exact field"),
+            Toggle("score", False, label="arrows show the score"),
+            Toggle("exact", False, label="dots follow the exact field"),
             Choice("schedule", list(SCHEDULES)),
             Choice("solver", list(SOLVERS)),
             Choice("steps", [2, 4, 8, 16, 64], value=16),
@@ -228,8 +228,10 @@ def diffusion_film(seed: int = 0, device: str = "auto") -> Stage:
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title=headers.title(__doc__),
-        caption="Scrub from noise to data; drag the bumps; take fewer steps. Exact: green, ground. Learned: vermilion.",
-        exported="Scrub from noise to data, with few steps and many. Exact: green, ground. Learned: vermilion.",
+        caption="Play from noise to data. Then take fewer steps, or drag the bumps and press Train: "
+        "where do the dots end? Exact: green, and the gray density. Learned: vermilion.",
+        exported="Play from noise to data with few steps and with many: where do the dots end? "
+        "Exact: green, and the gray density. Learned: vermilion.",
         source=f"from gdm_core import explorers\n\nexplorers.diffusion_film(seed={seed})",
         trainer=trainer,
         sampled={"t": 11, "steps": 5},

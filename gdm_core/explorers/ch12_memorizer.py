@@ -65,15 +65,16 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
         views = {
             "drawn": View(tile(ink(x), DRAWN), marks, label=f"drawn, step {step} of {STEPS}; framed: copies", size=4.0),
             "nearest": View(tile(ink(digits[found.nearest]), DRAWN), label="nearest training picture", size=4.0),
-            "sources": View(_colored(whose), label="whom each pixel follows, one color a picture", size=4.0),
+            "sources": View(_colored(whose), label="which training picture each pixel follows, by color", size=4.0),
             "distances": _distances((found.distance / found.next).cpu().numpy()),
         }
         side = 2 * reach + 1
         sees = "the whole picture" if reach == SIDE - 1 else f"{side} × {side} pixels"
         text = (
             f"{int(found.copied.sum())} of {DRAWN} are copies · a digit follows {said(followed, 1)} pictures · a pixel "
-            f"sees {sees} and knows {known} digits · from the nearest {said(found.distance.mean().item())}, from the "
-            f"next {said(found.next.mean().item())} on average · all of it is exact"
+            f"sees {sees} and knows {known} digits · "
+            f"distance from the nearest {said(found.distance.mean().item())}, "
+            f"from the next {said(found.next.mean().item())} on average"
         )
         return Frame(views, text)
 
@@ -81,13 +82,14 @@ def memorizer(seed: int = 0, device: str = "auto") -> Stage:
         draw,
         [
             Slider("pictures", 2, MOST, 100, step=0.05, log=True, label="training pictures"),
-            Slider("reach", 0, SIDE - 1, 2, step=1, label="sees each way"),
+            Slider("reach", 0, SIDE - 1, 2, step=1, label="pixels seen each way"),
             Timeline("step", STEPS + 1, value=STEPS, label="steps", fps=6),
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Widen what a pixel sees until the copies come; then let it know more pictures. All of it is exact.",
-        exported="Widen what a pixel sees until the copies come. All of it is exact.",
+        caption="Widen what a pixel sees until copies appear; then add training pictures. "
+        "All is exact, nothing is learned.",
+        exported="Widen what a pixel sees until copies appear. All is exact, nothing is learned.",
         source=f"from gdm_core import explorers\n\nexplorers.memorizer(seed={seed})",
         sampled={"pictures": 4, "reach": SIDE},
         name="memorizer",
@@ -120,5 +122,5 @@ def _distances(share: np.ndarray) -> View:
     """Distance from the nearest training picture as a share of that from the next, below each digit."""
     line = Lines([[0, RATIO], [DRAWN, RATIO]], "accent", width=3, dash=True)
     bars = Bars(np.arange(DRAWN) + SIDE / (SIDE + 1) / 2, share, color="exact")
-    label = "distance from nearest over next; copies: below the line"
+    label = "distance from the nearest / from the next; below the line: copies"
     return View(None, [bars, line], (0, DRAWN, 0, 1.05), label, aspect=12.0, size=4.0)

@@ -129,7 +129,7 @@ def few_steps(seed: int = 0, device: str = "auto") -> Stage:
         }
         words = [f"{method} {said(float(far[method][i]))}" for method in METHODS]
         plural = "steps" if steps > 1 else "step"
-        text = f"distance in {steps} {plural}: {words[0]}, {words[3]} · {words[1]} · {words[2]} · "
+        text = f"distance to the truth in {steps} {plural}: {words[0]}, {words[3]} · {words[1]} · {words[2]} · "
         text += f"true draws {said(float(chance.min()))} to {said(float(chance.max()))}"
         return Frame(views, text)
 
@@ -138,12 +138,14 @@ def few_steps(seed: int = 0, device: str = "auto") -> Stage:
         [
             Handles("start", CENTERS[:1] + [0.7, 0.5], on="samples", labels=["ε"], color="accent"),
             Choice("steps", list(COUNTS), value=4),
-            Toggle("exact", False, label="exact field"),
+            Toggle("exact", False, label="exact field for Euler and Heun"),
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Take one step, then two; drag ε. Learned: all but the green rings, true draws and the exact field.",
-        exported="Take one step, then two. Learned: all but the green rings, true draws and the exact field.",
+        caption="Take one step, then two: which methods are as near as true draws? Drag ε to follow one point. "
+        "Exact: the green rings, true draws and the exact field. Learned: the rest.",
+        exported="Take one step, then two: which methods are as near as true draws? "
+        "Exact: the green rings, true draws and the exact field. Learned: the rest.",
         source=f"from gdm_core import explorers\n\nexplorers.few_steps(seed={seed})",
         sampled={"steps": len(COUNTS), "exact": 2},
         name="few_steps",

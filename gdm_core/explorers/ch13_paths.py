@@ -171,11 +171,11 @@ def paths(seed: int = 0, device: str = "auto") -> Stage:
         views["paths"].label = "pairs are straight, the flow " + ("is too" if batch == 0 else "bends")
         moved = not np.allclose(points, seen)
         if moved:
-            views["paths"].warning = "The network was trained on other data: train it on these"
+            views["paths"].warning = "The network was trained on other data: press Train"
         chord = start + (way[-1] - start) * (1 - exact.times.cpu().numpy())
         bend = float(np.abs(way[1:-1] - chord).max())
-        text = f"loss {said(float(loss.mean()), 3)}, floor {said(float(exact.floor.mean()), 3)} · "
-        text += f"cost {said(exact.cost)} · least cost {said(exact.least)} · "
+        text = f"loss {said(float(loss.mean()), 3)}, its floor {said(float(exact.floor.mean()), 3)} · "
+        text += f"cost of the pairs {said(exact.cost)} · least cost {said(exact.least)} · "
         text += f"the flow of ε bends by {said(bend)} · t = {t:.2f} · {how}"
         snapped = {"data": [[0.0, y] for y in points], "start": [[1.0, start]]}
         snapped = {name: rows for name, rows in snapped.items() if not np.allclose(controls[name], rows)}
@@ -188,12 +188,14 @@ def paths(seed: int = 0, device: str = "auto") -> Stage:
             Handles("data", [[0.0, y] for y in BUMPS], on="paths", color="data"),
             Timeline("t", TIMES, value=10, label="noise to data", fps=10),
             Choice("batch", [1, 4, 16, 64], label="pairs: optimal in batches of"),
-            Toggle("reflow", False, label="reflow: pairs of the flow"),
+            Toggle("reflow", False, label="reflow: pairs made by the flow"),
             Timeline("checkpoint", trainer.count, value=-1, follow=True, label="training"),
         ],
         title=headers.title(__doc__),
-        caption="Drag ε and the data; pair in larger batches. Exact: green, orange lines. Learned: vermilion.",
-        exported="Go from noise to data; pair in larger batches. Exact: green, orange lines. Learned: vermilion.",
+        caption="Drag ε: the flow takes the mean of all paths through its point. Pair in larger batches: "
+        "when is it straight? Exact: green and orange. Learned: vermilion.",
+        exported="Play: the flow takes the mean of all paths through its point. Pair in larger batches: "
+        "when is it straight? Exact: green and orange. Learned: vermilion.",
         source=f"from gdm_core import explorers\n\nexplorers.paths(seed={seed})",
         trainer=trainer,
         sampled={"t": 9, "batch": 4},
@@ -265,4 +267,4 @@ def _losses(exact: Truth, loss: np.ndarray, k: int) -> View:
         Lines(np.stack([t, loss], 1), "model", label="loss"),
         Points([[t[k], loss[k]]], "accent", size=11),
     ]
-    return View(None, marks, (1, 0, 0, top), "loss at each t", axes=("t", "squared"), aspect=1.6)
+    return View(None, marks, (1, 0, 0, top), "loss at each t", axes=("t", "squared error"), aspect=1.6)

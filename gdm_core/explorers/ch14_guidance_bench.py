@@ -142,11 +142,12 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
             "distance": _distances(bench.times.numpy(), kl, error, k),
             "branches": _branches(meant, share),
         }
-        views["plane"].label = f"t = {bench.times[k].item():.2f}, " + ("powered" if controls["powered"] else "meant")
+        shaded = "the powered density" if controls["powered"] else "what was meant"
+        views["plane"].label = f"t = {bench.times[k].item():.2f}, shaded: {shaded}"
         entropy = lambda p: -float((p * np.log(np.maximum(p, 1e-12))).sum())
-        text = f"drawn to meant: KL {said(float(kl[-1]))} ± {said(2 * float(error[-1]))} nats, "
+        text = f"KL(drawn ‖ meant) {said(float(kl[-1]))} ± {said(2 * float(error[-1]))} nats, "
         text += f"to the powered density {said(powered)} · "
-        text += f"entropy of the branch {said(entropy(share))} of {said(entropy(meant))} · "
+        text += f"entropy of the branch {said(entropy(share))} nats, meant {said(entropy(meant))} · "
         return Frame(views, text + _how(weight, between))
 
     return Stage(
@@ -157,14 +158,16 @@ def guidance_bench(seed: int = 0, device: str = "auto") -> Stage:
             Choice("away", list(AWAY), label="lean away from"),
             Slider("low", 0.0, 1.0, 0.0, step=0.05, label="guided from t ="),
             Slider("high", 0.0, 1.0, 1.0, step=0.05, label="to t ="),
-            Toggle("exact", False, label="denoisers: exact"),
-            Toggle("powered", False, label="ground: powered density"),
+            Toggle("exact", False, label="exact denoisers"),
+            Toggle("powered", False, label="shade the powered density"),
             Timeline("t", STEPS + 1, value=STEPS, label="noise to data", fps=8),
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Raise the weight, narrow the interval, lean away from a worse copy. Ground: what was meant.",
-        exported="Raise the weight; go from noise to data. Ground: what was meant.",
+        caption="Raise w: which branches empty first? Then narrow the interval, or lean away from a worse copy. "
+        "Exact: the shaded density. Learned: the denoisers, unless you choose the exact ones.",
+        exported="Raise w, and play from noise to data: which branches empty first? "
+        "Exact: the shaded density. Learned: the denoisers.",
         source=f"from gdm_core import explorers\n\nexplorers.guidance_bench(seed={seed})",
         sampled={"weight": 6, "t": 9},
         name="guidance_bench",
@@ -195,7 +198,10 @@ def _distances(t: np.ndarray, kl: np.ndarray, error: np.ndarray, k: int) -> View
     top = max(0.5, 1.15 * float((kl + 2 * error).max()))
     band = [np.stack([t, kl + sign * 2 * error], 1) for sign in (-1, 1)]
     marks = [Lines(band, "model", width=1, alpha=0.5, dash=True)]
-    marks += [Lines(np.stack([t, kl], 1), "model", label="drawn to meant"), Points([[t[k], kl[k]]], "accent", size=12)]
+    marks += [
+        Lines(np.stack([t, kl], 1), "model", label="KL(drawn ‖ meant)"),
+        Points([[t[k], kl[k]]], "accent", size=12),
+    ]
     return View(None, marks, (1, 0, min(0.0, float(kl.min()) - 0.05), top), "KL at each t", axes=("t", "nats"))
 
 

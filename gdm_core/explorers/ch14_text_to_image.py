@@ -84,8 +84,10 @@ def text_to_image(seed: int = 0, device: str = "auto") -> Stage:
             learned.timeline(),
         ],
         title=headers.title(__doc__),
-        caption="Say something, change a word, scrub from noise. Read as said: green. Read otherwise: orange.",
-        exported="Choose a sentence, scrub from noise to room. Read as said: green. Read otherwise: orange.",
+        caption="Choose a sentence or write your own, then play from noise to room. "
+        "Green: read as said; orange: otherwise. Learned: the painter. Exact: the judge.",
+        exported="Choose a sentence, then play from noise to room. Green: read as said; orange: otherwise. "
+        "Learned: the painter. Exact: the judge.",
         source=f"from gdm_core import explorers\n\nexplorers.text_to_image(seed={seed})",
         trainer=learned.trainer,
         sampled={"sentence": len(READY), "step": 9},
@@ -127,7 +129,7 @@ def _judge(allowed: Tensor, read: Tensor, right: Tensor) -> View:
         if len(places) == FACTORS[i]:
             color = "noise"  # nothing was said of it
         marks.append(Text([[2.5, y]], [found], color, anchor="left", size=16))
-    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="the judge", aspect=1.5, size=1.5)
+    return View(None, marks, (-0.2, 4.3, 0.0, 7.2), label="what the judge reads", aspect=1.5, size=1.5)
 
 
 def _others(pictures: np.ndarray, right: Tensor) -> View:
@@ -139,4 +141,4 @@ def _others(pictures: np.ndarray, right: Tensor) -> View:
         left, top = i % COLUMNS * width, i // COLUMNS * height
         corners = np.array([[1, 1], [width - 1, 1], [width - 1, height - 1], [1, height - 1], [1, 1]])
         marks.append(Lines(corners + [left, top], "exact" if ok else "accent", width=3))
-    return View(image, marks, label="other noises", smooth=True, size=0.66)
+    return View(image, marks, label="from other noise", smooth=True, size=0.66)

@@ -132,7 +132,8 @@ def family_race(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Let the clock run: gray is not done. All models are learned; distances to the target are exact.",
+        caption="Press play: samples stay gray until their family is done. Then change the score: who leads? "
+        "Learned: the models. Exact: the target and the distance of each cloud from it.",
         source=f"from gdm_core import explorers\n\nexplorers.family_race(seed={seed})",
         sampled={"work": 13, "score": 3},
         name="family_race",

@@ -274,7 +274,7 @@ function trainingStrip(stage) {
     show(status) {
       running = status.running;
       steps = status.steps;
-      start.textContent = running ? "Pause" : status.done ? "Again" : status.steps ? "Go on" : "Train";
+      start.textContent = running ? "Pause" : status.done ? "Again" : status.steps ? "Resume" : "Train";
       if (status.total) {
         bar.max = status.total;
         bar.value = status.steps;
@@ -286,7 +286,7 @@ function trainingStrip(stage) {
       said.textContent =
         status.steps || running
           ? `step ${count(status.steps)}${all && ` of ${all}`}${rate}`
-          : `Train starts from nothing${all && `: ${all} steps`}`;
+          : `Train starts from scratch${all && `: ${all} steps`}`;
       alarm.textContent = status.error;
       alarm.hidden = !status.error;
     },
