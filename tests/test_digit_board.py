@@ -88,7 +88,7 @@ def test_an_eight_takes_an_n(shown):
     for z in ([0.5, -0.5], [-1.0, 1.2], [1.5, 0.3]):
         for k, p in enumerate(read(reader, drawn(gan, z, EVERY))):
             text = stage.frame({"z": z, "digit": str(k)}).text
-            assert f"the {k} at z is read as {'an' if p.argmax() == 8 else 'a'} {p.argmax()}," in text
+            assert f"the {k} at z is read as {'an' if p.argmax() == 8 else 'a'} {p.argmax()} with" in text
 
 
 def test_the_ring_holds_95_of_100_draws_of_the_prior(shown):

@@ -21,7 +21,7 @@ def told(bench, **state):
     return bench.frame(state).encode()["text"]
 
 
-def test_growth_foretold_and_measured(bench):
+def test_growth_predicted_and_measured(bench):
     assert (
         told(bench, step=22)
         == "growth per step: predicted 1.0440, so the players diverge · measured 1.0440 over 22 steps"
@@ -67,11 +67,11 @@ def test_eigenvalues_that_leave_look_other_than_those_that_arrive(bench):
 
 
 def test_the_road_is_the_logarithm_of_the_distance(bench):
-    """Measured and foretold in powers of ten, from where the players start; who is out of reach is gone."""
+    """Measured and predicted in powers of ten, from where the players start; who is out of reach is gone."""
     road = marks(bench.frame({"start": [[0.3, 0.4]]}).encode(), "distance")
     t = np.arange(101)
     wanted = np.minimum(np.log10(0.5) + t * np.log10(1.09) / 2, 4)
-    for name in ("foretold", "measured"):
+    for name in ("predicted", "measured"):
         assert np.allclose(road[name]["xy"], np.stack([t, wanted], 1), atol=1e-5), name
     noisy = bench.frame({"noise": 0.5, "step": 10}).encode()
     states, now = marks(noisy, "plane")["states"]["xy"], marks(noisy, "plane")[""]["xy"]
@@ -89,10 +89,10 @@ def test_noise_is_as_large_as_it_says_and_leaves_the_penalty(bench):
     states = np.array(marks(bench.frame(state).encode(), "plane")["states"]["xy"])
     v = np.array([-0.6, 1.0 - 1.5 * 0.6])
     assert any(np.allclose(states[1] - states[0], 0.2 * xi * v, atol=1e-6) for xi in (0.75, 1.25))
-    assert "foretold without noise" in told(bench, noise=0.25)
+    assert "predicted without noise" in told(bench, noise=0.25)
 
 
 def test_who_leaves_the_picture_is_said(bench):
     warned = lambda **state: bench.frame(state).encode()["views"][0]["warning"]
-    assert warned(lr=1.0, step=10, start=[[1.0, 0.0]]) == "They left the picture at step 4"  # sqrt(2)^4 = 4
+    assert warned(lr=1.0, step=10, start=[[1.0, 0.0]]) == "The players left the picture at step 4"  # sqrt(2)^4 = 4
     assert warned(rule="proximal", step=100) == ""

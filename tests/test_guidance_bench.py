@@ -202,4 +202,4 @@ def test_the_ground_is_the_density_that_its_label_names(stage):
     x, y, label = center()
     assert x == pytest.approx(mean[0].item(), abs=0.05) and abs(y) < 0.05 and label.endswith("meant")
     powered, _, label = center(powered=True)
-    assert powered > x + 0.02 and label.endswith("powered")  # the trunk lies under the other tree's
+    assert powered > x + 0.02 and label.endswith("powered density")  # the trunk lies under the other tree's

@@ -89,7 +89,7 @@ def _plane(states: np.ndarray, step: int) -> View:
     ]
     if not out[-1]:
         marks.append(Points(way[-1:], "model", size=13))
-    gone = f"They left the picture at step {int(out.argmax())}" if out.any() else ""
+    gone = f"The players left the picture at step {int(out.argmax())}" if out.any() else ""
     extent = (-REACH, REACH, -REACH, REACH)
     return View(None, marks, extent, "path of both players", axes=("x", "y"), aspect=1.0, size=1.8, warning=gone)
 
