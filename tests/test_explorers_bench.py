@@ -30,7 +30,7 @@ def test_a_cloud_has_its_moments_and_its_density(ring):
 def test_what_it_says_of_two_gaussians():
     """Unit Gaussians 1.4 apart: D* is right for Phi(0.7); far apart all see them, equal ones are no ring."""
     stage = explorers.bench()
-    said = lambda: re.search(r"p = ([\d.]+), (seen|not seen).*right for ([\d.]+)", stage.words())
+    said = lambda: re.search(r"p-value ([\d.]+): difference (seen|not seen).*right for ([\d.]+)", stage.words())
     stage.set(shape="one Gaussian", clouds=([[-0.7, 0.0], [0.7, 0.0]], np.stack([np.eye(2)] * 2)))
     assert float(said()[3]) == pytest.approx(norm.cdf(0.7), abs=0.03)
     for statistic in bench.STATISTICS:
@@ -91,7 +91,7 @@ def test_the_number_in_the_picture_is_of_the_statistic_that_was_chosen(statistic
     asked = {"means": two_sample.means, "energy": two_sample.energy, "MMD": two_sample.mmd((0.5,), relative=False)}
     came, label = null["marks"][2:]
     assert np.array(came["xy"])[0, 0] == pytest.approx(asked[statistic](x, y).item(), abs=1e-5)
-    assert label["text"] == [f"T, {frame['text'].split(',')[0]}"]
+    assert label["text"] == [f"T, {frame['text'].split(':')[0]}"]
     for stds in (0.5, 2.0):  # T at either end: its words go the other way, into the picture
         covs = np.stack([np.eye(2), stds * np.eye(2)])
         null = (

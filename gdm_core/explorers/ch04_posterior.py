@@ -85,7 +85,7 @@ def posterior(seed: int = 0, device: str = "auto") -> Stage:
             "gap": _road(search.gaps.cpu().numpy(), encoder, best, step),
             "pictures": View(
                 tile(1 - torch.cat([case.x[None], decoded]), 3),
-                label="x · decoded: from the search · from the encoder",
+                label="x · by search · by encoder",
             ),
             "digits": View(gallery, label="choose a new digit", size=1.2),
         }
@@ -140,9 +140,7 @@ def _plane(extent: tuple, inside: Tensor, search: Trail, guess: Trail, step: int
         _ellipse(search, step, "family", f"searched q, {held}"),
     ]
     image = 1 - 0.85 * (inside / len(HELD))[..., None] * (1 - inside.new_tensor(GREEN, dtype=torch.float32))
-    return View(
-        image, marks, extent, "exact p(z | x) and two approximations", axes=("z1", "z2"), aspect=1.0, smooth=True
-    )
+    return View(image, marks, extent, "exact p(z | x), two answers", axes=("z1", "z2"), aspect=1.0, smooth=True)
 
 
 def _ellipse(trail: Trail, t: int, color: str, label: str) -> Ellipses:

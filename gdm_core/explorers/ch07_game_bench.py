@@ -16,7 +16,7 @@ from gdm_core.widgets import Button, Choice, Frame, Handles, Lines, Noise, Point
 
 STEPS, REACH, TOSSES = 100, 3.0, 16  # steps shown, half of the plane's side, batches that a step may draw
 DEEP = 4.0  # powers of ten that the chart of distances reaches up and down
-QUESTION = "where must the eigenvalues lie for the players to converge? All is exact, nothing is learned."
+QUESTION = "where must the eigenvalues lie for the players to converge? All is exact."
 TURN = np.linspace(0, 2 * math.pi, 121)
 CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], 1)
 
@@ -120,6 +120,4 @@ def _road(far: np.ndarray, foretold: float, step: int) -> View:
     if len(far) <= STEPS:
         marks.append(Text([[len(far) - 1, DEEP - 0.5]], ["gone"], "model", anchor="right"))
     axes = ("step", "log₁₀ |w|")
-    return View(
-        None, marks, (0, STEPS, -DEEP, DEEP), "distance |w| from the equilibrium", axes=axes, aspect=1.7, size=0.9
-    )
+    return View(None, marks, (0, STEPS, -DEEP, DEEP), "distance |w|", axes=axes, aspect=1.7, size=0.9)

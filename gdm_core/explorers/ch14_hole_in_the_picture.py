@@ -222,10 +222,8 @@ def hole_in_the_picture(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Paint a hole and choose a method: do its completions agree with the exact posterior? "
-        "Learned: the prior, a mixture of ten PPCAs. Exact: its posterior, in green.",
-        exported="Change the method: which completions agree with the exact posterior? "
-        "Learned: the prior, a mixture of ten PPCAs. Exact: its posterior, in green.",
+        caption="Paint a hole, choose a method: does it agree with the exact posterior (green)? Learned: the prior.",
+        exported="Which method agrees with the exact posterior (green)? Learned: the prior, a mixture of ten PPCAs.",
         source=f"from gdm_core import explorers\n\nexplorers.hole_in_the_picture(seed={seed})",
         sampled={"method": len(METHODS), "digit": 5},
         name="hole_in_the_picture",
@@ -264,7 +262,7 @@ def _moments(law: Law, found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor
     """Means, and the std of each pixel, the larger, the darker."""
     means = law.ink(torch.stack([found[0], truth[0]]))
     stds = torch.stack([found[1], truth[1]]).sqrt().reshape(-1, SIDE, SIDE)
-    return View(tile(torch.cat([means, 1 - stds]), 4), label="mean: drawn, exact · std: drawn, exact")
+    return View(tile(torch.cat([means, 1 - stds]), 4), label="means, stds: drawn · exact")
 
 
 def _classes(share: Tensor | None = None, exact: Tensor | None = None) -> View:

@@ -14,7 +14,7 @@ def _fault(name: str, file: str, old: str, new: str, test: str) -> Mutant:
 MUTANTS = [
     _fault("what-came-is-noise", "6_bench", '"accent", width=4),', '"noise", width=4),', _COLORS.format("bench")),
     _fault("twice-the-examples", "6_bench", "of {n} ", "of {2 * n} ", _BENCH),
-    _fault("p-of-another-bound", "6_bench", "p = {test.p:.3f}, {'seen'", "p = {test.value:.3f}, {'seen'", _BENCH),
+    _fault("p-of-another-bound", "6_bench", "p-value {test.p:.3f}: diff", "p-value {test.value:.3f}: diff", _BENCH),
     _fault("foretold-is-learned", "7_game_bench", '"exact", width=6', '"model", width=6', _COLORS.format("game_bench")),
     _fault(
         "data-are-samples", "8_gan_studio", 'real[:300], "data"', 'real[:300], "model"', _COLORS.format("gan_studio")

@@ -324,13 +324,13 @@ MUTANTS = [
         "growth-that-is-the-smallest",
         "foretold = float(np.abs(values).max())",
         "foretold = float(np.abs(values).min())",
-        "test_growth_foretold_and_measured",
+        "test_growth_predicted_and_measured",
     ),
     _bench(
         "growth-of-one-step-less",
         "** (1 / step) if step",
         "** (1 / (step + 1)) if step",
-        "test_growth_foretold_and_measured",
+        "test_growth_predicted_and_measured",
     ),
     _bench(
         "noise-of-half-the-size",
@@ -348,7 +348,7 @@ MUTANTS = [
         "penalty-forgotten",
         'still = games.bilinear(torch.zeros(2, device=device), controls["gamma"])',
         "still = games.bilinear(torch.zeros(2, device=device))",
-        "test_growth_foretold_and_measured",
+        "test_growth_predicted_and_measured",
     ),
     # What a reader who had not written it planted, and no test noticed
     _plant(
@@ -421,8 +421,8 @@ MUTANTS = [
     _plant(_PLAY, "steps-counted-from-none", "before step {step + 1};", "before step {step};", _LEAVES),
     _bench(
         "slow-ones-stay",
-        '"stays" if abs(foretold - 1) < 1e-9',
-        '"stays" if abs(foretold - 1) < 1e-2',
-        "test_growth_foretold_and_measured",
+        '" if abs(foretold - 1) < 1e-9',
+        '" if abs(foretold - 1) < 1e-2',
+        "test_growth_predicted_and_measured",
     ),
 ]

@@ -276,8 +276,8 @@ MUTANTS = [
             ("field-with-a-constant", "return D - D.mean()", "return D - D.min()", f"{_FIELD}[0-0]"),
             (
                 "who-did-not-move-named",
-                ' for name in gan.players() if told[f"{name}_alone"]]',
-                " for name in gan.players()]",
+                ' for name in gan.players() if told[f"{name}_alone"]}',
+                " for name in gan.players()}",
                 _DOTS,
             ),
             (
