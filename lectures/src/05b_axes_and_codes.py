@@ -566,7 +566,8 @@ for name in second_models:
 #
 # $$ \begin{aligned}
 # k_m(x) &= \arg\min_j \| g_m(x) - e_j \| , \\
-# \text{loss} &= -\log p(x\mid e_{k_1}, \dots, e_{k_M}) + \sum_m \big\| \operatorname{stop}[g_m(x)] - e_{k_m}\big\|^2
+# \text{loss} &= -\log p(x\mid e_{k_1}, \dots, e_{k_M}) \\
+# &\quad + \sum_m \big\| \operatorname{stop}[g_m(x)] - e_{k_m}\big\|^2
 # + \tfrac14 \sum_m \big\|g_m(x) - \operatorname{stop}[e_{k_m}]\big\|^2 ,
 # \end{aligned} $$
 #

@@ -341,8 +341,10 @@ for words, n, keep in (("200 examples of each", 200, 256), ("50 examples, the sh
 # then right with probability $\frac12 \int \max(p, q)$, which gives the second formula. Inserting $D^*$ into the
 # log-likelihood of the coin gives the third (Goodfellow et al., 2014).
 #
-# $$ D^*(t) = \frac{p(t)}{p(t) + q(t)} , \qquad \text{accuracy} \le \tfrac12 + \tfrac12 \mathrm{TV}(p, q) , \qquad
-# \mathbb E_p \log D + \mathbb E_q \log (1 - D) \le 2\,\mathrm{JS}(p, q) - \log 4 . $$
+# $$ \begin{gathered}
+# D^*(t) = \frac{p(t)}{p(t) + q(t)} , \qquad \text{accuracy} \le \tfrac12 + \tfrac12 \mathrm{TV}(p, q) , \\
+# \mathbb E_p \log D + \mathbb E_q \log (1 - D) \le 2\,\mathrm{JS}(p, q) - \log 4 .
+# \end{gathered} $$
 #
 # TV, the **total variation distance**, is half the area between the two densities. JS is the **Jensen-Shannon
 # divergence** $\frac12 \mathrm{KL}(p \,\|\, m) + \frac12 \mathrm{KL}(q \,\|\, m)$ with $m = \frac12(p + q)$; $\log 4$

@@ -415,7 +415,7 @@ film()
 
 # %% [markdown]
 # **Play.** Step through the layers, drag the point $x$, and read what each layer adds to its $\log p$. Then drag the
-# six bumps wherever you like and press start. *Before you press:* where will the learned density be wrong?
+# six bumps wherever you like and press Train. *Before you press:* where will the learned density be wrong?
 #
 # <details><summary>Answer</summary>
 #
