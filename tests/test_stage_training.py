@@ -36,12 +36,12 @@ def working(step=0.003):
     return make
 
 
-@pytest.mark.parametrize("hand, rest", [(True, 20), (False, 30)])
+@pytest.mark.parametrize("hand, rest", [(True, 20), (False, 37)])
 def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
-    """Half of the time for pictures of 20 ms, and 40 % where no hand moves."""
+    """Half of the time for pictures of 13 + 7 ms, and 35 % where no hand moves."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=12, cost=20)
+    answer(tab, 1, ms=12, cost=13)
     tab.clock.run_for(1000)
     stir = lambda: tab.keyboard.press("ArrowRight") if hand else tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
     tab.focus(PAD)
@@ -50,7 +50,7 @@ def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
     stir()
     tab.clock.run_for(70)
     assert len(sent(tab)) == 2  # one at a time, however slow
-    answer(tab, 2, ms=12, cost=20)
+    answer(tab, 2, ms=12, cost=13)
     tab.clock.run_for(rest - 2)
     assert len(sent(tab)) == 2
     tab.clock.run_for(4)
@@ -61,14 +61,14 @@ def test_a_picture_is_asked_for_when_training_has_had_its_time(tab, hand, rest):
 
 
 def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
-    """A quarter of what it costs more counts: 15.5 + 0.25 x 20 = 20.5 ms."""
+    """A quarter of what it costs more counts: 8.5 + 0.25 x 20 + 7 = 20.5 ms."""
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=15.5)
+    answer(tab, 1, ms=7.5, cost=8.5)
     tab.clock.run_for(1000)
     tab.focus(PAD)
     tab.keyboard.press("ArrowRight")
-    answer(tab, 2, ms=27.5, cost=35.5)
+    answer(tab, 2, ms=27.5, cost=28.5)
     tab.keyboard.press("ArrowRight")
     tab.clock.run_for(19)
     assert len(sent(tab)) == 2
@@ -79,12 +79,12 @@ def test_a_dear_picture_now_and_then_does_not_break_the_pace(tab):
 def test_a_page_asks_again_by_itself_when_there_is_always_news(tab):
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=15.5, again=True)
-    tab.clock.run_for(21)
+    answer(tab, 1, ms=7.5, cost=8.5, again=True)
+    tab.clock.run_for(27)
     assert len(sent(tab)) == 1  # a watcher's share, as ever
     tab.clock.run_for(4)
     assert len(sent(tab)) == 2
-    answer(tab, 2, ms=7.5, cost=15.5)
+    answer(tab, 2, ms=7.5, cost=8.5)
     tab.clock.run_for(1000)
     assert len(sent(tab)) == 2
 
@@ -193,7 +193,7 @@ def test_the_newest_model_is_at_hand_while_what_is_heavy_is_a_moment_old(tmp_pat
 def test_a_hand_does_not_wait_as_long_as_one_who_watches(tab):
     stop_clock(tab)
     open_stage(tab, padded().spec)
-    answer(tab, 1, ms=7.5, cost=15.5)
+    answer(tab, 1, ms=7.5, cost=8.5)
     tab.evaluate("__emit('msg:custom', { kind: 'stale' })")
     tab.clock.run_for(19)
     assert len(sent(tab)) == 1

@@ -66,7 +66,7 @@ MUTANTS = [
     Mutant("pictures-starve-a-training", FLOW, "if (rest >= 1)", "if (rest >= 1000)", SHARE),
     Mutant("a-hand-has-no-more-than-who-watches", FLOW, "moved ||= hand;", "", HAND),
     Mutant("two-pictures-at-a-time-beside-a-training", FLOW, "(cost ? 1 : slots)", "2", SHARE),
-    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.4;", "const WATCH = 0.5;", SHARE),
+    Mutant("whoever-watches-has-a-hands-share", FLOW, "const WATCH = 0.35;", "const WATCH = 0.5;", SHARE),
     Mutant(
         "training-dims",
         FLOW,

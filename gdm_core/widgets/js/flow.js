@@ -9,7 +9,8 @@ const FAST = 10; // milliseconds of kernel time below which a second request in 
 // From an answer to the next request a training has the machine: what a slow page or a busy machine adds is not taken
 // from it.
 const HAND = 0.5; // of the time for pictures while a model trains and a hand moves
-const WATCH = 0.4; // and while one only watches
+const WATCH = 0.35; // and while one only watches
+const POST = 7; // milliseconds that the kernel's other threads need for a picture: messages come and go
 const LATEST = 0.25; // weight of the last picture's cost: one that is dearer now and then does not break the pace
 
 /**
@@ -35,7 +36,7 @@ function flow({ ask, late, heard, busy }) {
   function pump() {
     turn = clearTimeout(turn);
     if (!wanted || !visible || flying.size >= (cost ? 1 : slots)) return;
-    const rest = cost ? answered + cost / (moved ? HAND : WATCH) - cost - performance.now() : 0;
+    const rest = cost ? answered + (cost + POST) * (1 / (moved ? HAND : WATCH) - 1) - performance.now() : 0;
     if (rest >= 1) return (turn = setTimeout(pump, rest));
     wanted = moved = false;
     const n = ++newest;
