@@ -314,7 +314,7 @@ def test_what_is_shown_of_a_checkpoint_is_computed_when_somebody_looks(tmp_path,
 
 
 def test_training_keeps_most_of_the_time_in_a_page_that_watches_and_some_while_one_drags(live, tab):
-    """Steps of 3 ms and pictures of 8 ms of a processor.  On a quiet machine about .7 and .6."""
+    """Steps of 3 ms and pictures of 8 ms of a processor; .82 and .74 on a quiet machine."""
     drawn = []
 
     def draw(controls):
@@ -342,4 +342,4 @@ def test_training_keeps_most_of_the_time_in_a_page_that_watches_and_some_while_o
     dragged = share()
     tab.evaluate("clearInterval(globalThis.hand)")
     trainer.stop().wait()
-    assert alone > 0.5 and 0.3 < dragged < alone + 0.05, (alone, dragged)
+    assert alone > 0.6 and 0.3 < dragged < alone, (alone, dragged)
