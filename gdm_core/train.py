@@ -160,6 +160,7 @@ def steps(
         rates = [group["lr"] for group in optimizer.param_groups]
         saved, several = len(history), len(turns) != 1 or any(callable(player.moves) for player in game)
         whole = Whole(state, several=several)
+        parts, every = list(model.modules()), list({*learning, *model.parameters()})
         told: list[tuple[Player, Tensor, Tensor]] = []  # loss and gradient norm of each move of a step
 
         def gradient(player: Player) -> tuple[Tensor, Tensor]:
@@ -173,8 +174,8 @@ def steps(
             if getattr(loss, "shape", None) != ():
                 got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
                 raise bad(f"model.{player.loss.__name__} to return a scalar tensor ()", got, "the mean over the batch")
-            optimizer.zero_grad()
-            model.zero_grad()  # of what the optimizer leaves alone too, or it would add up
+            for p in every:  # what the optimizer leaves alone too, or its gradient would add up
+                p.grad = None
             loss.backward(inputs=player.parameters)
             return loss.detach(), nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
 
@@ -191,7 +192,8 @@ def steps(
             validate()  # a run can have been stopped between a step and its validation
             while len(history) < steps:
                 step = len(history)
-                model.train()  # whoever looked at the model since the last step may have changed that
+                if not all(part.training for part in parts):  # whoever looked at the model since the last step
+                    model.train()
                 if rate is not None:
                     _set_rates(optimizer, rates, rate(step / max(steps - 1, 1)))
                 mean.show(False)

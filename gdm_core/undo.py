@@ -8,6 +8,7 @@ too.  A module with buffers that are too large to copy, such as a memory of many
 
 import signal
 import threading
+from operator import is_
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ class Whole:
     def __init__(self, run: Run, several: bool):
         self.run, self.several, self.torn = run, several, False
         self.copies: dict[int, tuple[Tensor, Tensor, int]] = {}  # tensor, its copy, its version at that time
+        self.now, self.kept = [], []  # the tensors that were copied last, and their copies
         self.keepers = [m for m in run.model.modules() if isinstance(m, HasSavepoint)]
         self.others = [m for m in run.model.modules() if not isinstance(m, HasSavepoint)]
 
@@ -78,15 +80,21 @@ class Whole:
 
     @torch.no_grad()
     def _copy(self, buffers: list[Tensor], tensors: list[Tensor]) -> None:
+        now = buffers + tensors
+        if len(now) == len(self.now) and all(map(is_, now, self.now)) and all(b.numel() <= LARGE for b in buffers):
+            if now:  # the same small ones as last time
+                torch._foreach_copy_(self.kept, now)
+            return
         # Batch norm changes its averages behind torch's count of versions, so what is small is copied anyway.
         still = lambda b: b.numel() > LARGE and self.copies.get(id(b), (b, b, -1))[2] == b._version
         stale, copies = [t for t in buffers if not still(t)] + tensors, {}
-        for t in buffers + tensors:
+        for t in now:
             known = self.copies.get(id(t))
             copies[id(t)] = (t, torch.empty_like(t) if known is None else known[1], t._version)
         if stale:
             torch._foreach_copy_([copies[id(t)][1] for t in stale], [t.detach() for t in stale])
-        self.copies = copies  # those of tensors that are gone go too
+        self.copies, self.now = copies, now  # those of tensors that are gone go too
+        self.kept = [copies[id(t)][1] for t in now]
 
     @torch.no_grad()
     def _take_back(self) -> None:

@@ -51,15 +51,15 @@ MUTANTS = [
     Mutant(
         "gradients-add-up",
         TRAIN,
-        "optimizer.zero_grad()\n            model.zero_grad()",
-        "pass",
+        "for p in every:",
+        "for p in ():",
         train("steps_are_those_of_adam_by_hand[8]"),
     ),
     Mutant(
         "gradients-outside-the-optimizer-add-up",
         TRAIN,
-        "model.zero_grad()  # of",
-        "pass  # of",
+        "list({*learning, *model.parameters()})",
+        "list({*learning})",
         train("parameters_left_alone_do_not_count_in_the_norm"),
     ),
     Mutant(
@@ -142,8 +142,8 @@ MUTANTS = [
     Mutant(
         "stays-in-evaluation-mode",
         TRAIN,
-        "model.train()  # whoever",
-        "pass  # whoever",
+        "if not all(part.training for part in parts):",
+        "if False:",
         train("a_look_in_between_does_not_leave_evaluation_mode"),
     ),
     Mutant(
