@@ -1,5 +1,5 @@
 """Figures on an exported page: those to turn in its colors and, where it is narrow, below each other; a row of panels
-is swiped there."""
+is swiped there, and fades at the edge where it goes on."""
 
 import base64
 import io
@@ -45,12 +45,16 @@ LOOK = """() => { const figure = document.querySelector(".js-plotly-plot"), [tra
 
 
 def paged(tmp_path, told: dict, metadata: dict | None = None) -> str:
-    """The address of a page with one output."""
+    """The address of a page with one output, a long formula and a short one."""
     chapter = tiny_course.make(tmp_path, _01_first="# %%\n1\n")[0]
     cell = nbformat.v4.new_code_cell(
         "f", outputs=[nbformat.v4.new_output("display_data", data=told, metadata=metadata or {})]
     )
-    (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=[cell]), chapter), "utf-8")
+    cells = [
+        cell,
+        nbformat.v4.new_markdown_cell("$$ " + " + ".join(f"a_{{{i}}}" for i in range(14)) + " $$\n\n$$ b $$"),
+    ]
+    (tmp_path / "page.html").write_text(page.render(nbformat.v4.new_notebook(cells=cells), chapter), "utf-8")
     return (tmp_path / "page.html").as_uri()
 
 
@@ -72,10 +76,38 @@ def test_a_row_of_panels_is_swiped_on_a_phone(tmp_path, tab, width, height, draw
     box = tab.locator("figure img").bounding_box()
     assert (box["width"], box["height"]) == pytest.approx(shown, abs=12)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390  # the page itself stays where it is
-    swiped = (
-        "(by) => { const figure = document.querySelector('figure'); figure.scrollLeft = by; return figure.scrollLeft }"
+    wide = box["width"] > 358
+    assert faded(tab, "figure") == (False, wide)
+    assert tab.evaluate(SWIPED, ["figure", 900]) == pytest.approx(max(0, box["width"] - 358), abs=24)
+    assert faded(tab, "figure") == (wide, False)
+
+
+SWIPED = "([what, by]) => { const box = document.querySelector(what); box.scrollLeft = by; return box.scrollLeft }"
+
+
+def faded(tab, what: str) -> tuple[bool, bool]:
+    """Whether what is drawn there is lost in the page's ground at the left edge, and at the right one."""
+    tab.evaluate("new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
+    shot = (
+        Image.open(io.BytesIO(tab.locator(what).first.screenshot())).convert("L").resize((100, 1), Image.Resampling.BOX)
     )
-    assert tab.evaluate(swiped, 900) == pytest.approx(max(0, box["width"] - 358), abs=24)
+    ink = lambda x: 255 - shot.getpixel((x, 0))
+    return ink(1) < 0.3 * ink(20), ink(98) < 0.3 * ink(80)
+
+
+def test_a_formula_that_goes_on_beyond_the_page_fades_there(tmp_path, tab):
+    tab.set_viewport_size({"width": 390, "height": 800})
+    tab.goto(paged(tmp_path, {"text/plain": "1"}))
+    cut = lambda: tab.evaluate(
+        "[...document.querySelectorAll('.display')].map((box) => getComputedStyle(box).maskImage)"
+    )
+    plain = "none"
+    first, short = cut()
+    assert first != plain and short == plain
+    assert 50 < tab.evaluate(SWIPED, [".display", 60]) <= 60
+    until(lambda: cut()[0] not in (first, plain), 5)
+    tab.set_viewport_size({"width": 1600, "height": 800})  # a page that has room for all of it
+    until(lambda: cut() == [plain, plain], 5)
 
 
 @pytest.mark.parametrize("chosen", ["", "light", "dark"])

@@ -12,7 +12,8 @@ _PERIOD = "tests/test_export.py::test_no_line_starts_with_the_period_behind_a_fo
 _SWIPED = "tests/test_export_turns.py::test_a_row_of_panels_is_swiped_on_a_phone"
 
 _ASKS = "tests/test_stage_pages.py::test_a_caption_asks_only_for_what_a_hand_can_do_here"
-_STYLE = "gdm_core/course/export/page.css"
+_STYLE, _SCRIPT = (f"gdm_core/course/export/page.{kind}" for kind in ("css", "js"))
+_FADES = "tests/test_export_turns.py::test_a_formula_that_goes_on_beyond_the_page_fades_there"
 _PALE = "tests/test_export_turns.py::test_a_white_figure_does_not_glare_on_a_dark_page"
 
 MUTANTS = [
@@ -20,6 +21,12 @@ MUTANTS = [
     Mutant("asks-for-nothing", "gdm_core/widgets/js/page.js", "!view.frozen && view.content?.asks", "false", _ASKS),
     Mutant("figures-glare-in-the-dark", _STYLE, "filter: brightness(var(--dimmed, 1));", "", _PALE),
     Mutant("figures-dim-on-a-page-turned-light", _STYLE, ':root:not([data-theme="light"])', ":root", _PALE),
+    Mutant("cut-without-a-sign", _STYLE, "mask-image: linear-gradient(to right, var(--in), var(--out));", "", _FADES),
+    Mutant("formulas-cut-without-a-sign", _SCRIPT, '(".display, .code', '(".code', _FADES),
+    Mutant("faded-at-its-own-end", _SCRIPT, "- box.scrollLeft > 1)", "> 1)", _SWIPED),
+    Mutant(
+        "faded-as-when-it-came", _SCRIPT, 'box.addEventListener("scroll"', 'box.addEventListener("scrolled"', _SWIPED
+    ),
     Mutant("two-rows-squeezed-on-a-phone", _STYLE, "0.62 * var(--wide, 0px)", "0px", _SWIPED),
     Mutant(
         "opens-between-samples", _EXPORT, "else _sampled_start(stage.state, axes)", "else dict(stage.state)", _START

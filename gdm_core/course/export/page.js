@@ -1,4 +1,4 @@
-// A chapter to read: code that can be put aside, and plotly's figures in the colors of the page.
+// A chapter to read: code that can be put aside, signs that more stands beside, plotly's figures in the page's colors.
 (() => {
   const root = document.documentElement, button = document.querySelector("[data-code-button]");
   button.onclick = () => {
@@ -6,6 +6,19 @@
     button.textContent = hidden ? "Show code" : "Hide code";
     button.setAttribute("aria-pressed", !hidden);
   };
+
+  // What is wider than its place fades out where it goes on: a phone shows no scrollbar.
+  const cut = (box) => {
+    box.classList.toggle("cut-start", box.scrollLeft > 1);
+    box.classList.toggle("cut-end", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  };
+  const boxes = document.querySelectorAll(".display, .code, .prose table, .page > figure:has(> img, > a > img)");
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => cut(target)));
+  for (const box of boxes) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => cut(box), { passive: true });
+  }
+  document.fonts.ready.then(() => boxes.forEach(cut));
 
   const store = document.getElementById("plotly");
   if (!store) return;
