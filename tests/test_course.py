@@ -189,6 +189,11 @@ def test_a_command_leaves_out_what_is_slow_to_import(monkeypatch):
     assert sys.modules["rfc3987_syntax"] is sys
 
 
+def test_a_replay_leaves_it_out_as_well():
+    seen = "import sys, gdm_core.course.replay; print('nbval' in sys.modules, sys.modules['rfc3987_syntax'])"
+    assert subprocess.check_output([sys.executable, "-c", seen], text=True).split() == ["True", "None"]
+
+
 def test_unknown_command_names_the_nearest(capsys):
     assert cli.main(["biuld"]) == 2
     assert "try 'build'" in capsys.readouterr().err

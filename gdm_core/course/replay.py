@@ -21,6 +21,10 @@ import time
 from pathlib import Path
 from queue import Empty
 
+from gdm_core.course import start_fast
+
+start_fast()  # nbval imports nbformat
+
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 

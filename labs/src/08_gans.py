@@ -63,23 +63,23 @@ def fields(penalties):
 # %% [markdown] exercise={"name": "pays", "difficulty": 1, "importance": 5, "minutes": 10}
 # ## Exercise 1 · What both pay
 #
-# The critic answers with a logit $D$; $s(D)$, with $s(a) = 1/(1 + e^{-a})$, is its probability that an example is
+# The critic answers with a logit $D$; $\sigma(D)$, with $\sigma(a) = 1/(1 + e^{-a})$, is its probability that an example is
 # data. Both players **minimize** their loss (Goodfellow et al., 2014), averaged over the examples:
 #
-# $$ \text{critic: } -\log s(D(x)) - \log\big(1 - s(D(G(z)))\big), \qquad
-# \text{generator: } \underbrace{\log\big(1 - s(D(G(z)))\big)}_{\text{minimax}} \text{ or }
-# \underbrace{-\log s(D(G(z)))}_{\text{non-saturating}} . $$
+# $$ \text{critic: } -\log \sigma(D(x)) - \log\big(1 - \sigma(D(G(z)))\big), \qquad
+# \text{generator: } \underbrace{\log\big(1 - \sigma(D(G(z)))\big)}_{\text{minimax}} \text{ or }
+# \underbrace{-\log \sigma(D(G(z)))}_{\text{non-saturating}} . $$
 #
 # Logits may be as large as 300.
 #
 # <details><summary>Hint 1: one function for all</summary>
 #
-# $-\log s(a) = \log(1 + e^{-a})$ is `softplus(-a)`.
+# $-\log \sigma(a) = \log(1 + e^{-a})$ is `softplus(-a)`.
 #
 # </details>
 # <details><summary>Hint 2: the other logarithm</summary>
 #
-# $1 - s(a) = s(-a)$, so $-\log(1 - s(a))$ is `softplus(a)`.
+# $1 - \sigma(a) = \sigma(-a)$, so $-\log(1 - \sigma(a))$ is `softplus(a)`.
 #
 # </details>
 
@@ -114,13 +114,13 @@ check.pays(pays, show=over_the_logit)
 # Early in training the critic is certain that samples are fake, say $D(G(z)) = -8$. How much does the generator still
 # learn? It follows the derivative of its loss with respect to the logit $a$,
 #
-# $$ \frac{d}{da} \log(1 - s(a)) \qquad \text{and} \qquad \frac{d}{da} \big({-\log s(a)}\big) . $$
+# $$ \frac{d}{da} \log(1 - \sigma(a)) \qquad \text{and} \qquad \frac{d}{da} \big({-\log \sigma(a)}\big) . $$
 #
 # Predict before you run: which of the two is about zero at $a = -8$?
 #
 # <details><summary>Hint 1: the slope of s</summary>
 #
-# $s'(a) = s(a)\,(1 - s(a))$, and one of the two factors cancels.
+# $\sigma'(a) = \sigma(a)\,(1 - \sigma(a))$, and one of the two factors cancels.
 #
 # </details>
 # <details><summary>Hint 2: signs</summary>
@@ -212,7 +212,7 @@ check.gradient_penalty(gradient_penalty, show=as_steep_as_one)
 # </details>
 # <details><summary>Hint 2: pairs</summary>
 #
-# `critic(x) - critic(fake)` has one number for each pair: $-\log s(a)$ is `softplus(-a)`.
+# `critic(x) - critic(fake)` has one number for each pair: $-\log \sigma(a)$ is `softplus(-a)`.
 #
 # </details>
 
@@ -245,8 +245,8 @@ check.paired(paired, show=calm_in_pairs)
 #
 # In one turn the critic moves $k$ times, each time on a **new** batch of data and of noise; then the generator moves once, on new noise:
 #
-# $$ k \text{ times: } \psi \leftarrow \psi - \eta\, \nabla_\psi \big[{-\log s(D(x))} - \log(1 - s(D(G(z))))\big], \qquad
-# \text{then } \theta \leftarrow \theta + \eta\, \nabla_\theta \log s(D(G(z))) , $$
+# $$ k \text{ times: } \psi \leftarrow \psi - \eta\, \nabla_\psi \big[{-\log \sigma(D(x))} - \log(1 - \sigma(D(G(z))))\big], \qquad
+# \text{then } \theta \leftarrow \theta + \eta\, \nabla_\theta \log \sigma(D(G(z))) , $$
 #
 # each a mean over the batch. `down_D` and `down_G` are optimizers: `zero_grad()`, then `backward()` on the loss, then `step()`.
 #
@@ -305,7 +305,7 @@ check.turn(turn, show=one_move_or_five)
 # A conditional GAN (Mirza & Osindero, 2014) draws what it is asked for. Each sample is made with the label of one example of the batch,
 # and the critic is told **the same** label: of a data point its own, of a sample the one it was asked with.
 #
-# $$ \text{critic: } -\log s(D(x, y)) - \log\big(1 - s(D(G(z, y), y))\big), \qquad \text{generator: } -\log s(D(G(z, y), y)) . $$
+# $$ \text{critic: } -\log \sigma(D(x, y)) - \log\big(1 - \sigma(D(G(z, y), y))\big), \qquad \text{generator: } -\log \sigma(D(G(z, y), y)) . $$
 #
 # Both networks take the labels one-hot, `(B, classes)`.
 #

@@ -32,11 +32,11 @@ def sheet(ax, move, reach=2.5, lines=19):
 # %% [markdown] exercise={"name": "planar", "difficulty": 2, "importance": 5, "minutes": 12}
 # ## Exercise 1 · A planar layer
 #
-# A planar layer moves every point along $u$, by an amount that depends on $w'x + b$ alone. That is why its
+# A planar layer moves every point along $u$, by an amount that depends on $w^\top x + b$ alone. That is why its
 # determinant needs no matrix:
 #
-# $$ z = x + u \tanh(w'x + b), \qquad \log\Big|\det\frac{\partial z}{\partial x}\Big| = \log\big|1 + u'\psi(x)\big|, \qquad
-# \psi(x) = \big(1 - \tanh^2(w'x + b)\big)\, w . $$
+# $$ z = x + u \tanh(w^\top x + b), \qquad \log\Big|\det\frac{\partial z}{\partial x}\Big| = \log\big|1 + u^\top\psi(x)\big|, \qquad
+# \psi(x) = \big(1 - \tanh^2(w^\top x + b)\big)\, w . $$
 #
 # <details><summary>Hint 1: one number for each example</summary>
 #
@@ -45,7 +45,7 @@ def sheet(ax, move, reach=2.5, lines=19):
 # </details>
 # <details><summary>Hint 2: the lemma</summary>
 #
-# $u'\psi(x)$ is the slope of tanh times $w'u$, again `(B,)`.
+# $u^\top\psi(x)$ is the slope of tanh times $w^\top u$, again `(B,)`.
 #
 # </details>
 
@@ -64,7 +64,7 @@ def a_crease(planar):
     for ax, along in zip(axes, (2.0, -0.8, -2.5)):
         u = along * w / (w @ w)
         sheet(ax, lambda x, u=u: torch.as_tensor(planar(x, w, u, 0.0)[0]))
-        ax.set_title(f"w'u = {along}", loc="center")
+        ax.set_title(f"w·u = {along}", loc="center")
 
 # %% tags=["check"]
 check.planar(planar, show=a_crease)
@@ -72,10 +72,10 @@ check.planar(planar, show=a_crease)
 # %% [markdown] exercise={"name": "unfolded", "difficulty": 2, "importance": 4, "minutes": 10}
 # ## Exercise 2 · What keeps it from folding
 #
-# Below $w'u = -1$ the layer folds, and is invertible no more. Rezende & Mohamed (2015) shift $u$ along $w$, so that
-# $w'\hat u = \log(1 + e^{w'u}) - 1 > -1$:
+# Below $w^\top u = -1$ the layer folds, and is invertible no more. Rezende & Mohamed (2015) shift $u$ along $w$, so that
+# $w^\top \hat u = \log(1 + e^{w^\top u}) - 1 > -1$:
 #
-# $$ \hat u = u + \big(\log(1 + e^{w'u}) - 1 - w'u\big) \frac{w}{\lVert w \rVert^2} . $$
+# $$ \hat u = u + \big(\log(1 + e^{w^\top u}) - 1 - w^\top u\big) \frac{w}{\lVert w \rVert^2} . $$
 #
 # Predict before you run: what happens to the part of $u$ that is orthogonal to $w$?
 #
@@ -86,7 +86,7 @@ check.planar(planar, show=a_crease)
 # </details>
 # <details><summary>Hint 2: the square</summary>
 #
-# $w'w/\lVert w\rVert^2 = 1$: that is why the denominator is the squared length.
+# $w^\top w/\lVert w\rVert^2 = 1$: that is why the denominator is the squared length.
 #
 # </details>
 

@@ -180,12 +180,12 @@ stretched()
 # ## 9.3 Planar layers
 #
 # The first such layer came from Rezende & Mohamed (2015). It moves every point along one direction $u$, by an amount
-# that depends on a single number, $w'x + b$ (a prime on a vector means transpose, on a function derivative):
+# that depends on a single number, $w^\top x + b$:
 #
-# $$ f(x) = x + u\, h(w'x + b), \qquad \frac{\partial f}{\partial x} = I + u\,\psi(x)', \qquad \psi(x) = h'(w'x + b)\, w . $$
+# $$ f(x) = x + u\, h(w^\top x + b), \qquad \frac{\partial f}{\partial x} = I + u\,\psi(x)^\top, \qquad \psi(x) = h'(w^\top x + b)\, w . $$
 #
 # **Matrix determinant lemma.** A vector orthogonal to $\psi$ is left as it is, so all eigenvalues of the Jacobian but
-# one are 1. The last belongs to the eigenvector $u$ and is $1 + u'\psi$. Hence $\det = 1 + u'\psi(x)$, which takes
+# one are 1. The last belongs to the eigenvector $u$ and is $1 + u^\top\psi$. Hence $\det = 1 + u^\top\psi(x)$, which takes
 # $d$ multiplications in place of about $d^3$.
 
 # %%
@@ -212,7 +212,7 @@ claim("bare loop and library: largest difference", (planar(at)[0] - layer.to_lat
 # **Predict.** For which $u$ does a planar layer with $h = \tanh$ fold the plane?
 
 # %% jupyter={"source_hidden": true}
-# The figure: one planar layer with w'u = -2 without the constraint, and as the library moves u
+# The figure: one planar layer with w·u = -2 without the constraint, and as the library moves u
 def folds():
     _, axes = plt.subplots(1, 3, figsize=(13, 4.4), sharex=True, sharey=True)
     w, u = torch.tensor([1.0, 0.4]), torch.tensor([-2.0, 0.2])
@@ -220,7 +220,7 @@ def folds():
     with torch.no_grad():
         layer.w.copy_(w), layer.u.copy_(u), layer.b.zero_()
     free = lambda x: x + torch.tanh(x @ w)[:, None] * u
-    for ax, (title, map_) in zip(axes, {"Before": lambda x: x, "w'u below -1: it folds": free, "u moved: it does not": lambda x: layer.to_latent(x)[0]}.items()):
+    for ax, (title, map_) in zip(axes, {"Before": lambda x: x, "w·u below -1: it folds": free, "u moved: it does not": lambda x: layer.to_latent(x)[0]}.items()):
         draw_grid(map_, ax)
         ax.set(title=title, xticks=[], yticks=[])
         ax.set_aspect("equal")
@@ -229,16 +229,16 @@ def folds():
 # %%
 folds()
 steep = lambda along: (1 + along * (1 - torch.tanh(torch.linspace(-3, 3, 601)) ** 2)).min()
-claim("w'u = -2: lowest stretch along w", steep(-2.0), near=-1, within=1e-3, digits=2)
-claim("w'u = -0.9: lowest stretch along w", steep(-0.9), above=0, digits=2)
+claim("w·u = -2: lowest stretch along w", steep(-2.0), near=-1, within=1e-3, digits=2)
+claim("w·u = -0.9: lowest stretch along w", steep(-0.9), above=0, digits=2)
 
 # %% [markdown]
-# Along $w$ the layer stretches by $1 + w'u\,h'$, and $h' \le 1$ reaches 1. So the layer folds the plane as soon as
-# $w'u < -1$ (middle: the sheet lies in three sheets on top of each other). The library shifts $u$ along $w$ until
-# $w'u > -1$ (right). It inverts a planar layer by bisection, because the inverse has no formula.
+# Along $w$ the layer stretches by $1 + w^\top u\,h'$, and $h' \le 1$ reaches 1. So the layer folds the plane as soon as
+# $w^\top u < -1$ (middle: the sheet lies in three sheets on top of each other). The library shifts $u$ along $w$ until
+# $w^\top u > -1$ (right). It inverts a planar layer by bisection, because the inverse has no formula.
 #
 # **Play.** Turn $w$ and $u$ by hand until the density covers both bumps; then start a search from there. Finally
-# switch the constraint off. *Before you do:* what will the integral become at $w'u = -2$?
+# switch the constraint off. *Before you do:* what will the integral become at $w^\top u = -2$?
 #
 # <details><summary>Answer</summary>
 #

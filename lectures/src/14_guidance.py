@@ -447,22 +447,22 @@ claim("mean answer: distance a pixel from the nearest of all rooms, largest of f
 # Can a denoiser that was trained without any knowledge of $y$ draw from $p(x \mid y)$? Several popular methods promise
 # it. We test them where the answer is known. Take two numbers with correlation $\rho = 0.9$. We see the first, $y = 1$,
 # and want the second. If $y$ had no noise, the posterior would have mean $\rho$ and variance $1 - \rho^2$; our small
-# noise, $s = 0.1$, hardly changes that. The first two methods:
+# noise, $\tau = 0.1$, hardly changes that. The first two methods:
 #
 # - **Replacement** (Song et al., 2021): before each step, paste the known part in, with as much noise as the rest has.
 #   It treats $y$ as if it were $x$.
 # - **Diffusion posterior sampling**, DPS (Chung et al., 2023): add the slope of the likelihood,
-#   $D + \frac{\sigma_t^2}{\alpha_t} \nabla_{x_t} \log \mathcal N(y;\, A D,\, s^2 I)$, as if $x$ were exactly its
+#   $D + \frac{\sigma_t^2}{\alpha_t} \nabla_{x_t} \log \mathcal N(y;\, A D,\, \tau^2 I)$, as if $x$ were exactly its
 #   expected value $D$.
 #
 # **Predict before you run.** Both produce plausible points. Is the mean of what they draw $0.9$?
 
 # %%
-rho, s = 0.9, 0.1  # correlation; noise of what is seen
+rho, tau = 0.9, 0.1  # correlation; noise of what is seen
 covariance = torch.tensor([[1, rho], [rho, 1]], dtype=torch.float64)
 pair, wider = ideal.gaussian(torch.zeros(2).double(), covariance, wide := schedules.exploding(50.0, 0.01)), times(wide, 300, by="angle")
 first = observations.mask(torch.tensor([True, False]))
-seen = observations.Observation(first, torch.ones(1).double(), s)
+seen = observations.Observation(first, torch.ones(1).double(), tau)
 
 
 def paste(x, t):
@@ -474,7 +474,7 @@ def pull(x, t):
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         mean = pair(x, t)
-        log_y = -((1 - mean[:, 0]) ** 2).sum() / (2 * s**2)
+        log_y = -((1 - mean[:, 0]) ** 2).sum() / (2 * tau**2)
         slope = torch.autograd.grad(log_y, x)[0]
     return mean.detach() + wide(t)[1] ** 2 * slope
 
