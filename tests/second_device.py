@@ -3,7 +3,8 @@
 torch takes a backend written in Python.  A tensor on "second" is a shell around one of the CPU; every operation sees
 the shells first and lets the CPU do the work, but tensors of both devices in one operation are an error, as on a
 graphics card, numbers alone (0-d) and copies aside.  So what was made without a device is found where it first meets
-the rest.  Its random numbers are those of the CPU, and its results are the CPU's to the last bit.
+the rest.  NumPy and matplotlib, who read memory, are refused, and so are draws by a generator of the CPU's.  Its random
+numbers are those of the CPU, and its results are the CPU's to the last bit.
 """
 
 import functools
@@ -17,7 +18,14 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 CPU, NAME = torch.device("cpu"), "second"
 aten = torch.ops.aten
 MAY_MIX = {aten.copy_.default, aten._to_copy.default}
+JOINS = {aten.cat.default, aten.stack.default}  # where a card refuses numbers of the CPU as well
+INDEXED = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default}  # where it takes indices of the CPU
 RESIZING = ("arange", "eye", "linspace", "logspace", "randperm")  # fill a tensor that was empty: a shell cannot grow
+
+
+def refuse(words: str, kind: type[Exception] = RuntimeError) -> None:
+    """Say no; who puts a listener in its place (`lectures_there`) hears all that a run mixes, not the first alone."""
+    raise kind(words)
 
 
 class Second(Tensor):
@@ -42,6 +50,13 @@ class Second(Tensor):
 
     def tolist(self):  # torch refuses it for shells alone
         return self.cpu().tolist()
+
+    def numpy(self, **options):
+        refuse(f"can't convert {NAME} device type tensor to numpy. Use Tensor.cpu() first.", TypeError)
+        return self.cpu().numpy(**options)
+
+    def __array__(self, dtype=None, **_):
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     @property
     def data(self):
@@ -74,14 +89,17 @@ done = 0  # operations so far
 def _run(op, *args, **kwargs):
     global done
     done += 1
-    flat, _ = tree_flatten((args, kwargs))
+    must_meet = (args[0], args[2:]) if op in INDEXED and isinstance(args[0], Second) else (args, kwargs)
+    flat, _ = tree_flatten(must_meet)
     shells = {id(t.inner): t for t in flat if isinstance(t, Second)}
-    others = [t for t in flat if isinstance(t, Tensor) and not isinstance(t, Second) and t.ndim]
+    others = [t for t in flat if isinstance(t, Tensor) and not isinstance(t, Second) and (t.ndim or op in JOINS)]
     if shells and others and op not in MAY_MIX:
-        raise RuntimeError(f"{op}: a tensor on {NAME} and one on the CPU, of shape {tuple(others[0].shape)}")
+        refuse(f"{op}: a tensor on {NAME} and one on the CPU, of shape {tuple(others[0].shape)}")
     there = bool(shells) if op is not aten.copy_.default else isinstance(args[0], Second)
     if (device := kwargs.get("device")) is not None:
         there, kwargs["device"] = torch.device(device).type == NAME, CPU
+    if there and kwargs.get("generator") is not None:  # all generators are the CPU's: torch makes none for this device
+        refuse(f"{op}: needed a generator on {NAME}, found one on the CPU")
     plain = lambda t: t.inner if isinstance(t, Second) else t
     out = op(*tree_map(plain, args), **tree_map(plain, kwargs))
     wrap = lambda t: shells.get(id(t)) if id(t) in shells else Second(t) if there else t
@@ -92,11 +110,19 @@ def _sent(make):
     """`torch.tensor` and its like fill their memory directly, which a shell has not."""
 
     def made(data, *, device=None, **options):
+        data = _numbers(data)
         if device is None or torch.device(device).type != NAME:
             return make(data, device=device, **options)
         return make(data, **options).to(device)
 
     return made
+
+
+def _numbers(data):
+    """Lists of numbers there (0-d) as numbers: torch asks each of them, shells it would look into."""
+    if isinstance(data, list | tuple):
+        return [_numbers(value) for value in data]
+    return data.item() if isinstance(data, Second) and data.ndim == 0 else data
 
 
 _once, _library = threading.Lock(), []
