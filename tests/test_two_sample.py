@@ -66,6 +66,17 @@ def test_many_points_are_no_other_statistic():
         assert value.item() == pytest.approx(mmd_by_definition(z[mask], z[~mask], 0.7), abs=1e-13)
 
 
+@pytest.mark.parametrize("n, d", [(statistics.STRIP + 43, 16), (30, 3)])
+def test_distances_of_many_long_points_are_those_of_scipy_and_have_a_gradient(n, d):
+    x = normal(n, d).requires_grad_()
+    with torch.no_grad():
+        apart = statistics.distances(x)
+    truth = scipy.spatial.distance.cdist(x.detach().numpy(), x.detach().numpy())
+    np.testing.assert_allclose(apart.numpy(), truth, rtol=1e-13)
+    (slope,) = torch.autograd.grad(statistics.distances(x).square().sum(), x)
+    torch.testing.assert_close(slope, 4 * (n * x - x.sum(0)).detach())
+
+
 def test_the_median_is_of_pairs_of_both_samples():
     """Of more points than are looked at, those that come first are all of x."""
     x, y = 0.01 * normal(600, 2), normal(600, 2, seed=1)

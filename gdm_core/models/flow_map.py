@@ -147,6 +147,8 @@ class FlowMap(nn.Module):
 
     def _error(self, u: Average, z: Tensor, t: Tensor, r: Tensor, v: Tensor) -> Tensor:
         """What u says less its goal, which takes no gradient.  (B, *event)."""
+        if self.share == 1:  # r = t for all
+            return u(z, t, r) - v
         if self.learns in ("meanflow", "consistency"):  # where r = t the goal is v
             average, slope = along(lambda z, t: u(z, t, r), z, t, v)
             return average - (v - beside(t - r, z) * slope).detach()

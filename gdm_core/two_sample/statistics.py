@@ -118,7 +118,14 @@ def median(distance: Tensor) -> float:
 
 def distances(s: Tensor, t: Tensor | None = None) -> Tensor:
     """|s_i - t_j|, (B, d), (C, d) -> (B, C); by differences: |s|^2 - 2 s.t + |t|^2 cancels for near points."""
-    return torch.cdist(s, s if t is None else t, compute_mode="donot_use_mm_for_euclid_dist")
+    between = lambda a, b: torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    if t is not None or len(s) < STRIP or s.shape[1] < 16:  # few and short: nothing to save
+        return between(s, s if t is None else t)
+    both, rows = s.new_empty(len(s), len(s)), -(-len(s) // 8)  # each pair once, but for those within a strip
+    for i in range(0, len(s), rows):
+        both[i : i + rows, i:] = between(s[i : i + rows], s[i:])
+        both[i:, i : i + rows] = both[i : i + rows, i:].mT
+    return both
 
 
 def quadratic(kernel: Tensor) -> Labeled:

@@ -85,6 +85,12 @@ MUTANTS = [
     ),
     # Flow maps
     _map(
+        "flow-matching-of-the-opposite-velocity",
+        "return u(z, t, r) - v\n        if self.learns",
+        "return u(z, t, r) + v\n        if self.learns",
+        "without_jumps_it_is_flow_matching_with_its_floor",
+    ),
+    _map(
         "derivative-without-v-d-z",
         "return jvp(f, (z, t), (v, torch.ones_like(t)))",
         "return jvp(f, (z, t), (0 * v, torch.ones_like(t)))",

@@ -22,6 +22,13 @@ MUTANTS = [
         "test_mmd_is_that_of_its_definition",
     ),
     _fault(
+        "half-of-the-distances-missing",
+        _STATISTICS,
+        "both[i:, i : i + rows] = both[i : i + rows, i:].mT",
+        "pass",
+        "test_distances_of_many_long_points_are_those_of_scipy_and_have_a_gradient",
+    ),
+    _fault(
         "diagonal-kept",
         _STATISTICS,
         "kernel.triu(1)",
