@@ -229,14 +229,19 @@ def test_a_page_has_everything_in_it(chapter, tmp_path):
         chapter,
         cell("md", "# 1 · Title\n\n![drawn](pic.svg) and $x<y$, see [there](https://example.org)."),
         cell("py", 'PROFILE = "fast"', tags=["parameters"]),
-        cell("py", "a < b", {"output_type": "stream", "name": "stdout", "text": "✓ fine: 1 (needed = 1)\nplain <b>\n"}),
+        cell(
+            "py", "a < b", {"output_type": "stream", "name": "stdout", "text": "✓ fine: 1 (needed = 1)\n≤ 1e-07 <b>\n"}
+        ),
         cell("py", "figure", data(image_png="AAAA", text_plain="<Figure size 1x1>")),
         cell(
             "md",
             "<details><summary>Answer</summary>\n\nBecause $z$.\n</details>\n\n## 1.1 Play\n\n## 1.1 Play\n\n## Last",
         ),
     )
-    assert '<span class="claim">✓ fine: 1 (needed = 1)</span>' in text and "plain &lt;b&gt;" in text
+    assert (
+        '<span class="claim">✓ fine: 1 (needed = 1)</span>' in text
+        and '<span class="glued">1e-07</span> &lt;b&gt;' in text
+    )
     assert "<summary>Parameters of this chapter</summary>" in text and "<summary>Answer</summary>" in text
     assert 'src="data:image/png;base64,AAAA"' in text and 'src="data:image/svg+xml;base64,' in text
     assert re.findall(r'<h2 id="([^"]+)"', text) == ["1-1-play", "1-1-play-2", "last"]

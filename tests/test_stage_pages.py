@@ -45,7 +45,9 @@ def test_sampled_page_moves_from_disk_with_the_network_off(tab, tmp_path):
     )
     assert tab.locator('[data-control="unsampled"]').count() == 0
     assert tab.locator('[data-control="mask"]').count() == 2 and tab.get_by_role("button", name="Clear").count() == 0
-    assert "(168 sampled pictures)" in tab.locator(".tools").first.inner_text()
+    said, picture = tab.locator(".note").first, tab.locator(PICTURE).first
+    assert "you can move: z, exact, halve (168 sampled pictures)" in said.inner_text()
+    assert said.bounding_box()["y"] < picture.bounding_box()["y"] - 40  # where one reads it, before one tries the rest
 
 
 def test_in_a_sampled_page_each_control_stands_where_its_picture_is(tab, tmp_path):

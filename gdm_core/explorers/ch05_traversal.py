@@ -136,7 +136,7 @@ def traversal(seed: int = 0, device: str = "auto") -> Stage:
 def _pictures(given: Tensor, decoded: Tensor, twin: Tensor, warning: str) -> View:
     """Four rooms in a row, the last of them what no room explains.  (1, 3, H, W) each."""
     rest = 2 * (decoded - twin).abs().mean(1, keepdim=True).expand_as(twin)  # dark where none is: white would glare
-    image = tile(torch.cat([given, decoded, twin, rest]), 4)
+    image = tile(torch.cat([given, decoded, twin, rest]), 4, ground=0.5)  # between them too
     label = "given · decoded from z · rendered as measured · difference (black: none)"
     return View(image, label=label, warning=warning, size=5.5)  # a row of its own
 

@@ -56,7 +56,7 @@ def to_html(stage, backend: str | None = None, *, blend: bool = False, limit: in
     sampled = f"mixed from {count} samples" if blend else f"{count} sampled pictures"
     what = "decoded in this page" if backend == "browser" else sampled
     labels = ", ".join(stage.controls[name].label for name in moving)
-    note = f"On this page you can move: {labels} ({what}). In the notebook everything moves."
+    note = f"On this page you can move: {labels} ({what}). What the text asks beyond that waits in the notebook."
     start = dict(stage.state) if blend else _sampled_start(stage.state, axes)
     spec |= {"initial": start, "trainer": False, "note": note, "caption": stage.exported}
     data = json.dumps({"spec": spec, "blob": base64.b64encode(packed).decode()}, allow_nan=False)

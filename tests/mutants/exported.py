@@ -14,6 +14,7 @@ _SWIPED = "tests/test_export_turns.py::test_a_row_of_panels_is_swiped_on_a_phone
 _ASKS = "tests/test_stage_pages.py::test_a_caption_asks_only_for_what_a_hand_can_do_here"
 _STYLE, _SCRIPT = (f"gdm_core/course/export/page.{kind}" for kind in ("css", "js"))
 _FADES = "tests/test_export_turns.py::test_a_formula_that_goes_on_beyond_the_page_fades_there"
+_SEEN = "tests/test_export.py::test_a_page_has_everything_in_it"
 _PALE = "tests/test_export_turns.py::test_a_white_figure_does_not_glare_on_a_dark_page"
 
 MUTANTS = [
@@ -27,6 +28,14 @@ MUTANTS = [
     Mutant(
         "faded-as-when-it-came", _SCRIPT, 'box.addEventListener("scroll"', 'box.addEventListener("scrolled"', _SWIPED
     ),
+    Mutant(
+        "what-moves-here-unsaid",
+        "gdm_core/widgets/js/stage.js",
+        "hidden: !spec.note }, spec.note)",
+        "hidden: true })",
+        "tests/test_stage_pages.py::test_sampled_page_moves_from_disk_with_the_network_off",
+    ),
+    Mutant("numbers-broken-at-a-minus", "gdm_core/course/export/page.py", "text = POWER.sub(", "POWER.sub(", _SEEN),
     Mutant("two-rows-squeezed-on-a-phone", _STYLE, "0.62 * var(--wide, 0px)", "0px", _SWIPED),
     Mutant(
         "opens-between-samples", _EXPORT, "else _sampled_start(stage.state, axes)", "else dict(stage.state)", _START

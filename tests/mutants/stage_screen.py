@@ -55,6 +55,13 @@ MUTANTS = [
     Mutant("unfolded-unheard", STAGE, "[said, rest].filter((part) =>", "[said].filter((part) =>", REST),
     Mutant("nothing-to-unfold", STAGE, "more.hidden = !rest.textContent;", "more.hidden = false;", SHORT),
     Mutant("exported-without-its-rest", "gdm_core/widgets/js/frames.js", 'more: header.more ?? ""', 'more: ""', SHORT),
+    Mutant(
+        "white-between-rooms",
+        "gdm_core/explorers/ch05_traversal.py",
+        "4, ground=0.5)",
+        "4)",
+        "tests/test_explorers_rooms.py::test_a_room_its_twin_and_what_is_left_between_them",
+    ),
     Mutant("paper-glares", CSS, "--veil: light-dark(transparent, rgb(13 17 22 / 32%));", "--veil: transparent;", GLARE),
     Mutant("rooms-behind-a-veil", PAGE, "> (was ? 0.15 : 0.25)", "> (was ? 0.01 : 0.02)", GLARE),
     Mutant("half-a-board-glares", PAGE, "> (was ? 0.15 : 0.25)", "> (was ? 0.7 : 0.8)", GLARE),

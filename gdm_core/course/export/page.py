@@ -37,6 +37,7 @@ HOME = "<!--home-->"  # where the studio puts its link into a page that was expo
 END = re.compile(
     r"(<math\b(?:(?!<math\b).)*</math>)(</span>)?([.,;:!?)]+)", re.DOTALL
 )  # of a formula, and what follows
+POWER = re.compile(r"[\d.]+e[-−]\d+")  # 1e-07: a line may break at the minus
 CALL = re.compile(r"\bexplorers\.(\w+)\(")
 
 
@@ -219,9 +220,8 @@ def _picture(output: NotebookNode, kind: str, cell: NotebookNode, live) -> str:
 
 def _stream(text: str, name: str) -> str:
     """What a cell printed; the claims in it one by one."""
-    lines = [
-        f'<span class="claim">{line}</span>' if line.startswith(MARK) else line for line in ansi2html(text).split("\n")
-    ]
+    text = POWER.sub(r'<span class="glued">\g<0></span>', ansi2html(text))
+    lines = [f'<span class="claim">{line}</span>' if line.startswith(MARK) else line for line in text.split("\n")]
     return f'<pre class="out {name}">{chr(10).join(lines).rstrip()}</pre>'
 
 

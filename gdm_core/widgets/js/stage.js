@@ -44,6 +44,7 @@ function render({ model, el }) {
     {},
     h("h3", { hidden: !spec.title }, spec.title),
     badge,
+    h("p", { class: "note", hidden: !spec.note }, spec.note),
     h("p", { class: "caption", hidden: !spec.caption }, spec.caption),
   );
   const root = h(
@@ -256,7 +257,6 @@ function render({ model, el }) {
   if (training) panel.append(training.el);
   panel.hidden = !panel.children.length;
   toolbar(stage, tools, { badge, lag });
-  if (spec.note) tools.append(h("span", { class: "done" }, spec.note));
 
   // Life.
   model.on("msg:custom", receive);
