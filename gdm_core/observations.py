@@ -154,11 +154,12 @@ def gaussian(mean: Tensor, covariance: Tensor, seen: Observation) -> tuple[Tenso
     Returns:
         mean (*event) or (B, *event), and covariance (d, d), float64.
     """
-    A, m, S = seen.sight.matrix(), mean.double().flatten(), covariance.double()
+    m, S = mean.double().flatten(), covariance.double()
+    A = seen.sight.matrix().to(m)
     if S.shape != (len(m), len(m)) or A.shape[1] != len(m):
         raise bad(f"mean and covariance of {A.shape[1]} entries", (tuple(mean.shape), tuple(S.shape)), "torch.cov(x.T)")
     gain, _ = _gain(A, S, seen.std)
-    y = seen.y.double().flatten(-len(seen.sight.seen))
+    y = seen.y.to(m).flatten(-len(seen.sight.seen))
     told = m + (y - A @ m) @ gain.T
     return told.reshape(*y.shape[:-1], *mean.shape), S - gain @ A @ S
 
@@ -175,11 +176,11 @@ def mixture(means: Tensor, covariances: Tensor, weights: Tensor, seen: Observati
     Returns:
         means (K, *event), covariances (K, d, d) and weights (K,), float64.
     """
-    A, d = seen.sight.matrix(), means[0].numel()
+    centers = means.double().flatten(1)
+    A, y, one = (t.to(centers) for t in (seen.sight.matrix(), seen.y.flatten(), torch.eye(centers.shape[1])))
     log_w, told, spread = [], [], []
-    y = seen.y.double().flatten()
-    for m, S, w in zip(means.double().flatten(1), covariances.double(), weights.double()):
-        S = S * torch.eye(d, dtype=S.dtype) if S.ndim == 0 else S
+    for m, S, w in zip(centers, covariances.double(), weights.to(centers)):
+        S = S * one if S.ndim == 0 else S
         gain, tril = _gain(A, S, seen.std)
         white = torch.linalg.solve_triangular(tril, (y - A @ m)[:, None], upper=False)
         log_w.append(w.log() - white.square().sum() / 2 - tril.diagonal().log().sum())
@@ -195,7 +196,7 @@ def shares(x: Tensor, seen: Observation) -> Tensor:
 
 def _gain(A: Tensor, S: Tensor, std: float) -> tuple[Tensor, Tensor]:
     """S A^T (A S A^T + std^2 I)^-1 and the Cholesky factor of what is inverted."""
-    tril = torch.linalg.cholesky(A @ S @ A.T + std**2 * torch.eye(len(A), dtype=S.dtype))
+    tril = torch.linalg.cholesky(A @ S @ A.T + std**2 * torch.eye(len(A)).to(S))
     return torch.cholesky_solve(A @ S, tril).T, tril
 
 

@@ -180,7 +180,7 @@ def contours(
         mass: shares in (0, 1).
     """
     with torch.no_grad():
-        p = log_prob(grid(extent, side)).exp().double().reshape(side, side).numpy()
+        p = log_prob(grid(extent, side)).exp().double().reshape(side, side).cpu().numpy()
     ordered = np.sort(p.ravel())[::-1]
     inside = np.cumsum(ordered) / ordered.sum()
     levels = sorted({float(ordered[np.searchsorted(inside, m)]) for m in mass})
@@ -236,4 +236,7 @@ def histogram(x: Tensor, ax: Axes, *, bins: int = 60, color=colors.DATA, **optio
 
 
 def _array(x) -> np.ndarray:
+    """A tensor of any device, a list of numbers of any, or what numpy reads itself."""
+    if isinstance(x, list | tuple):
+        return np.asarray([_array(value) for value in x])
     return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)

@@ -58,7 +58,7 @@ def run(path: Path) -> tuple[list[str], list[str]]:
     place = functools.partial(where, path)
 
     def listen(words: str, kind: type[Exception] = RuntimeError) -> None:
-        mixed.setdefault((place(traceback.extract_stack()), words.split(",")[0]), words)
+        mixed.setdefault((place([*traceback.walk_stack(sys._getframe())][::-1]), words.split(",")[0]), words)
 
     names = {"__name__": "__main__", "hurried": hurried}
     with (
@@ -75,10 +75,10 @@ def run(path: Path) -> tuple[list[str], list[str]]:
                         plt.figure(number).canvas.draw()
             except (NameError, TimeoutError) as error:
                 if not isinstance(error, NameError) or not mixed | others:
-                    others.setdefault(place(traceback.extract_tb(error.__traceback__)), error)
+                    others.setdefault(place(traceback.walk_tb(error.__traceback__)), error)
             except Exception as error:
                 about = "device" in str(error) and "second" in str(error)
-                at = place(traceback.extract_tb(error.__traceback__))
+                at = place(traceback.walk_tb(error.__traceback__))
                 if about:
                     mixed.setdefault((at, str(error)), error)
                 else:
@@ -182,14 +182,15 @@ def limited():
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def where(path: Path, stack) -> str:
-    """The line of the lecture, and the last one of the library after it."""
-    here = [i for i, frame in enumerate(stack) if frame.filename == str(path)]
+def where(path: Path, frames) -> str:
+    """The line of the lecture, and the last one of the library after it; `frames` from outside in, with their lines."""
+    stack = [(frame.f_code.co_filename, line) for frame, line in frames]
+    here = [i for i, (file, _) in enumerate(stack) if file == str(path)]
     if not here:
         return "?"
-    ours = [f for f in stack[here[-1] + 1 :] if f.filename.startswith(str(ROOT / "gdm_core"))]
-    inside = f" ({Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno})" if ours else ""
-    return f"{path.name}:{stack[here[-1]].lineno}{inside}"
+    ours = [(file, line) for file, line in stack[here[-1] + 1 :] if file.startswith(str(ROOT / "gdm_core"))]
+    inside = f" ({Path(ours[-1][0]).relative_to(ROOT)}:{ours[-1][1]})" if ours else ""
+    return f"{path.name}:{stack[here[-1]][1]}{inside}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import second_device
 import torch
 from scipy import stats
 
@@ -95,6 +96,20 @@ def test_mixture_posterior_by_quadrature(round_):
         mean = p @ x / p.sum()
         torch.testing.assert_close(told[k], mean, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(spread[k], (x - mean).T @ ((x - mean) * p[:, None]) / p.sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_posteriors_are_found_where_the_means_live():
+    m, S, w = double(2, 2, 3), torch.eye(6).double().expand(2, 6, 6) + 0.3, torch.tensor([1.0, 3.0])
+    there = lambda *tensors: [t.to(second_device.NAME) for t in tensors]
+    for y in (double(3, seed=2), double(3, seed=2).float()):
+        here = ob.Observation(ob.mask(HOLE), y, 0.4)
+        away = ob.Observation(ob.mask(HOLE.to(second_device.NAME)), *there(y), 0.4)
+        for truth, found in (
+            (ob.mixture(m, S, w, here), ob.mixture(*there(m, S), w, away)),
+            (ob.gaussian(m[0], S[0], here), ob.gaussian(*there(m[0], S[0]), away)),
+            (ob.mixture(m, S[:, 0, 0], w, here), ob.mixture(*there(m, S[:, 0, 0], w), away)),
+        ):
+            assert all(f.device.type == second_device.NAME and torch.equal(f.cpu(), t) for f, t in zip(found, truth))
 
 
 def test_shares_of_a_finite_set():

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import second_device
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -84,6 +85,28 @@ def test_contours_of_a_mixture_enclose_that_share_of_its_samples(ax):
     density = target.log_prob(target.sample(20_000)).exp()
     inside = sorted(float((density > level).float().mean()) for level in ax.collections[0].levels)
     assert inside == pytest.approx([0.5, 0.8], abs=0.015)
+
+
+def test_tensors_of_a_card_are_drawn_like_those_of_the_cpu():
+    """Wherever a model lives, its draws, curves of numbers and densities go into a figure as they are."""
+    torch.manual_seed(0)
+    x, cov = torch.randn(4, 2), torch.eye(2).expand(4, 2, 2) * torch.arange(1.0, 5.0)[:, None, None]
+    pictures = []
+    for device in ("cpu", second_device.NAME):
+        there, drawn = x.to(device), Figure(figsize=(12, 4), dpi=40)
+        axes = drawn.subplots(2, 3).flat
+        mean = there.mean(0).requires_grad_()
+        plotting.images(there.reshape(2, 1, 2, 2), axes[0])
+        plotting.points(there, axes[1])
+        plotting.ellipses(there, cov.to(device), axes[1], weights=there[:, 0].softmax(0))
+        log_prob = lambda p: MultivariateNormal(mean, cov[0].to(device)).log_prob(p.to(device))  # noqa: B023
+        plotting.field(log_prob, axes[2], (-3, 3, -3, 3), side=9)
+        plotting.contours(log_prob, axes[3], (-5, 5, -5, 5), side=40)
+        plotting.curve(there[:, 0], [mean[0], *there[1:, 1]], axes[4], "line")
+        plotting.histogram(there, axes[5], bins=4)
+        drawn.savefig(kept := io.BytesIO(), format="raw")
+        pictures.append(kept.getvalue())
+    assert pictures[0] == pictures[1]
 
 
 def test_ellipses_have_the_axes_of_the_covariance(ax):

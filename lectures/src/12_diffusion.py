@@ -226,7 +226,7 @@ claim("KL of a wrong guess by both formulas: difference", by_kl - by_snr, near=0
 # network for the noise. Here `a` is the signal rate $\bar\alpha$:
 
 # %%
-target = toy.target(DATASET)
+target = toy.target(DATASET).to(DEVICE)
 net = TimedMLP((2,), (128, 128, 128))
 
 
@@ -244,7 +244,7 @@ x = target.sample(64)
 torch.manual_seed(SEED)
 ours = model.loss(x).item()
 torch.manual_seed(SEED)
-t = (torch.arange(64) + torch.rand(64)) / 64  # one time in each of 64 parts
+t = (torch.arange(64, device=DEVICE) + torch.rand(64, device=DEVICE)) / 64  # one time in each of 64 parts
 claim("bare loss and library: difference", training_loss(x, t, torch.randn_like(x)).item() - ours, near=0, within=1e-4)
 
 # %%
@@ -268,12 +268,12 @@ def two_denoisers():
     fig, axes = plt.subplots(1, 4, figsize=(14, 3.7))
     for ax, t in zip(axes, torch.tensor([0.15, 0.35, 0.6])):
         a, s = (v.item() for v in table(t))
-        plotting.field(lambda x, a=a, s=s: target.noisy(s, a).log_prob(x).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
-        at = plotting.grid((-3.2, 3.2, -3.2, 3.2), 9)
+        plotting.field(lambda x, a=a, s=s: target.noisy(s, a).log_prob(x.to(DEVICE)).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
+        at = plotting.grid((-3.2, 3.2, -3.2, 3.2), 9, device=DEVICE)
         with torch.no_grad():
             for f, color, width in ((exact, colors.EXACT, 0.016), (asked, colors.MODEL, 0.006)):
                 way = f(at.double(), t.double()) - at
-                ax.quiver(*at.T, *way.T, color=color, width=width, angles="xy", scale_units="xy", scale=1, headwidth=3)
+                ax.quiver(*at.T.cpu(), *way.T.cpu(), color=color, width=width, angles="xy", scale_units="xy", scale=1, headwidth=3)
         ax.set(xticks=[], yticks=[], xlim=(-4, 4), ylim=(-4, 4))
         ax.set_title(f"t = {t:g}", loc="center")
     axes[3].semilogy(grid_t, errors, color=colors.MODEL)
@@ -316,7 +316,7 @@ claim("the same error in the noise that it predicts", errors[-1] * (a / s) ** 2,
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true}
 # Tweedie's line on the mixture
-t, x_t = torch.tensor(0.35).double(), 2 * torch.randn(50, 2).double()
+t, x_t = torch.tensor(0.35).double(), 2 * torch.randn(50, 2, device=DEVICE).double()
 a, s = table(t)
 mixed = Mixture(a * target.means.double(), ((a * target.std.double()) ** 2 + s**2).sqrt(), target.weights)
 told = (x_t - a * exact(x_t, t)) / s
@@ -331,7 +331,7 @@ claim("score of the blurred mixture and its expected noise: largest difference",
 # %%
 @torch.no_grad()
 def sampling_loop(x, steps):
-    times = torch.linspace(1, 0, steps + 1)
+    times = torch.linspace(1, 0, steps + 1, device=DEVICE)
     for t, s in zip(times, times[1:]):
         (alpha, sigma), (alpha_s, sigma_s) = table(t), table(s)
         told = net(x, t.expand(len(x)))
@@ -340,7 +340,7 @@ def sampling_loop(x, steps):
     return x
 
 
-start = torch.randn(2000, 2)
+start = torch.randn(2000, 2, device=DEVICE)
 drawn = sampling_loop(start, 100)
 times = schedules.times(table, 100)
 ddim = samplers.last(samplers.ddim(model.denoise, table, start, times, eta=0.0))
@@ -375,7 +375,7 @@ claim("DDIM with η = 1 draws from the posterior of 12.3: largest difference", (
 # The figure: from noise to the mixture, with and without dice; which modes are reached
 def two_ways(eta, n=2000):
     torch.manual_seed(SEED)
-    x = torch.randn(n, 2).double()
+    x = torch.randn(n, 2, device=DEVICE).double()
     return torch.stack(list(samplers.ddim(exact, table, x, schedules.times(table, 200), eta=eta)))
 
 
@@ -386,9 +386,9 @@ SHADES = {0.0: colors.COMPONENTS[0], 1.0: colors.COMPONENTS[2]}
 def same_ends():
     fig, axes = plt.subplots(1, 3, figsize=(12, 4))
     for ax, (eta, states) in zip(axes, ways.items()):
-        plotting.field(lambda x: target.log_prob(x).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
+        plotting.field(lambda x: target.log_prob(x.to(DEVICE)).exp(), ax, (-4, 4, -4, 4), cmap="Greys")
         for i in range(12):
-            ax.plot(*states[:, i].T, color=SHADES[eta], lw=1.2, alpha=0.8)
+            ax.plot(*states[:, i].T.cpu(), color=SHADES[eta], lw=1.2, alpha=0.8)
         plotting.points(states[0, :12], ax, color=colors.NOISE, size=45, alpha=1, zorder=3)
         plotting.points(states[-1, :12], ax, color=colors.ACCENT, size=55, alpha=1, zorder=3)
         ax.set(xlim=(-4, 4), ylim=(-4, 4), xticks=[], yticks=[])
@@ -415,7 +415,7 @@ claim("distance of two sets of fresh data", metrics.sliced(target.sample(2000).d
 
 # %%
 torch.manual_seed(SEED)
-x, times = torch.randn(1000, 2).double(), schedules.times(table, 200)
+x, times = torch.randn(1000, 2, device=DEVICE).double(), schedules.times(table, 200)
 for t, s in zip(times, times[1:]):
     (alpha, sigma), (alpha_s, sigma_s), best = table(t), table(s), exact(x, t)
     w = sigma_s**2 * (1 - (alpha * sigma_s / (alpha_s * sigma)) ** 2)
@@ -652,7 +652,7 @@ for name, values in routes.items():
 torch.manual_seed(SEED)
 rival = Diffusion(2, schedule=schedules.cosine, predicts="velocity").to(DEVICE)
 train.fit(rival, target.sample, steps=1200 * LONGER, batch_size=512, lr=1e-2, rate=train.falling, average=0.995, progress=False)
-x = target.sample(1500).to(DEVICE)
+x = target.sample(1500)
 truth = target.log_prob(x)
 kls, gaps = {}, {}
 for name, m in {"noise": model, "velocity": rival}.items():
@@ -705,7 +705,7 @@ def bill():
     learned = lambda x: rival.log_prob(x, steps=12)
     top = truth.max().exp().item()
     for ax, log_p, name in ((axes[1], target.log_prob, "exact"), (axes[2], learned, "learned")):
-        plotting.field(lambda x, f=log_p: f(x).exp(), ax, (-4, 4, -4, 4), side=64, vmin=0, vmax=top)
+        plotting.field(lambda x, f=log_p: f(x.to(DEVICE)).exp(), ax, (-4, 4, -4, 4), side=64, vmin=0, vmax=top)
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"density: {name}", loc="center")
 

@@ -240,7 +240,7 @@ def scoreboard():
     ax = left_side.subplots()
     for k, (name, score) in enumerate(scores.items()):
         color = colors.EXACT if "exact" in name else colors.MODEL
-        ax.barh(-k, kl[name], xerr=2 * score.std() / math.sqrt(len(score)), color=color, alpha=0.85)
+        ax.barh(-k, kl[name], xerr=2 * score.std().item() / math.sqrt(len(score)), color=color, alpha=0.85)
     ax.set(yticks=-np.arange(len(kl)), yticklabels=list(kl), xlabel="KL to the right tree, nats", title="Exact distance")
     for ax, name in zip(clouds.subplots(2, 2).flat, list(kl)[:4]):
         plotting.points(right.sample(1500), ax, color=colors.DATA, size=2, alpha=0.15)
@@ -614,14 +614,14 @@ for n in unsure:
         weight = torch.full((B,), 1 / B) if log_w is None else log_w.exp().cpu()
         read = classes(x, 1.0, 0.1)[0].argmax(0).cpu()
         share = torch.bincount(read, weights=weight, minlength=10).double()
-        off[name].append((share - exact[n][2]).abs().sum().item() / 2)  # total variation
+        off[name].append((share - exact[n][2].cpu()).abs().sum().item() / 2)  # total variation
         made[n, name] = x[torch.multinomial(weight, 8)], share
 
 # %% jupyter={"source_hidden": true}
 # The figure: completions of one half by each method, and the shares of classes
 def completions():
     n = unsure[0]
-    mean, cov, share = exact[n]
+    mean, cov, share = (part.cpu() for part in exact[n])
     k = torch.multinomial(share, 8, True)
     draws = mean[k] + (torch.linalg.cholesky(cov + 1e-9 * torch.eye(196))[k] @ torch.randn(8, 196, 1).double()).reshape(8, 1, 14, 14)
     half = torch.zeros(196)

@@ -68,4 +68,18 @@ MUTANTS = [
         "top, left = i % rows * (height + pad), i // rows * (width + pad)",
         f"{TESTS}::test_images_puts_every_pixel_in_its_place",
     ),
+    Mutant(
+        "contours-on-the-cpu-alone",
+        FILE,
+        ".reshape(side, side).cpu().numpy()",
+        ".reshape(side, side).numpy()",
+        f"{TESTS}::test_tensors_of_a_card_are_drawn_like_those_of_the_cpu",
+    ),
+    Mutant(
+        "curves-of-numbers-on-the-cpu-alone",
+        FILE,
+        "if isinstance(x, list | tuple):",
+        "if False:",
+        f"{TESTS}::test_tensors_of_a_card_are_drawn_like_those_of_the_cpu",
+    ),
 ]
