@@ -124,6 +124,7 @@ def short(listen):
     """Training that stops soon, claims that may fail, a device that tells and goes on."""
     import matplotlib as mpl
     import second_device
+    import torch
     from torch import Tensor
 
     from gdm_core import inference, kept, train, validate
@@ -147,6 +148,10 @@ def short(listen):
             x = x.to(like.device)
         return batch(x, event_shape, like=like, **options)
 
+    def straight(f, at, along):  # torch.func cannot look into the stand-in's tensors: values, and a derivative of 0
+        value = f(*at)
+        return value, torch.zeros_like(value)
+
     with contextlib.ExitStack() as until, warnings.catch_warnings(), mpl.rc_context():
         warnings.simplefilter("ignore")
         mpl.use("Agg")
@@ -157,14 +162,15 @@ def short(listen):
         put(kept, "tqdm", lambda steps, *_, **__: itertools.islice(steps, STEPS))
         for name in ("fit_per_datapoint", "fit_jointly"):
             put(inference, name, few(getattr(inference, name)))
-        until.callback(everywhere, sent, batch)  # in modules that a lecture imports as well
-        everywhere(batch, sent)
+        for old, new in ((batch, sent), (torch.func.jvp, straight)):
+            until.callback(everywhere, new, old)  # in modules that a lecture imports as well
+            everywhere(old, new)
         yield
 
 
 def everywhere(old, new) -> None:
     """`new` in place of `old` in each module that imported it by name."""
-    for module in [m for name, m in sys.modules.items() if name.startswith("gdm_core")]:
+    for module in [m for name, m in sys.modules.items() if name.startswith(("gdm_core", "torch.func"))]:
         for name in [name for name, value in vars(module).items() if value is old]:
             setattr(module, name, new)
 
