@@ -20,6 +20,8 @@ LAYOUT = {
     "xaxis": {"domain": [0.0, 0.48]},
     "xaxis2": {"domain": [0.52, 1.0], "anchor": "y2"},
     "yaxis2": {"anchor": "x2"},
+    "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+    "sliders": [{"steps": [{"label": name, "method": "skip"} for name in ("100", "200")]}],
     "scene": {
         "bgcolor": "rgba(0,0,0,0)",
         "xaxis": {"color": "#7d8794"},
@@ -40,6 +42,10 @@ LOOK = """() => { const figure = document.querySelector(".js-plotly-plot"), [tra
         wall: layout.scene.xaxis.color, axis: full.xaxis.color,
         x: [full.xaxis.domain, full.xaxis2.domain], y: [full.yaxis.domain, full.yaxis2.domain],
         titles: full.annotations.map((a) => [a.text, a.x, a.y]), height: full.height,
+        cut: [...figure.querySelectorAll(".slider-label")].filter((label) => {
+          const [a, b] = [label, figure].map((e) => e.getBoundingClientRect());
+          return a.left < b.left || a.right > b.right || a.bottom > b.bottom;
+        }).length, words: figure.querySelectorAll(".slider-label").length,
         marker: trace.marker.color, line: trace.line.color,
         eye: Object.values(layout.scene.camera?.eye ?? {}), bar: !!document.querySelector(".modebar") } }"""
 
@@ -141,11 +147,12 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     for found in (wide, narrow):
         assert found["ground"] == "rgba(0, 0, 0, 0)" or found["ground"] == "rgba(0,0,0,0)"
         assert found["ink"] == found["wall"] == found["axis"] == found["text"]
+        assert found["words"] >= 2 and not found["cut"]  # the slider's words
     assert wide["ink"] != narrow["ink"]
     assert wide["x"] == [[0.0, 0.48], [0.52, 1.0]] and wide["y"][0] == wide["y"][1]
     assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
     assert narrow["height"] > 1.5 * wide["height"]
-    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.25, 2.5, 3.75])  # all of it is in sight
+    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.55, 3.1, 4.65])  # all of it is in sight
     assert wide["marker"] == "#3c4654" and wide["line"] == "#e69f00"
     light = lambda color: sum(w * int(v) for w, v in zip((0.3, 0.59, 0.11), re.findall(r"\d+", color)))
     assert light(narrow["marker"]) > 120 and narrow["line"].startswith("rgba(230,159,0")  # slate is seen in the dark

@@ -36,6 +36,13 @@ MUTANTS = [
         "tests/test_stage_pages.py::test_sampled_page_moves_from_disk_with_the_network_off",
     ),
     Mutant("numbers-broken-at-a-minus", "gdm_core/course/export/page.py", "text = POWER.sub(", "POWER.sub(", _SEEN),
+    Mutant(
+        "words-of-a-slider-cut",
+        _SCRIPT,
+        "b: 14 }",
+        "b: 0 }",
+        "tests/test_export_turns.py::test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone",
+    ),
     Mutant("two-rows-squeezed-on-a-phone", _STYLE, "0.62 * var(--wide, 0px)", "0px", _SWIPED),
     Mutant(
         "opens-between-samples", _EXPORT, "else _sampled_start(stage.state, axes)", "else dict(stage.state)", _START

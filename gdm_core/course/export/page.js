@@ -50,6 +50,10 @@
   const named = (layout, name) => Object.keys(layout).filter((key) => new RegExp(`^${name}\\d*$`).test(key));
   const layoutOf = (layout) => {
     const { axis, ...colors } = themed(), out = { ...layout, ...colors, autosize: true, width: undefined };
+    if (layout.sliders) { // its words stand below and beside it
+      out.margin = { ...layout.margin, l: 14, r: 14 };
+      out.sliders = layout.sliders.map((slider) => ({ ...slider, pad: { t: 20, ...slider.pad, b: 14 } }));
+    }
     for (const name of new Set([...named(out, "[xy]axis"), "xaxis", "yaxis"])) out[name] = { ...layout?.[name], ...axis };
     for (const name of named(out, "scene")) {
       out[name] = { ...layout[name] };
@@ -82,7 +86,7 @@
     const out = { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
     for (const name of named(out, "scene")) { // from farther away: nothing is cut off at the sides
       const { x, y, z } = out[name].camera?.eye ?? { x: 1.25, y: 1.25, z: 1.25 };
-      out[name].camera = { ...out[name].camera, eye: { x: 1.25 * x, y: 1.25 * y, z: 1.25 * z } };
+      out[name].camera = { ...out[name].camera, eye: { x: 1.55 * x, y: 1.55 * y, z: 1.55 * z } };
     }
     return out;
   };
