@@ -17,7 +17,8 @@ from gdm_core.files import data_home, model_home
 
 FREE_GB = 2.0
 KEY = ("torch", "numpy", "matplotlib", "plotly", "anywidget", "jupyterlab", "voila")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The first has no windows, and computes half as much.
+BROWSERS = "chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable chrome".split()
 GET_CHROMIUM = "apt install chromium, brew install --cask chromium, or set GDM_CHROMIUM to the path of one"
 
 
