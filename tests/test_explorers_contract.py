@@ -10,7 +10,7 @@ import second_device
 import torch
 from walk_explorers import alike, ends, far, moved, shown, stage_of
 
-from gdm_core import explorers
+from gdm_core import colors, explorers
 from gdm_core.explorers import EXPLORERS, found
 
 pytestmark = [pytest.mark.xdist_group("explorers that train"), pytest.mark.slow]
@@ -49,26 +49,27 @@ def steers(stage, control) -> bool:
 
 
 @every
-def test_the_same_state_shows_the_same_from_a_new_stage_its_code_cell_and_its_words(name):
+def test_the_same_state_shows_the_same_from_a_new_stage_its_code_cell_and_its_words(name, monkeypatch):
+    monkeypatch.setenv(colors.DRAFT, "1")  # pictures at half their size
     first, again = stage_of(name), EXPLORERS[name].function()
+    bundle, other = (s._repr_mimebundle_()[0] for s in (first, again))
+    assert bundle["image/png"] == other["image/png"] and bundle["text/plain"] == other["text/plain"]
     state = far(first)
     again.set(state)
-    assert again.state == state and first.png(1.0) != again.png(1.0)
+    assert again.state == state and first.png(0.5) != again.png(0.5)
     names = {}
     *lines, last = again.code().splitlines()
     exec("\n".join(lines), names)
     rebuilt = eval(last, names)
-    assert rebuilt.words() == again.words() and rebuilt.png(1.0) == again.png(1.0)
+    assert rebuilt.words() == again.words() and rebuilt.png(0.5) == again.png(0.5)
     assert again.words().startswith(first.title) and first.frame().encode()["text"] in first.words()
-    bundle, other = (s._repr_mimebundle_()[0] for s in (first, EXPLORERS[name].function()))
-    assert bundle["image/png"] == other["image/png"] and bundle["text/plain"] == other["text/plain"]
 
 
 @every
-def test_its_page_without_a_kernel_moves(name):
-    stage = EXPLORERS[name].function()
+def test_its_page_without_a_kernel_moves(name, monkeypatch):
+    stage = stage_of(name)
     assert set(stage.sampled) <= set(stage.controls) and stage.sampled
-    stage.sampled = dict.fromkeys(stage.sampled, 2)
+    monkeypatch.setattr(stage, "sampled", dict.fromkeys(stage.sampled, 2))
     page = stage.to_html()
     assert ("decoded in this page" if stage.decoder else "sampled pictures") in page and json.dumps(stage.exported)[
         1:-1
