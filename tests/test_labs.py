@@ -88,7 +88,7 @@ def solved(tmp_path, **answers):
 def test_a_loop_and_a_dead_process_cost_their_exercise_alone(tmp_path):
     path = solved(
         tmp_path,
-        log_joint="def log_joint(x, weights, means, stds):\n    while True:\n        pass",
+        log_joint="def log_joint(x, weights, means, stds):\n    while True:\n        __import__('time').sleep(1)",
         e_step="def e_step(log_joint):\n    return log_joint.softmax(0), log_joint.logsumexp(1)",
         m_step="import os\ndef m_step(x, gamma):\n    os._exit(0)",
         em="import time\ntime.sleep(1000)",
