@@ -591,19 +591,20 @@ claim("last distances: clipped Wasserstein", end(games.clipped(slow, 1.0), kind=
 #
 # How much of this survives when the two numbers become two networks? The objects stay the same: two losses, two
 # modules, and a rule. Since luck plays a part, we train six GANs side by side, each with its own weights, data and
-# noise. Their losses are added up, so none affects another.
+# noise, and beside them the same six with R1. Their losses are added up, so none affects another.
 
 # %%
-S, STEPS, LR, GAMMA = (16, 4000, 0.1, 0.3) if FULL else (6, 1000, 0.1, 0.3)
+S, STEPS, LR, GAMMA = (16, 4000, 0.1, 0.3) if FULL else (6, 700, 0.1, 0.3)
 target = toy.target(DATASET).to(DEVICE)
+gamma = torch.tensor([0.0] * S + [GAMMA] * S, device=DEVICE)  # the first S without R1, the other S with it
 
 
 class Nets(nn.Module):
-    """S small networks side by side: (S, B, in) -> (S, B, out)."""
+    """2 S small networks side by side, (2 S, B, in) -> (2 S, B, out); the second half starts as the first does."""
 
     def __init__(self, *sizes):
         super().__init__()
-        uniform = lambda n, *shape: (2 * torch.rand(S, *shape) - 1) / n**0.5
+        uniform = lambda n, *shape: torch.cat([(2 * torch.rand(S, *shape) - 1) / n**0.5] * 2)
         self.W = nn.ParameterList([uniform(m, m, n) for m, n in itertools.pairwise(sizes)])
         self.b = nn.ParameterList([uniform(m, 1, n) for m, n in itertools.pairwise(sizes)])
 
@@ -613,28 +614,29 @@ class Nets(nn.Module):
         return x
 
 
-def draw(n=64):
-    return target.sample(S * n).view(S, n, 2) / 2, torch.randn(S, n, 2, device=DEVICE)
-
-
 # %%
+def draw(n=64):  # both halves get the same
+    x, z = target.sample(S * n).view(S, n, 2) / 2, torch.randn(S, n, 2, device=DEVICE)
+    return torch.cat([x, x]), torch.cat([z, z])
+
+
 def generator_loss(G, D, x, z):  # non-saturating
     return softplus(-D(G(z))).mean((1, 2)).sum()
 
 
-def critic_loss(gamma):
-    def loss(G, D, x, z):
-        flat = lambda x: D(x.view(S, -1, 2)).flatten()  # r1 takes a list of examples
-        told = (softplus(-D(x)) + softplus(D(G(z)))).mean((1, 2)).sum()
-        return told + (S * games.r1(flat, x.reshape(-1, 2), gamma) if gamma else 0)
+def critic_loss(G, D, x, z):
+    x = x.detach().requires_grad_()
+    real, fake = D(x), D(G(z))
+    (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+    told = (softplus(-real) + softplus(fake)).mean((1, 2))
+    return (told + gamma / 2 * slope.square().sum(2).mean(1)).sum()  # R1 of each
 
-    return loss
 
-
-def learn(rule, gamma):
+# %%
+def learn(rule):
     torch.manual_seed(SEED)
     G, D = Nets(2, 32, 32, 2).to(DEVICE), Nets(2, 32, 32, 1).to(DEVICE)
-    game = games.two_losses(generator_loss, critic_loss(gamma), G, D, draw)
+    game = games.two_losses(generator_loss, critic_loss, G, D, draw)
     for _ in games.play(game, rule, STEPS):
         pass
     return G
@@ -642,7 +644,7 @@ def learn(rule, gamma):
 
 rules = {"simultaneous": games.simultaneous(LR), "alternating": games.alternating(LR),
          "extragradient": games.extragradient(LR), "optimistic": games.optimistic(LR)}
-learned = {(name, gamma): learn(rule, gamma) for gamma in (0, GAMMA) for name, rule in rules.items()}
+learned = {name: learn(rule) for name, rule in rules.items()}
 
 # %% [markdown]
 # How far are the samples from the data? We measure by the energy distance of 6.4,
@@ -656,7 +658,7 @@ learned = {(name, gamma): learn(rule, gamma) for gamma in (0, GAMMA) for name, r
 torch.manual_seed(SEED + 1)
 fresh, z = draw(500)
 with torch.no_grad():
-    samples = {key: G(z) for key, G in learned.items()}
+    samples = {(name, g): x for name, G in learned.items() for g, x in zip((0, GAMMA), G(z).split(S))}
 distance = {key: torch.stack([two_sample.energy(*pair) for pair in zip(x, fresh)]).cpu() for key, x in samples.items()}
 
 # %% jupyter={"source_hidden": true}
