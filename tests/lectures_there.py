@@ -131,17 +131,11 @@ def short(listen):
     claim, batch = claims.claim, validate.batch
 
     def few(make):
-        def made(model, data, steps=STEPS, *arguments, **options):
-            return make(model, data, *arguments, **options | {"steps": min(options.get("steps", steps), STEPS)})
-
-        return functools.wraps(make)(made)
-
-    def said(make):
-        def made(*arguments, steps=1000, **options):  # the rounds that were asked for: some stop at one of them
-            history = None
-            for history in make(*arguments, steps=steps, **options):
-                yield history
-            yield from itertools.repeat(history, max(0, steps - STEPS))
+        def made(model, data, steps=1000, *arguments, **options):  # then the last state, in all the rounds asked for
+            state = None
+            for state in make(model, data, *arguments, **options | {"steps": min(steps, STEPS)}):
+                yield state
+            yield from itertools.repeat(state, max(0, steps - STEPS))
 
         return functools.wraps(make)(made)
 
@@ -165,7 +159,7 @@ def short(listen):
         put = lambda owner, name, value: until.enter_context(mock.patch.object(owner, name, value))
         put(second_device, "refuse", listen)
         put(claims, "claim", lenient)
-        put(train, "steps", said(few(train.steps)))
+        put(train, "steps", few(train.steps))
         put(kept, "tqdm", lambda steps, *_, **__: itertools.islice(steps, STEPS))
         for name in ("fit_per_datapoint", "fit_jointly"):
             put(inference, name, few(getattr(inference, name)))
