@@ -313,7 +313,7 @@ claim("variance of the decoder's pictures, as a share of the real ones'", varian
 
 # %%
 flat, var = train_x.flatten(1), 0.02  # var: sigma^2
-eigenvalues = torch.linalg.eigvalsh((flat - flat.mean(0)).double().T.cov(correction=0)).flip(0)[:16]
+eigenvalues = torch.linalg.eigvalsh((flat - flat.mean(0)).double().T.cov(correction=0)).flip(0)[:16].cpu()
 exact = lambda beta: 0.5 * (eigenvalues / (beta * var)).log().clamp(min=0).sum().item()
 at_one = inference.kl(vae16.encode(train_x), vae16.prior()).mean().item()
 carried, bent = {"linear": {}, "network": {1.0: at_one}}, {}
@@ -408,11 +408,11 @@ class Reader(nn.Module):
         pixel, unit = torch.arange(64), torch.arange(hidden) % 63
         self.register_buffer("mask_in", (pixel[None, :] <= unit[:, None]).float())
         self.register_buffer("mask_out", (unit[None, :] < pixel[:, None]).float().repeat(2, 1))
-        self.first, self.second = nn.Linear(64, hidden), nn.Linear(hidden, 2 * 64)
+        self.inner, self.outer = nn.Linear(64, hidden), nn.Linear(hidden, 2 * 64)
 
     def seen(self, x):  # (..., 1, 8, 8) -> (..., 2, 1, 8, 8): what pixel i gets from pixels before i
-        h = nn.functional.linear(x.flatten(-3), self.first.weight * self.mask_in, self.first.bias).relu()
-        out = nn.functional.linear(h, self.second.weight * self.mask_out, self.second.bias)
+        h = nn.functional.linear(x.flatten(-3), self.inner.weight * self.mask_in, self.inner.bias).relu()
+        out = nn.functional.linear(h, self.outer.weight * self.mask_out, self.outer.bias)
         return out.unflatten(-1, (2, 1, 8, 8))
 
     def forward(self, raw, dims):
