@@ -20,6 +20,10 @@ os.environ["GDM_DEVICE"] = "cpu"  # explorers would take a graphics card where t
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from gdm_core.course import start_fast  # noqa: E402
+
+start_fast()
+
 import budget  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -19,6 +19,8 @@ TOKEN = "a-token-for-tests"
 SERVE = """
 import sys
 from pathlib import Path
+from gdm_core.course import start_fast
+start_fast()  # as the command does
 from gdm_core.course.studio import serve
 pages, home, ahead, host, base, most = sys.argv[1:]
 sys.exit(serve(Path(pages), Path(home), port=0, ahead=int(ahead), host=host, base=base, most=int(most)))
