@@ -98,20 +98,26 @@ def _each(function, thing):
 def _run(op, *args, **kwargs):
     global done
     done += 1
-    must_meet = (args[0], args[2:]) if op in INDEXED and isinstance(args[0], Second) else (args, kwargs)
-    met = []
-    _each(lambda t: met.append(t) if isinstance(t, Tensor) else None, must_meet)
+    met = []  # tensors
+
+    def plain(t):
+        if isinstance(t, Tensor):
+            met.append(t)
+        return t.inner if isinstance(t, Second) else t
+
+    bare, named = _each(plain, args), _each(plain, kwargs)
+    if op in INDEXED and isinstance(args[0], Second):
+        met = [t for t in (args[0], *args[2:]) if isinstance(t, Tensor)]
     shells = {id(t.inner): t for t in met if isinstance(t, Second)}
     others = [t for t in met if not isinstance(t, Second) and (t.ndim or op in JOINS)]
     if shells and others and op not in MAY_MIX:
         refuse(f"{op}: a tensor on {NAME} and one on the CPU, of shape {tuple(others[0].shape)}")
     there = bool(shells) if op is not aten.copy_.default else isinstance(args[0], Second)
     if (device := kwargs.get("device")) is not None:
-        there, kwargs["device"] = torch.device(device).type == NAME, CPU
+        there, named["device"] = torch.device(device).type == NAME, CPU
     if there and kwargs.get("generator") is not None:  # all generators are the CPU's: torch makes none for this device
         refuse(f"{op}: needed a generator on {NAME}, found one on the CPU")
-    plain = lambda t: t.inner if isinstance(t, Second) else t
-    out = op(*_each(plain, args), **_each(plain, kwargs))
+    out = op(*bare, **named)
     wrap = lambda t: shells.get(id(t)) if id(t) in shells else Second(t) if there else t
     return _each(lambda t: wrap(t) if isinstance(t, Tensor) and not isinstance(t, Second) else t, out)
 
