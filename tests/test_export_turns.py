@@ -152,7 +152,7 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     assert wide["x"] == [[0.0, 0.48], [0.52, 1.0]] and wide["y"][0] == wide["y"][1]
     assert narrow["x"] == [[0, 1], [0, 1]] and narrow["y"][0][0] > narrow["y"][1][1]  # the left one lies above
     assert narrow["height"] > 1.5 * wide["height"]
-    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.55, 3.1, 4.65])  # all of it is in sight
+    assert wide["eye"] == [1, 2, 3] and narrow["eye"] == pytest.approx([1.3, 2.6, 3.9])  # all of it is in sight
     assert wide["marker"] == "#3c4654" and wide["line"] == "#e69f00"
     light = lambda color: sum(w * int(v) for w, v in zip((0.3, 0.59, 0.11), re.findall(r"\d+", color)))
     assert light(narrow["marker"]) > 120 and narrow["line"].startswith("rgba(230,159,0")  # slate is seen in the dark

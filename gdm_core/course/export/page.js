@@ -85,8 +85,12 @@
     const title = layout.title && { ...layout.title, font: { ...layout.title.font, size: 13 } };
     const out = { ...stacked(layout), ...(title && { title }), legend: { ...layout.legend, orientation: "h" } };
     for (const name of named(out, "scene")) { // from farther away: nothing is cut off at the sides
-      const { x, y, z } = out[name].camera?.eye ?? { x: 1.25, y: 1.25, z: 1.25 };
-      out[name].camera = { ...out[name].camera, eye: { x: 1.55 * x, y: 1.55 * y, z: 1.55 * z } };
+      const { x, y, z } = out[name].camera?.eye ?? { x: 1.25, y: 1.25, z: 1.25 }, away = Math.max(1.3, 3.25 / Math.hypot(x, y, z));
+      out[name].camera = { ...out[name].camera, eye: { x: away * x, y: away * y, z: away * z } };
+      for (const side of ["xaxis", "yaxis", "zaxis"]) { // small names: long ones would run into each other
+        const title = out[name][side]?.title;
+        if (title) out[name][side] = { ...out[name][side], title: { text: title.text ?? title, font: { ...title.font, size: 11 } } };
+      }
     }
     return out;
   };
