@@ -32,6 +32,14 @@ def draw(controls):
     return Frame(np.add.outer(np.arange(8) * (y + 4), np.arange(8) * (x + 4)).astype(np.uint8), f"z1 is {x:.2f}")
 
 Stage(draw, [Pad("z", limit=3.0)], title="Pad")"""
+DIMMED = """() => { const place = document.body.appendChild(document.createElement("div"));
+    place.innerHTML = "<div class='jp-RenderedImage'><img></div>";
+    const seen = ["true", "false"].map((light) => {
+      place.dataset.jpThemeLight = light;
+      return getComputedStyle(place.querySelector("img")).filter;
+    });
+    place.remove();
+    return seen; }"""
 TURNS = """\
 import matplotlib.pyplot as plt
 import plotly.graph_objects as go
@@ -130,5 +138,6 @@ def test_a_figure_turns_without_a_network_and_folds_stay_folded(opened):
     until(lambda: cells.nth(0).locator(".js-plotly-plot .scatterlayer .trace").count() == 1, what="plotly's figure")
     assert cells.nth(0).locator(".jp-OutputArea-output").count() == 1  # the twin is for where plotly is not
     assert cells.nth(0).locator("img:visible").count() == 0
+    assert tab.evaluate(DIMMED) == ["none", "brightness(0.75)"]  # white paper, by day and in the dark
     hidden = [cells.nth(i).locator(".jp-InputPlaceholder").count() for i in range(3)]
     assert hidden == [0, 1, 1]

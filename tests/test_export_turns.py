@@ -24,7 +24,7 @@ LAYOUT = {
     "sliders": [{"steps": [{"label": name, "method": "skip"} for name in ("100", "200")]}],
     "scene": {
         "bgcolor": "rgba(0,0,0,0)",
-        "xaxis": {"color": "#7d8794"},
+        "xaxis": {"color": "#7d8794", "title": "a long name"},
         "camera": {"eye": {"x": 1, "y": 2, "z": 3}},
     },  # no trace in it: no need for WebGL
     "annotations": [
@@ -47,6 +47,7 @@ LOOK = """() => { const figure = document.querySelector(".js-plotly-plot"), [tra
           return a.left < b.left || a.right > b.right || a.bottom > b.bottom;
         }).length, words: figure.querySelectorAll(".slider-label").length,
         marker: trace.marker.color, line: trace.line.color,
+        name: layout.scene.xaxis.title.font?.size ?? 0,
         eye: Object.values(layout.scene.camera?.eye ?? {}), bar: !!document.querySelector(".modebar") } }"""
 
 
@@ -156,6 +157,7 @@ def test_a_figure_to_turn_has_the_colors_of_the_page_and_room_on_a_phone(turned)
     assert wide["marker"] == "#3c4654" and wide["line"] == "#e69f00"
     light = lambda color: sum(w * int(v) for w, v in zip((0.3, 0.59, 0.11), re.findall(r"\d+", color)))
     assert light(narrow["marker"]) > 120 and narrow["line"].startswith("rgba(230,159,0")  # slate is seen in the dark
+    assert wide["name"] == 0 and narrow["name"] == 11  # long names would run into each other
     assert wide["bar"] and not narrow["bar"]  # it would cover the title
     (_, x, first), (_, _, second) = narrow["titles"]
     assert x == 0.5 and first == narrow["y"][0][1] and second == narrow["y"][1][1]

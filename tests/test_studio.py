@@ -240,6 +240,7 @@ def test_jupyterlab_is_given_the_extension_and_the_template(home, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", "/elsewhere")
     given = lab.options(home)
     assert any("gdm_core.course.studio.lab" in option and "True" in option for option in given)
+    assert "--LabApp.custom_css=True" in given and (lab.STYLE / "custom.css").is_file()  # figures dimmed in the dark
     assert (pages.folder(home) / "mixtures.ipynb").is_file()
     assert os.environ["JUPYTER_PATH"].split(os.pathsep) == [str(look.SHARE), "/elsewhere"]
     assert (look.SHARE / "voila" / "templates" / "gdm" / "index.html.j2").is_file()

@@ -23,12 +23,20 @@ def _turned(name: str, old: str, new: str) -> Mutant:
 
 MUTANTS = [
     _turned("panels-squeezed-on-a-phone", "place.clientWidth >= 560", "place.clientWidth >= 0"),
-    _turned("cut-off-at-the-sides", "{ x: 1.25 * x,", "{ x,"),
+    _turned("cut-off-at-the-sides", "{ x: away * x,", "{ x,"),
+    _turned("names-run-into-each-other", "...title.font, size: 11", "...title.font"),
     _turned("slate-lost-on-a-dark-page", "color: light(trace[name].color)", "color: trace[name].color"),
     _turned("slate-lightened-on-a-light-page", "(dim ? ", "(true ? "),
     _turned("title-under-buttons", "place.clientWidth < 560 &&", "false &&"),
     _turned("left-panel-below", "from < 0.4 ?", "from > 0.4 ?"),
     _turned("walls-in-their-own-ink", "...layout[name][side], ...axis }", "...layout[name][side] }"),
+    Mutant(
+        "figures-glare-in-a-dark-lab",
+        "gdm_core/course/studio/lab.py",
+        '"--LabApp.custom_css=True",',
+        "",
+        studio("jupyterlab_is_given_the_extension_and_the_template"),
+    ),
     Mutant(
         "sign-spaced-like-a-difference",
         LATEX,

@@ -10,6 +10,8 @@ from pathlib import Path
 from gdm_core.course.look import SHARE
 from gdm_core.course.studio import pages
 
+STYLE = Path(__file__).parents[1] / "jupyter" / "custom"  # loads before JupyterLab, which serves what it finds there
+
 
 def options(home: Path) -> list[str]:
     """What JupyterLab's command line needs for it; writes the notebooks of the pages."""
@@ -17,6 +19,7 @@ def options(home: Path) -> list[str]:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")]))
     return [
         f"--ServerApp.jpserver_extensions={{'{__name__}': True}}",
+        "--LabApp.custom_css=True",
         "--VoilaConfiguration.show_tracebacks=True",
     ]
 
@@ -28,6 +31,7 @@ def _jupyter_server_extension_points() -> list[dict]:
 def _load_jupyter_server_extension(app) -> None:
     from gdm_core.course.studio.server import handlers
 
+    app.web_app.settings["static_custom_path"].insert(1, str(STYLE))  # behind a custom.css of the user's
     home = Path(app.root_dir)
     render = f"voila/render/{pages.folder(home).relative_to(home).as_posix()}"
     app.web_app.add_handlers(".*$", handlers(app.web_app.settings["base_url"], home, render))
