@@ -179,3 +179,14 @@ def test_the_first_pixel_hears_nothing(said):
 def test_models_learn_from_training_digits_alone(recipe, monkeypatch):
     monkeypatch.setattr(pixel_models.train, "steps", lambda model, x, **options: x)
     assert torch.equal(recipe()[1], data.load("digits", "train").x)
+
+
+def test_codes_in_no_use_begin_anew_five_times_and_no_more(monkeypatch):
+    monkeypatch.setattr(pixel_models.train, "steps", lambda model, x, **options: ([0.0] * n for n in range(1, 301)))
+    model, steps = pixel_models.picture_codes(pictures=20)
+    assert model.grid == (7, 7) and model.codes == 32 and model.event_shape == (1, 28, 28)
+    shown, times = [], []
+    monkeypatch.setattr(type(model), "revive", lambda self, x: shown.append(len(x)))
+    for _ in steps:
+        times.append(len(shown))
+    assert [times.index(n) + 1 for n in range(1, 6)] == [40, 80, 120, 160, 200] and shown == [20] * 5

@@ -174,6 +174,7 @@ MUTANTS = [
     ),
     *_plants(
         "explorers/pixel_models.py",
+        ("codes-begin-anew-late", "<= 200", ">= 200", "pixels::codes_in_no_use_begin_anew_five_times_and_no_more"),
         (
             "any-order-learns-test-digits",
             '    digits = data.load("digits", device=device)\n    model = Masked',
