@@ -27,11 +27,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from gdm_core import colors, data, decoding, likelihoods, plotting, train
+from gdm_core import colors, data, decoding, kept, plotting, train
 from gdm_core.course.claims import claim
 from gdm_core.data.ising import Ising
+from gdm_core.explorers import pixel_models
 from gdm_core.models.masked import Masked
-from gdm_core.models.vqvae import VQVAE
 from gdm_core.validate import choice
 
 choice("PROFILE", PROFILE, ["fast", "full"])
@@ -224,7 +224,7 @@ claim("2 by 2 board: KL by enumeration and by entropies differ by", kl - sum(dec
 # %%
 torch.manual_seed(SEED)
 learned = Masked(EVENT, 2, hidden=(256, 256)).to(DEVICE)
-train.fit(learned, board.sample, steps=6000 if FULL else 800, batch_size=256, lr=3e-3, rate=train.falling, clip=50.0)
+train.fit(learned, lambda n: board.sample(n).to(DEVICE), steps=6000 if FULL else 800, batch_size=256, lr=3e-3, rate=train.falling, clip=50.0)
 learned.requires_grad_(False)
 
 judged = board.sample(4000)
@@ -232,8 +232,8 @@ truth = board.log_prob(judged)
 turns = (1, 2, 4, 8, 16)
 paid = {}
 for k in turns:
-    plan = decoding.in_turns(spread, k)
-    paid[k] = truth - decoding.log_prob(learned.conditionals, judged, plan, VALUES).sum(0)  # (4000,), mean: KL(p || q)
+    plan = decoding.in_turns(spread.to(DEVICE), k)
+    paid[k] = truth - decoding.log_prob(learned.conditionals, judged.to(DEVICE), plan, VALUES.to(DEVICE)).sum(0).cpu()  # (4000,), mean: KL(p || q)
 
 # %% jupyter={"source_hidden": true}
 # The figure: KL of the learned model over turns, beside the exact price; boards
@@ -285,17 +285,14 @@ explorers.pixels(seed=SEED, device=DEVICE)
 # codes need?
 
 # %%
-K = 32
 large = data.load(DATASET, n=20_000 if FULL else 2000, device=DEVICE).x
+size = {"dataset": DATASET, "pictures": len(large), "steps": 3000 if FULL else 350}
+vq = kept.trained(pixel_models.picture_codes, seed=SEED, device=DEVICE, **size)  # once, for both parts
+K = vq.codes  # 32
 torch.manual_seed(SEED)
-vq = VQVAE(large.shape[1:], codes=K, width=8, likelihood=likelihoods.Gaussian(0.3, learn=None))
-for history in train.steps(vq.to(DEVICE), large, steps=3000 if FULL else 350, batch_size=32, lr=1e-2, rate=train.falling, seed=SEED):
-    if len(history) % 40 == 0 and len(history) <= 200:
-        vq.revive(large[:500])
-vq.eval().requires_grad_(False)
 codes = torch.cat([vq.encode_codes(part) for part in large.split(500)])[:, None] / (K - 1)  # (N, 1, 7, 7)
 model = Masked(codes.shape[1:], K, network="conv", width=32, blocks=2, symbols=True).to(DEVICE)
-train.fit(model, codes, steps=8000 if FULL else 600, batch_size=32, lr=6e-3, rate=train.falling, clip=100.0, seed=SEED)
+train.fit(model, codes, steps=8000 if FULL else 500, batch_size=32, lr=6e-3, rate=train.falling, clip=100.0, seed=SEED)
 model.requires_grad_(False)
 
 # %%
@@ -328,7 +325,7 @@ claim("and four more than one at a time, nats", cost[4].mean() - cost[P].mean(),
 
 # %% [markdown]
 # In one turn each code is likely at its place, but together they form no digit; with twelve turns most strokes are
-# whole. The nats agree: the codes of a new picture cost 110 nats in one turn, 72 in four, 63 in twelve and 60 one at
+# whole. The nats agree: the codes of a new picture cost 110 nats in one turn, 71 in four, 65 in twelve and 62 one at
 # a time. Most is gained by the first few turns. Here nobody knows the exact price, so the differences mix the cost of
 # turns with how well the network answers each kind of question.
 #
