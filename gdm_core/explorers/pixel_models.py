@@ -29,9 +29,14 @@ def picture_codes(dataset="strokes", pictures: int = 2000, steps: int = 350, dev
     model = VQVAE(x.shape[1:], codes=32, width=8, likelihood=likelihoods.Gaussian(0.3, learn=None)).to(device)
 
     def learn() -> Iterator:
-        for history in train.steps(model, x, steps=steps, batch_size=32, lr=1e-2, rate=train.falling):
+        for history in train.steps(model, x, steps=steps, batch_size=32, lr=1e-2, rate=gently, clip=100.0):
             if len(history) % 40 == 0 and len(history) <= 200:
                 model.revive(x[:500])
             yield history
 
     return model, learn()
+
+
+def gently(progress: float) -> float:
+    """Learning rate: up for a twentieth of the way, or some starts end with one code; then down half a cosine."""
+    return min(1.0, 20 * progress) * train.falling(progress)

@@ -558,7 +558,7 @@ claim("price under the learned chain", price, below=0.7 * uniform_price, digits=
 
 # %% [markdown]
 # Uniform codes (middle) decode to specks; codes of the learned prior (right), with the same decoder, become strokes,
-# many of them digits. The codes of a new picture cost 170 nats under the uniform prior and 57 under the learned one.
+# many of them digits. The codes of a new picture cost 170 nats under the uniform prior and 64 under the learned one.
 # The difference goes straight into the bound of chapter 5b, which rises by as much. And each turn now draws a code
 # instead of a pixel.
 #

@@ -325,7 +325,7 @@ claim("and four more than one at a time, nats", cost[4].mean() - cost[P].mean(),
 
 # %% [markdown]
 # In one turn each code is likely at its place, but together they form no digit; with twelve turns most strokes are
-# whole. The nats agree: the codes of a new picture cost 110 nats in one turn, 71 in four, 65 in twelve and 62 one at
+# whole. The nats agree: the codes of a new picture cost 110 nats in one turn, 76 in four, 70 in twelve and 68 one at
 # a time. Most is gained by the first few turns. Here nobody knows the exact price, so the differences mix the cost of
 # turns with how well the network answers each kind of question.
 #
