@@ -198,7 +198,7 @@ def _nurse(root: str, file: str | None, free: bool, bare: bool, requests, answer
 
 def _children(fault: Fault, bare: bool, requests, answers):
     """Let a child run what each request asks and write down its answer.  In a child alone, yields the requests."""
-    stays = None
+    stays, caches, known = None, [], 0
     for line in requests:
         request = json.loads(line)
         for name in request["modules"] if not bare else ():
@@ -209,12 +209,14 @@ def _children(fault: Fault, bare: bool, requests, answers):
         if fault.loaded:  # in a way that mutants/imports.py does not see
             answers.write(TOO_EARLY)
             os._exit(0)
+        if len(sys.modules) != known:
+            caches, known = _caches(request["root"]), len(sys.modules)
         gc.freeze()  # pytest collects garbage at its end; let it leave alone what is shared
         started = time.monotonic()
         page = not _module(request)
         child = (page and stays) or Child(request)
         if child.pid == 0:
-            yield from child.asked(fault)
+            yield from child.asked(fault, caches)
         answer = child.ask(line, started + request["seconds"])
         healthy = answer["code"] is not None
         if page:
@@ -287,8 +289,13 @@ class Child:
         if not _module(request):
             os.environ["GDM_TEST_STAYS"] = "1"
 
-    def asked(self, fault: Fault):
-        """In the child: each request, with the way to `answer` it."""
+    def asked(self, fault: Fault, caches: list):
+        """In the child: each request, with the way to `answer` it.
+
+        Args:
+            caches: what empties those that it was born with; to look for them here is to touch every module, and so to
+                copy as much memory as the rest of a test does.
+        """
         for line in self.requests:
             request = json.loads(line)
             if "file" in request:
@@ -297,22 +304,27 @@ class Child:
                     request["text"],
                 )
             fault.loaded = False
-            _forget(request["root"])
-            yield request | {"answer": functools.partial(self._answer, sum(os.times()[:4]))}
+            for clear in caches if caches is not None else _caches(request["root"]):
+                clear()  # it may hold what an earlier fault gave it
+            caches = None
+            yield request | {"answer": functools.partial(self._answer, sum(os.times()[:4]), not _module(request))}
         os._exit(0)
 
-    def _answer(self, before: float, said: dict) -> None:
+    def _answer(self, before: float, stays: bool, said: dict) -> None:
         sys.stdout.flush()
         self.answers.write(json.dumps(said | {"cpu": sum(os.times()[:4]) - before}) + "\n")
+        if not stays:  # nor makes pytest ready for a request that does not come
+            os._exit(0)
 
 
-def _forget(root: str) -> None:
-    """Empty the caches of the course's functions: they may hold what an earlier fault gave them."""
+def _caches(root: str) -> list:
+    """What empties the caches of the course's functions."""
+    found = []
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""
         if file.startswith(root) and not file.startswith(sys.prefix):
-            for value in list(vars(module).values()):
-                getattr(value, "cache_clear", int)()
+            found += [value.cache_clear for value in list(vars(module).values()) if hasattr(value, "cache_clear")]
+    return found
 
 
 def _read(pipe, until: float) -> bytes | None:
