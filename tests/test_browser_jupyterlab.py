@@ -59,7 +59,9 @@ def lab(tmp_path_factory):
     cells = [f"from gdm_core import explorers\n\nexplorers.{name}()" for name in EXPLORERS]
     servers.notebook(home / "all.ipynb", *cells, template=None)
     servers.notebook(home / "busy.ipynb", PAD, "import time\n\ntime.sleep(300)", template=None)
-    pattern = nbformat.read(servers.notebook(home / "pattern.ipynb", TURNS, "1 + 1", "print(3)", template=None), 4)
+    pattern = nbformat.read(
+        servers.notebook(home / "pattern.ipynb", TURNS, f"# {60 * 'long '}\n1 + 1", "print(3)", template=None), 4
+    )
     pattern.cells[1].metadata["jupyter"] = {"source_hidden": True}
     pattern.cells[2].metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
     pattern.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="3")]
@@ -138,6 +140,8 @@ def test_a_figure_turns_without_a_network_and_folds_stay_folded(opened):
     until(lambda: cells.nth(0).locator(".js-plotly-plot .scatterlayer .trace").count() == 1, what="plotly's figure")
     assert cells.nth(0).locator(".jp-OutputArea-output").count() == 1  # the twin is for where plotly is not
     assert cells.nth(0).locator("img:visible").count() == 0
+    words, cell = cells.nth(1).locator(".jp-PlaceholderText"), cells.nth(0).bounding_box()
+    assert words.bounding_box()["width"] < cell["width"]  # however long the line by which a folded cell is named
     assert tab.evaluate(DIMMED) == ["none", "brightness(0.75)"]  # white paper, by day and in the dark
     hidden = [cells.nth(i).locator(".jp-InputPlaceholder").count() for i in range(3)]
     assert hidden == [0, 1, 1]
