@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Size, Tensor, nn
-from torch.autograd import forward_ad
 from torch.func import jvp
 
 from gdm_core import couplings, denoising
@@ -151,14 +150,14 @@ class FlowMap(nn.Module):
         if self.share == 1:  # r = t for all
             return u(z, t, r) - v
         if self.learns in ("meanflow", "consistency"):  # where r = t the goal is v
-            average, slope = _forward(lambda z, t: u(z, t, r), (z, t), (v, torch.ones_like(t)))
+            average, slope = along(lambda z, t: u(z, t, r), z, t, v)
             return average - (v - beside(t - r, z) * slope).detach()
         same = beside(t == r, z)
         if self.learns == "shortcut":
             with torch.no_grad():
                 goal = torch.where(same, v, shortcut(u, z, t, r))
             return u(z, t, r) - goal
-        average, slope = _forward(lambda r: u(z, t, r), (r,), (torch.ones_like(r),))
+        average, slope = jvp(lambda r: u(z, t, r), (r,), (torch.ones_like(r),))
         with torch.no_grad():
             there = z - beside(t - r, z) * average
             goal = torch.where(same, v, u(there, r, r) if self.teacher is None else self.teacher(there, r))
@@ -196,13 +195,6 @@ class _Layers(nn.Module):
         waves = [w(torch.pi * s) for s in (t, t - r) for w in (torch.cos, torch.sin)]
         a = torch.cat([z.flatten(1), torch.stack([t, t - r, *waves], 1)], 1)
         return told(self.net, a, y, self.labels).reshape(z.shape)
-
-
-def _forward(f: Callable[..., Tensor], at: tuple[Tensor, ...], by: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """f(at) and its derivative by `by`, as `jvp` has them, without its price of a millisecond; not inside another."""
-    with forward_ad.dual_level():
-        out, slope = forward_ad.unpack_dual(f(*map(forward_ad.make_dual, at, by)))
-    return out, torch.zeros_like(out) if slope is None else slope
 
 
 def _square(error: Tensor) -> Tensor:
