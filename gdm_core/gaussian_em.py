@@ -13,7 +13,6 @@ features T(y) of its own coordinates y = L_k^{-1} (x - mu_k), for two products e
 from typing import NamedTuple
 
 import torch
-from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 from torch.linalg import cholesky_ex, solve_triangular
@@ -71,6 +70,8 @@ def seed(x: Tensor, components: int, floor: float = 0.0) -> tuple[Tensor, Tensor
     Raises:
         ValueError: fewer distinct examples than components, or groups without volume.
     """
+    from sklearn.cluster import kmeans_plusplus  # slow to load, and only a search from scratch needs it
+
     random_state = int(torch.randint(2**31 - 1, (), device="cpu"))  # follows torch.manual_seed
     seeds, _ = kmeans_plusplus(x.cpu().numpy(), components, random_state=random_state)
     nearest = torch.cdist(x, torch.from_numpy(seeds).to(x)).argmin(1)  # (N,)

@@ -8,6 +8,7 @@ Drag a start, scrub EM from it, and see the bound part from the likelihood and t
 from collections import OrderedDict
 
 import numpy as np
+import sklearn.cluster  # noqa: F401 - or the first press of k-means++ would wait a second for it
 import torch
 
 from gdm_core import colors, devices
