@@ -520,8 +520,8 @@ for player in ("critic_loss", "generator_loss"):
 
 # %%
 torch.manual_seed(SEED)
-ring = data.load("eight_gaussians", n=2).density
-p, q, h = ring.sample(200).double(), torch.randn(200, 2).double(), 0.8
+ring = data.load("eight_gaussians", n=2).density.to(DEVICE)
+p, q, h = ring.sample(200).double().cpu(), torch.randn(200, 2).double(), 0.8
 t = (2 * torch.randn(50, 2)).double().requires_grad_()
 log_density = lambda s: (-(torch.cdist(t, s) ** 2) / (2 * h**2)).logsumexp(1)  # up to a constant
 (score,) = torch.autograd.grad((log_density(p) - log_density(q)).sum(), t, retain_graph=True)
@@ -561,10 +561,10 @@ modes = {h: len(torch.cdist(s := m.sample(2000), ring.means)[near(s)].argmin(1).
 def drifts():
     _, axes = plt.subplots(1, 3, figsize=(14, 4.6))
     torch.manual_seed(SEED)
-    first = collapsed(0.8).sample(300)
-    where = plotting.grid((-5, 5, -5, 5), 15)
+    first = collapsed(0.8).to(DEVICE).sample(300)
+    where = plotting.grid((-5, 5, -5, 5), 15).to(DEVICE)
     V = drift(where, ring.sample(1000), first, 0.8)
-    axes[0].quiver(*where.T, *V.T, color=colors.LATENT, alpha=0.7, angles="xy")
+    axes[0].quiver(*where.T.cpu(), *V.T.cpu(), color=colors.LATENT, alpha=0.7, angles="xy")
     titles = ("Collapsed, and the drift, h = 0.8", "After training, h = 0.15", "After training, h = 0.8")
     for ax, s, title in zip(axes, (first, *(m.sample(1000) for m in drifted.values())), titles):
         plotting.points(ring.sample(1000), ax, color=colors.DATA, alpha=0.3)
