@@ -26,6 +26,7 @@ def printed(capsys, *args, **kwargs):
 def test_line(capsys):
     assert printed(capsys, "gap", 0.12345, below=0.2) == "✓ gap: 0.123 (needed ≤ 0.2)\n"
     assert printed(capsys, "gain: at least", 2.5, above=1, unit="nats") == "✓ gain: at least 2.5 nats (needed ≥ 1)\n"
+    assert printed(capsys, "ends: at t = 1", 2.5, above=1) == "✓ ends: at t = 1: 2.5 (needed ≥ 1)\n"
     assert printed(capsys, "share", 12.345, near=12, within=0.5, unit="%") == "✓ share: 12.3% (needed 12 ± 0.5)\n"
     assert printed(capsys, "count", 1797, near=1797, within=0) == "✓ count: 1797 (needed = 1797)\n"
     assert printed(capsys, "x", 0.5, above=0, below=1) == "✓ x: 0.5 (needed ≥ 0 and ≤ 1)\n"

@@ -111,6 +111,7 @@ FAULTS = {
     "array": (result("array([0.5   , 1.2345])"), "got 1.2345"),
     "printed-value": (write_to("stdout", "✓ one: 1 (needed ≤ 2)\nloss 2.71828182\n"), "got 2.71828182"),
     "shown-value": (show(**{"text/markdown": "**2.71828182**"}), "got 2.71828182"),
+    "log": (result("Model(\n" + 8 * "  layer\n" + ")"), "cell 8: needed no log, got a result of 10 lines"),
     "widget-state": (lambda nb, code: nb.metadata.update(widgets={}), "needed no stored widget state"),
     "no-stamp": (lambda nb, code: nb.metadata.pop("gdm"), "got those of no stamped build"),
     "stale": (lambda nb, code: nb.metadata.update(gdm={"source": "0" * 16}), "got those of 0000000000000000"),

@@ -83,7 +83,7 @@ def claim(
         if shown.startswith("≤") or _all(wanted, float(shown)):
             break
     needed = f" (needed {' and '.join(wanted)})" if NEEDED in os.environ else ""
-    colon = "" if ":" in text else ":"
+    colon = "" if ":" in text and not text[-1].isdigit() else ":"  # one a line, but no number right after another
     print(f"{MARK} {text}{colon} {shown}{suffix}{needed}")
 
 

@@ -139,6 +139,9 @@ def _outputs(nb: NotebookNode, home: str) -> Iterator[str]:
                 yield (
                     where + "needed the same text at each run, got an address (at 0x…); try ending the line with `;`"
                 )
+            lines = len(text.splitlines())
+            if output.output_type == "execute_result" and set(output.data) == {"text/plain"} and lines > 9:
+                yield where + f"needed no log, got a result of {lines} lines; try ending the line with `;`"
             if home in text:
                 yield where + f"needed no path of this machine, got {home}; try printing the file's name"
     if "widgets" in nb.metadata:
