@@ -533,7 +533,7 @@ K = vq.codes  # 32
 torch.manual_seed(SEED)
 codes = torch.cat([vq.encode_codes(part) for part in large.split(500)])[:, None] / (K - 1)  # (N, 1, 7, 7)
 prior = Autoregressive(codes.shape[1:], levels=K, symbols=K, layers=3, dropout=0.1)
-learn(prior, codes, 4000 if FULL else 400, 5e-3, batch=64 if FULL else 24)
+learn(prior, codes, 4000 if FULL else 400, 5e-3, batch=64 if FULL else 24);
 
 # %% jupyter={"source_hidden": true}
 # The figure: pictures, uniform codes decoded, and codes of the learned prior decoded

@@ -293,7 +293,7 @@ torch.manual_seed(SEED)
 codes = torch.cat([vq.encode_codes(part) for part in large.split(500)])[:, None] / (K - 1)  # (N, 1, 7, 7)
 model = Masked(codes.shape[1:], K, network="conv", width=32, blocks=2, symbols=True).to(DEVICE)
 train.fit(model, codes, steps=8000 if FULL else 500, batch_size=32, lr=6e-3, rate=train.falling, clip=100.0, seed=SEED)
-model.requires_grad_(False)
+model.requires_grad_(False);
 
 # %%
 n, P = 24, codes[0].numel()
