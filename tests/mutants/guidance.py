@@ -126,13 +126,6 @@ MUTANTS = [
     _plant("observations", "evidence-forgotten", "w.log() - white.square().sum() / 2 -", "w.log() -", _QUAD),
     _plant("observations", "evidence-volume", "/ 2 - tril.diagonal().log().sum())", "/ 2)", _QUAD),
     _plant("observations", "prior-shares-forgotten", "log_w.append(w.log() -", "log_w.append(0 * w -", _QUAD),
-    _plant(
-        "observations",
-        "weights-left-behind",
-        "covariances.double(), weights.to(centers)",
-        "covariances.double(), weights.double()[:]",
-        "posteriors_are_found_where_the_means_live",
-    ),
     _plant("observations", "shares-of-another-axis", "seen.log_prob(x).softmax(0)", "seen.log_prob(x).exp()", _SET),
     _plant("observations", "y-of-any-shape", "shape[len(shape) - len(seen) :] != tuple(seen)", "False", _UNSEEN),
     _plant(
