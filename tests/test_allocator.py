@@ -12,7 +12,7 @@ import torch
 from gdm_core import allocator
 
 glibc = pytest.mark.skipif(not allocator.keep_freed_memory(), reason="needed glibc, got another allocator")
-OFTEN = 50
+OFTEN = 50  # three blocks of 2,560 pages each time, or a few blocks once
 
 
 def pages() -> int:
@@ -40,15 +40,15 @@ def test_a_step_takes_the_memory_of_the_last_one():
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(allocator.TRIM, 2**17), mallopt(allocator.MMAP, 2**17)  # as a program begins
     try:
-        assert max(everywhere()) > 200 * OFTEN
+        assert max(everywhere()) > 1000 * OFTEN
     finally:
         allocator.keep_freed_memory()
-    assert max(everywhere()) < 200 * OFTEN
+    assert max(everywhere()) < 1000 * OFTEN
 
 
 @glibc
 def test_who_imports_the_course_has_it():
-    code = "import gdm_core, test_allocator as t; assert max(t.everywhere()) < 200 * t.OFTEN"
+    code = "import gdm_core, test_allocator as t; assert max(t.everywhere()) < 1000 * t.OFTEN"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
 
 

@@ -58,6 +58,7 @@ def outputs(chapter):
     return [cell.outputs for cell in nb.cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow
 def test_outputs(chapter):
     _, first, second, third = outputs(chapter)
     assert [o.output_type for o in first] == ["stream", "display_data", "stream", "display_data"]

@@ -207,6 +207,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_real_ctrl_c_on_a_real_process(tmp_path):
     path = tmp_path / "run.safetensors"
     process = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stderr=subprocess.PIPE, text=True)

@@ -162,6 +162,7 @@ def test_density_integrates_and_probabilities_sum_to_one(name):
 
 
 @offering(protocols.HasDensity, protocols.HasSamples)
+@pytest.mark.slow
 def test_samples_come_from_the_density(name):
     """Moments and entropy of samples against the same sums over a grid or all events, within 5 standard errors."""
     model = build(name)
@@ -181,6 +182,7 @@ def test_samples_come_from_the_density(name):
 
 
 @offering("elbo")
+@pytest.mark.slow
 def test_a_bound_lies_below_a_density(name):
     """exp(elbo) <= p(x), so it integrates to 1 at the most; a lost constant or a KL of the wrong sign does not."""
     model = build(name)
@@ -212,6 +214,7 @@ def test_a_schedule_runs_from_data_to_noise(name):
 
 
 @offering(protocols.HasDenoiser, protocols.HasLoss)
+@pytest.mark.slow
 def test_training_makes_the_denoiser_the_mean_of_the_data(name):
     """x ~ N(1 + y, 1/4) in each entry: E[x | x_t, y] is known for its own schedule."""
     torch.manual_seed(0)

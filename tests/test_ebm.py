@@ -107,6 +107,7 @@ def test_samples_of_a_bowl_are_gaussian():
     assert len(walked) == 6 and walked[0].abs().max() == 0
 
 
+@pytest.mark.slow
 def test_it_learns_two_modes_and_their_shares():
     """KL(data, model) by quadrature."""
     torch.manual_seed(0)

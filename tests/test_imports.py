@@ -177,6 +177,7 @@ with open(sys.argv[1], "w") as f:
 """
 
 
+@pytest.mark.slow
 def test_importing_prints_nothing_changes_nothing_writes_nothing(tmp_path):
     home = tmp_path / "home"
     home.mkdir()

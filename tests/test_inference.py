@@ -25,6 +25,7 @@ def test_exact_posterior_makes_every_weight_the_likelihood():
 
 
 @pytest.mark.parametrize("analytic", [False, True])
+@pytest.mark.slow
 def test_gap_of_the_bound_is_the_kl_to_the_posterior(analytic):
     model, wrong = Linear(), Linear(skew=0.4)
     x = model.data()
@@ -99,6 +100,7 @@ def test_iwae_rises_to_the_likelihood_and_never_passes_it():
     assert (mean[1000] < truth + 3 * error[1000]).all() and (mean[1000] > truth - 0.02).all()
 
 
+@pytest.mark.slow
 def test_iwae_keeps_to_its_chunk_and_averages_over_all_of_them():
     model = Linear(skew=0.4)
     x = model.data(4)

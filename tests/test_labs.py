@@ -143,6 +143,7 @@ def test_what_is_no_lab_is_refused_in_words(tmp_path, capsys):
         assert needed in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_key_has_solutions_and_hints():
     """And it is what `make test` leaves behind for a teacher: a table of exercises, wrong answers and hints."""
     text = write_key(ROOT).read_text(encoding="utf-8")

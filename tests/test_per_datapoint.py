@@ -90,6 +90,7 @@ def test_warm_start_reproduces_q():
 
 
 @pytest.mark.parametrize("alternate", [None, (5, 5)])
+@pytest.mark.slow
 def test_joint_optimization_reaches_the_maximum_likelihood(alternate):
     """theta = (W, b) with one latent: the best log-likelihood of PPCA with this noise is known from the eigenvalues."""
     model = Linear(latents=1)

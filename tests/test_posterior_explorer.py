@@ -74,6 +74,7 @@ def grid(inferred):
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_the_gap_of_the_encoder_is_its_kl_and_splits(searching, inferred, grid):
     model, x = inferred
     kl = grid.kl(model.encode(x))

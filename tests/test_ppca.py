@@ -176,6 +176,7 @@ def test_float32_is_solved_in_float64():
 
 
 @pytest.mark.parametrize("q", [0, 1, 3, 5])
+@pytest.mark.slow
 def test_em_climbs_to_the_closed_form(q):
     x = data()
     model = PPCA(6, q).double()

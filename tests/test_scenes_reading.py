@@ -42,6 +42,7 @@ def every(lit):  # noqa: F811
     return distances
 
 
+@pytest.mark.slow
 def test_every_factor_of_rendered_scenes_is_read():
     table, x = some(600)
     found = scenes.read(x)
@@ -53,6 +54,7 @@ def test_every_factor_of_rendered_scenes_is_read():
     assert torch.equal(scenes.index(scenes.read(levels.x).factors), scenes.index(levels.factors))
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_no_scene_gets_the_nearest_of_all(every):
     x = some(3)[1]
     for picture in (noisy(x[:1], 0.4)[0], (x[1] + x[2]) / 2):

@@ -110,6 +110,7 @@ def test_faults_of_the_real_tool(monkeypatch):
         assert differing == [line]
 
 
+@pytest.mark.slow
 def test_modules_are_named_by_path(shop):
     names = lambda *words: [f.name for f in strangers.modules(list(words), shop)]
     assert names("shop/price.py") == ["price.py"] and names("shop") == ["__init__.py", "bill.py", "price.py", "tax.py"]

@@ -286,6 +286,7 @@ def parts(answer):
     return pieces[0].decode(), json.loads(pieces[1]), json.loads(pieces[4]), pieces[5:]
 
 
+@pytest.mark.slow
 def test_a_page_comes_with_its_picture_and_its_kernel_answers_and_ends(server):
     visitor = Visitor(server.url)
     page = visitor.get("voila/render/level.ipynb")
@@ -335,6 +336,7 @@ def test_what_the_studio_does_not_show(server):
         urllib.request.urlopen(request)  # a name that was made to point here
 
 
+@pytest.mark.slow
 def test_a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes(tmp_path):
     tiny_course.make(tmp_path, _01_first=TITLED)
     servers.notebook(tmp_path / "pages" / "level.ipynb", PICTURE)
@@ -352,6 +354,7 @@ def test_a_full_studio_says_so_and_lets_the_next_one_in_when_a_page_closes(tmp_p
         assert "Traceback" not in running.said() and "Room for 1 page at once" in running.said()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_all_kernels_and_nohup_keeps_it(tmp_path, monkeypatch):
     nohup = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     monkeypatch.setattr(servers, "SERVE", nohup + servers.SERVE)
