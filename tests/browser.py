@@ -116,6 +116,25 @@ def tab(chromium_running):
     page.trouble.none()
 
 
+# Places are found in a frame or two after what they depend on: sizes, words, a picture.
+STILL = """() => document.fonts.ready.then(() => new Promise((still) => {
+  let last = "", alike = 0;
+  const look = () => {
+    const boxes = [...document.querySelectorAll("main, main *")].map((part) => part.getBoundingClientRect());
+    const now = boxes.map((box) => [box.x, box.y, box.width, box.height].join()).join(";");
+    alike = now === last ? alike + 1 : 0;
+    last = now;
+    alike < 4 ? requestAnimationFrame(look) : still();
+  };
+  look();
+}))"""
+
+
+def still(page) -> None:
+    """Wait until nothing on the page's stage has moved for five frames."""
+    page.evaluate(STILL)
+
+
 # A page's bytes as text: playwright hands numbers over one by one, a picture's in seconds.
 TEXT = "((bytes) => btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join('')))"
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import stand_ins
-from browser import BARE, Trouble, needed, on_stage, patience
+from browser import BARE, Trouble, needed, on_stage, patience, still
 from PIL import Image
 from stage_page import settled
 
@@ -43,7 +43,7 @@ def shown(chromium_running):
         on_stage(page, stage, html)
         stage.spec = before
         settled(page)
-        page.wait_for_timeout(300)  # captions and heights find their places
+        still(page)
         return page
 
     yield show
@@ -101,7 +101,7 @@ def test_nothing_jumps_when_a_warning_a_line_or_a_caption_comes_and_goes(shown, 
     for _ in range(2):
         page.click('[data-control="much"]')
         settled(page)
-        page.wait_for_timeout(150)
+        still(page)
         assert page.evaluate(PLACES) == full
     assert page.evaluate("document.querySelector('.warned') !== null")
 
@@ -117,7 +117,7 @@ def test_a_second_line_of_a_read_out_and_a_warning_have_their_place_before_they_
     calm = page.evaluate(PLACES)
     page.click('[data-control="far"]')
     settled(page)
-    page.wait_for_timeout(150)
+    still(page)
     assert page.evaluate(PLACES) == calm and page.locator(".warned").count() == 1
 
 

@@ -5,7 +5,7 @@ import io
 import browser
 import numpy as np
 import pytest
-from browser import on_stage
+from browser import on_stage, still
 from PIL import Image
 
 from gdm_core import widgets as w
@@ -69,7 +69,7 @@ def looks(tab):
 
 def drawn(tab):
     tab.wait_for_function("document.querySelector('.said')?.textContent.startsWith('level')")
-    tab.wait_for_timeout(400)  # captions and heights find their places
+    still(tab)
 
 
 @pytest.fixture(scope="module")
