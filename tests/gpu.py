@@ -215,11 +215,9 @@ def chapters(chosen, seconds: float) -> dict:
 
     def run(name: str) -> dict:
         with tempfile.TemporaryDirectory() as folder:
-            source = next((ROOT / "lectures" / "src").glob(f"{name}_*.py"), Path(name))
-            command = ["-m", "gdm_core.course.cli", "run", source.stem]  # "10" would mean 10b as well
-            command += ["--profile", chosen.profile, "--device", chosen.device]
-            read = lambda _: rows(Path(folder) / "table.csv")
-            return answer([*command, "--out", folder], max(1.0, end - time.monotonic()), read)
+            command = ["-m", "gdm_core.course.cli", "run", name, "--profile", chosen.profile]
+            command += ["--device", chosen.device, "--out", folder]
+            return answer(command, max(1.0, end - time.monotonic()), lambda _: rows(Path(folder) / "table.csv"))
 
     with ThreadPoolExecutor(chosen.jobs) as pool:
         return dict(zip(chosen.chapters, pool.map(run, chosen.chapters)))

@@ -111,7 +111,7 @@ def chapters(folder: str = "lectures", home: Path | None = None) -> list[Chapter
 def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
     """The chapters called `names`; all of them when there are no names.
 
-    A name is "01_name" or a number: "4" or "04" means all parts of a chapter, "4b" the second one.
+    A name is "04_name" or its number: "4" or "04" is the first part of a chapter, "4b" or "04b" the second.
 
     Raises:
         ValueError: an unknown name; the error lists what there is.
@@ -120,8 +120,9 @@ def choose(names: list[str], among: list[Chapter]) -> list[Chapter]:
         raise bad("at least one chapter", "none", "adding lectures/src/01_name.py")
     picked = []
     for name in names:
-        parts = [c for c in among if name.lstrip("0") in (c.spoken, str(c.whole)) or c.name == Path(name).stem]
-        if not parts:
-            choice("chapter", Path(name).stem, [c.name for c in among])  # refuses it, and names the nearest
-        picked += parts
+        called = [c for c in among if name.lstrip("0") == c.spoken or c.name == Path(name).stem]
+        if not called:
+            listed = [c.number if re.fullmatch(r"\d+[a-z]?", name) else c.name for c in among]
+            choice("chapter", Path(name).stem, dict.fromkeys(listed))  # refuses it, and names the nearest
+        picked += called
     return list(dict.fromkeys(picked)) or among

@@ -239,7 +239,9 @@ def _parse(function, arguments: list[str], *options) -> argparse.Namespace:
 
 
 def _names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NN", help="chapter numbers or names; all by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NN", help="numbers (10b: the second part of 10) or names; all by default"
+    )
 
 
 def _assignment(text: str) -> tuple[str, object]:

@@ -233,6 +233,9 @@ MUTANTS = [
            f"{RUN}refused_before_anything_runs"),
     # Chapters and start page
     Mutant("chapter-twice", CHAPTERS, "list(dict.fromkeys(picked))", "picked", f"{COURSES}choose"),
+    Mutant("both-parts-of-a-number", CHAPTERS, 'name.lstrip("0") == c.spoken', 'name.lstrip("0")[:1] == c.spoken[:1]',
+           f"{COURSES}two_parts"),
+    Mutant("each-number-twice", CHAPTERS, "dict.fromkeys(listed)", "listed", f"{COURSES}choose"),
     Mutant("minima-are-minutes", CHAPTERS, "min(?:utes?)?(?![\\w-])", "min", f"{COURSES}opening"),
     Mutant("half-a-question", CHAPTERS, "if bold := re.search(", "if bold := re.fullmatch(", f"{COURSES}opening"),
     Mutant("question-from-a-later-cell", CHAPTERS, 'if line.startswith("# %%") or not', "if not", f"{COURSES}opening"),
