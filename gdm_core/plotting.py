@@ -159,7 +159,7 @@ def field(
     with torch.no_grad():
         z = f(grid(extent, side)).reshape(side, side)
     picture = {"origin": "lower", "extent": extent, "aspect": "equal", "interpolation": "bilinear"}
-    ax.imshow(z.cpu().numpy(), cmap=cmap, **picture, **options)
+    ax.imshow(_array(z), cmap=cmap, **picture, **options)
     return ax
 
 
@@ -180,7 +180,7 @@ def contours(
         mass: shares in (0, 1).
     """
     with torch.no_grad():
-        p = log_prob(grid(extent, side)).exp().double().reshape(side, side).cpu().numpy()
+        p = _array(log_prob(grid(extent, side)).exp().double().reshape(side, side))
     ordered = np.sort(p.ravel())[::-1]
     inside = np.cumsum(ordered) / ordered.sum()
     levels = sorted({float(ordered[np.searchsorted(inside, m)]) for m in mass})

@@ -71,8 +71,15 @@ MUTANTS = [
     Mutant(
         "contours-on-the-cpu-alone",
         FILE,
-        ".reshape(side, side).cpu().numpy()",
-        ".reshape(side, side).numpy()",
+        "p = _array(log_prob(grid(extent, side)).exp().double().reshape(side, side))",
+        "p = log_prob(grid(extent, side)).exp().double().reshape(side, side).numpy()",
+        f"{TESTS}::test_tensors_of_a_card_are_drawn_like_those_of_the_cpu",
+    ),
+    Mutant(
+        "pictures-of-a-field-on-the-cpu-alone",
+        FILE,
+        "ax.imshow(_array(z), cmap",
+        "ax.imshow(z.numpy(), cmap",
         f"{TESTS}::test_tensors_of_a_card_are_drawn_like_those_of_the_cpu",
     ),
     Mutant(
