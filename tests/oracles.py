@@ -5,6 +5,12 @@ import torch
 from torch import Tensor, nn
 
 
+def normal(*shape: int, seed: int = 0, shift: float = 0.0) -> Tensor:
+    """Standard normal draws of their own, moved by `shift`; float64."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64) + shift
+
+
 def off_init(model: nn.Module, by: float = 0.15, seed: int = 0) -> nn.Module:
     """Move every parameter off its initial value: at zeros and ones many errors are invisible (std = var = 1, say)."""
     generator = torch.Generator().manual_seed(seed)

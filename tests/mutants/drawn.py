@@ -151,7 +151,7 @@ MUTANTS = [
         "gdm_core/two_sample/permutation.py",
         "len(pair[0])) for pair",
         "len(pair[1])) for pair",
-        _tests("two_sample", "size_of_blocks_is_kept_and_sorted_data_are_shuffled"),
+        _tests("two_sample_exchanges", "size_of_blocks_is_kept_and_sorted_data_are_shuffled"),
     ),
     Mutant(
         "as-many-values-as-bins-are-cut",

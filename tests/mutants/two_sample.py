@@ -4,12 +4,13 @@ from mutants.plant import Mutant
 
 _STATISTICS, _EXCHANGES = "gdm_core/two_sample/statistics.py", "gdm_core/two_sample/permutation.py"
 _LEARNED, _SURE, _METRICS = "gdm_core/two_sample/learned.py", "gdm_core/two_sample/sure.py", "gdm_core/metrics/near.py"
+_TESTS = {_EXCHANGES: "two_sample_exchanges", _SURE: "two_sample_exchanges", _LEARNED: "two_sample_learned"}
 _GAUSSIANS, _LINES = "gdm_core/metrics/gaussians.py", "gdm_core/metrics/lines.py"
 
 
 def _fault(name: str, file: str, old: str, new: str, tests: str) -> Mutant:
-    where = "tests/test_metrics.py" if "metrics" in file else "tests/test_two_sample.py"
-    return Mutant(name, file, old, new, " ".join(f"{where}::{t}" for t in tests.split()))
+    where = _TESTS.get(file, "metrics" if "metrics" in file else "two_sample")
+    return Mutant(name, file, old, new, " ".join(f"tests/test_{where}.py::{t}" for t in tests.split()))
 
 
 MUTANTS = [
