@@ -1,4 +1,4 @@
-"""End to end in headless Chromium: the studio, JupyterLab and exported pages, worked by mouse, keys and touch.
+"""End to end in headless Chromium: the studio and JupyterLab, worked by mouse, keys and touch.
 
 The pictures on the screen are compared with the arrays that the same callback gives in this process.
 """
@@ -16,26 +16,15 @@ import psutil
 import pytest
 import servers
 import tiny_course
-from browser import TEXT, needed, rgba
+from browser import needed
 from jupyterlab import open_notebook, run_cell
+from pad_page import CHAPTER, PAD, drag, seen, shows, touch
 from playwright.sync_api import Error
 from servers import until
 
-from gdm_core.course.export import export
-
-pytest_plugins = ("browser",)  # the fixture `tab`
+pytest_plugins = ("browser", "pad_page")  # the fixtures `tab` and `twin`
 pytestmark = needed
 
-PAD = """\
-import numpy as np
-from gdm_core.widgets import Pad, Stage
-
-def draw(controls):
-    x, y = controls["z"]
-    return np.add.outer(np.arange(28) * (y + 3) * 0.7, np.arange(28) * (x + 3) * 0.7).astype(np.uint8)
-
-stage = Stage(draw, [Pad("z", limit=3.0, step=0.05)], title="Pad", sampled={"z": 7})
-stage"""
 TRAINING = """\
 import numpy as np, torch
 from gdm_core.widgets import Button, Pad, Stage, Trainer
@@ -61,53 +50,7 @@ globalThis.WebSocket = class extends WebSocket {
   constructor(...address) { super(...address); sockets.push(this); }
   send(data) { this.told.push(new TextDecoder().decode(data)); super.send(data); }
 };"""
-CHAPTER = f"""\
-# %% [markdown]
-# ## 1.1 Play
-# The density $p_\\theta(x)$ and the bound
-#
-# $$\\begin{{aligned}} \\log p_\\theta(x) &\\ge \\mathcal L(q, \\theta) \\\\
-# &= \\int q(z) \\log\\frac{{p(x, z)}}{{q(z)}}\\,dz \\end{{aligned}}$$
-
-# %%
-{PAD}
-
-# %%
-from gdm_core.course.claims import claim
-claim("two and two", 2 + 2, near=4, within=0);
-"""
 BROKEN = "raise ValueError('needed a picture, got none; try another')"
-PICTURE = ".view:not(.plain) canvas.picture"
-PIXELS = f"""() => {{ const c = document.querySelector("{PICTURE}");
-    if (!c || c.width < 2) return null;
-    return [c.height, c.width, {TEXT}(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)]; }}"""
-
-
-@pytest.fixture(scope="module")
-def twin():
-    """The stage of `PAD` in this process."""
-    space = {}
-    exec(PAD, space)
-    return space["stage"]
-
-
-@pytest.fixture(autouse=True)
-def patient(tab):
-    tab.set_default_timeout(30_000)
-
-
-def seen(tab):
-    """Red channel on the screen, or None while there is no picture."""
-    found = tab.evaluate(PIXELS)
-    return found and rgba(*found)[..., 0]
-
-
-def shows(tab, stage, z):
-    """Wait until the screen shows what the callback gives for z."""
-    wanted = stage.frame({"z": z}).encode()["views"][0]["image"]
-    with contextlib.suppress(TimeoutError):
-        return until(lambda: np.array_equal(seen(tab), wanted))
-    np.testing.assert_array_equal(seen(tab), wanted)
 
 
 def alive(tab, address):
@@ -119,29 +62,6 @@ def alive(tab, address):
 def live(tab):
     """Whether the kernel's picture stands in place of the page's still."""
     return seen(tab) is not None and not tab.evaluate("!!document.querySelector('.waiting, .still')")
-
-
-def spot(tab, x, y, limit=3.0):
-    """Where (x, y) of the pad lies on the screen."""
-    tab.locator(".plain .layer").scroll_into_view_if_needed()
-    box = tab.locator(".plain .layer").bounding_box()
-    return box["x"] + (x / limit + 1) / 2 * box["width"], box["y"] + (1 - y / limit) / 2 * box["height"]
-
-
-def drag(tab, *points):
-    tab.mouse.move(*spot(tab, *points[0]))
-    tab.mouse.down()
-    for point in points[1:]:
-        tab.mouse.move(*spot(tab, *point), steps=12)
-    tab.mouse.up()
-
-
-def touch(tab, *points):
-    session = tab.context.new_cdp_session(tab)
-    send = lambda kind, at: session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-    for i, (x, y) in enumerate(spot(tab, *point) for point in points):
-        send("touchMove" if i else "touchStart", [{"x": x, "y": y}])
-    send("touchEnd", [])
 
 
 def state(tab):
@@ -377,42 +297,6 @@ def test_the_studio_in_the_server_of_jupyterlab(tab, both, twin):
     mine = kernel_of(tab, both["lab"])
     tab.goto("about:blank")
     until(lambda: mine not in both["lab"].kernels(), what="the kernel to end")
-
-
-# Exported pages
-
-
-@pytest.fixture(scope="module")
-def exported(home):
-    from gdm_core.course.chapters import chapters
-
-    assert export(chapters(home=home), home / "exported") == 0
-    return home / "exported" / "01_pads.html"
-
-
-def test_an_exported_chapter_moves_from_disk_with_the_network_off(tab, exported, twin):
-    tab.context.set_offline(True)
-    tab.goto(exported.as_uri())
-    until(lambda: seen(tab) is not None, what="a picture")
-    drag(tab, (0, 0), (1.9, -2.1))  # the nearest of -3, -2 … 3 shows
-    shows(tab, twin, (2, -2))
-    tab.locator("[data-code-button]").click()
-    assert tab.locator(".code:visible").count() == 0
-    assert tab.locator(".claim").inner_text() == "✓ two and two: 4"
-
-
-def test_formulas_are_laid_out(tab, exported):
-    """Geometry: the relations of aligned lines stand below each other, a numerator stands over its denominator."""
-    tab.goto(exported.as_uri())
-    box = lambda selector, i=0: tab.locator(selector).nth(i).bounding_box()
-    rows = tab.locator(".display mtr")
-    assert rows.count() == 2
-    left = [rows.nth(i).locator("mtd >> nth=1").locator("mo").first.bounding_box() for i in range(2)]
-    assert abs(left[0]["x"] - left[1]["x"]) < 1.5 and left[1]["y"] > left[0]["y"] + 10
-    over, under = (box(f".display mfrac > :nth-child({i})") for i in (1, 2))
-    assert over["y"] + over["height"] <= under["y"] + 3
-    integral = next(m for m in tab.locator(".display mo").all() if m.text_content() == "∫").bounding_box()
-    assert integral["height"] > 1.4 * box(".display mi")["height"]  # the font of the page grows it
 
 
 class Tolerant(list):
