@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
@@ -99,10 +100,15 @@ def _on_any_paper(plotly) -> None:
     """Take a figure's white ground away, give it ink for light and dark themes, of its buttons leave the way back."""
     none, ink, faint = "rgba(0,0,0,0)", "#7d8794", "rgba(125,135,148,0.35)"
     lines = {"gridcolor": faint, "zerolinecolor": faint, "linecolor": ink, "color": ink}
-    walls = {f"{axis}axis": {**lines, "showbackground": False} for axis in "xyz"}
+    walls = {f"{axis}axis": {**lines, "showbackground": False, "nticks": 5, "tickfont_size": 10} for axis in "xyz"}
     buttons = {"bgcolor": none, "color": ink, "remove": BUTTONS}
-    plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink, modebar=buttons)
+    plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink, title_font_size=14, modebar=buttons)
     plotly.update_xaxes(lines).update_yaxes(lines).update_scenes(bgcolor=none, **walls)
+    titles = [title for title in plotly.layout.annotations if title.yref == "paper"]
+    if len(titles) > 1:  # side by side in a cell of JupyterLab, which may be narrow
+        for title in titles:
+            title.update(text="<br>".join(textwrap.wrap(title.text, 24)), font_size=13)
+        plotly.update_layout(margin_t=max(plotly.layout.margin.t or 0, 44))
 
 
 def images(x: Tensor, ax: Axes, *, columns: int | None = None, titles: Sequence[str] = (), pad: int = 1) -> Axes:

@@ -304,6 +304,6 @@ check.active_units(active_units, show=who_listens)
 # [lecture 4b](../lectures/04b_nats_and_collapse.ipynb) has the ledger of units, and predicts collapse exactly.
 # `gdm labs use labs/04_amortization.ipynb` lets them run on *your* KL, free bits and active units.
 #
-# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 10 and appendix B. I. Higgins et al., *beta-VAE*,
-# 2017. D. Kingma et al., *Improved variational inference with inverse autoregressive flow*, 2016, eq. 15. Y. Burda, R. Grosse,
+# **References.** D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014, eq. 10 and appendix B. I. Higgins et al.,
+# *beta-VAE*, 2017. D. Kingma et al., *Improved variational inference with inverse autoregressive flow*, 2016, eq. 15. Y. Burda, R. Grosse,
 # R. Salakhutdinov, *Importance weighted autoencoders*, 2016, section 5.

@@ -403,7 +403,7 @@ one = climb([4.0, 1.5], [True, False], 6)
 left, right, middle = (climb(start, [True, True], 10) for start in ([-4.0, -3.0], [3.0, -3.5], [3.0, 3.0]))
 
 # %% jupyter={"source_hidden": true}
-# The figure: slices with their bounds, and EM's roads over both means, as a map or a surface to turn
+# The figure: slices with their bounds, and EM's roads over both means, flat or to turn
 from plotly.subplots import make_subplots
 
 side, axis = torch.linspace(-5, 5, 101, dtype=torch.float64), torch.linspace(-4, 4, 41, dtype=torch.float64)
@@ -449,7 +449,7 @@ def slices_and_surface(paths):
             line={"color": colors.DATA, "width": 5}, marker={"size": 4, "color": colors.DATA}, hovertemplate="%{z:.2f} nats")
     fig.update_xaxes(title="first mean").update_yaxes(title="nats per example", range=[-3.6, -1.7])
     fig.update_scenes(xaxis_title="first mean", yaxis_title="second mean", zaxis_title="nats", zaxis_range=[-6, -1.5],
-                      camera_eye={"x": 1.5, "y": 1.5, "z": 0.9})
+                      camera_eye={"x": 1.8, "y": 1.8, "z": 1.1})
     return fig.update_layout(height=460, showlegend=False, margin={"l": 0, "r": 0, "t": 40, "b": 0})
 
 

@@ -599,7 +599,7 @@ def horseshoe_to_turn():
     x, y, z = ([round(v, 2) for v in column] for column in coordinates.T.tolist())
     told = [f"slant {s:+.2f}" for s in slants]
     fig = go.Figure(go.Scatter3d(x=x, y=y, z=z, mode="markers", marker={"size": 4, "color": [round(s, 2) for s in slants.tolist()], "colorscale": "Cividis",
-        "colorbar": {"title": "slant", "thickness": 12}}, text=told, hoverinfo="text", showlegend=False))
+        "colorbar": {"title": {"text": "slant", "side": "right"}, "thickness": 12}}, text=told, hoverinfo="text", showlegend=False))
     fig.add_scatter3d(x=[min(x), max(x)], y=[0, 0], z=[0, 0], mode="lines", line={"color": colors.MODEL, "width": 6}, name="one latent",
         hoverinfo="name", showlegend=False)
     fig.update_layout(height=480, margin={"l": 0, "r": 0, "t": 40, "b": 0}, title="One number draws a curve through three directions",

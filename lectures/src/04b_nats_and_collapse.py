@@ -520,7 +520,7 @@ for name, words in ((annealed, "annealing"), (free, "free bits")):
 # prior draw codes that no picture ever had?
 
 # %% jupyter={"source_hidden": true}
-# The figure: codes as pictures; to hover over, codes as points that show their picture in gray blocks
+# The figure: codes as pictures; to hover over, points that show their picture in blocks
 extent, circle = (-3.6, 3.6, -3.6, 3.6), torch.linspace(0, 2 * math.pi, 100)
 inks = colors.CLASSES * [[0.85]]  # a little darker: lines of ink are thin
 

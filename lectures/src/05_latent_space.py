@@ -180,7 +180,7 @@ known = LogisticRegression(max_iter=2000).fit(codes.cpu(), y.cpu()).score(test_c
 claim("share of test digits whose class a linear classifier reads off z", known, above=0.9, digits=2)
 
 # %% [markdown]
-# The slant survives best, with a correlation of 0.91. Width reaches 0.65 and thickness only 0.39, and many results
+# The slant survives best, with a correlation of 0.89. Width reaches 0.63 and thickness only 0.39, and many results
 # (left) are no digit at all. Class and style share one space here: a linear classifier reads the class off $z$ for a
 # share of 0.99. So each class has a region of its own, and nothing forces the regions to have the same layout. A
 # direction that means "bolder" in one region may mean something else in the next.
@@ -273,8 +273,8 @@ for i, (name, least) in enumerate(zip(STYLES, (0.85, 0.65, 0.5))):
 
 # %% [markdown]
 # The label is what helps: with the plain model's latents and noise it still brings the thickness from 0.39 to 0.84
-# and the width from 0.65 to 0.78. None of the three survives perfectly. Part of that is due to the 1: without it the
-# thickness reaches 0.93 and the width 0.87. The device contributes little; on the pen's own pictures its width
+# and the width from 0.63 to 0.78. None of the three survives perfectly. Part of that is due to the 1: without it the
+# thickness reaches 0.92 and the width 0.86. The device contributes little; on the pen's own pictures its width
 # correlates at 0.95. For the rest, look at the bound again. **Nothing in it says that $z_1 = 1$ must mean the same
 # for a 3 and for a 7.** The decoder could use a different map for every class and reach the same bound. In our
 # network the classes share most of the decoder's weights, but the model does not promise that they agree.
@@ -661,10 +661,10 @@ claim("slant: the averaged step leaves of the error, in pixels", left["slant"]["
 
 # %% [markdown]
 # In pixels one pair is worth nothing: the ghost of $a$ stays. In the codes of the conditional model the slant works
-# best; 0.33 of the error is left, against 0.81 for the thickness. In the plain model it is 0.78 for the slant and 1.2
+# best; 0.33 of the error is left, against 0.79 for the thickness. In the plain model it is 0.77 for the slant and 1.2
 # for the thickness, which is worse than doing nothing. A step averaged over many pairs works better everywhere,
 # because whatever else distinguishes the two pictures of a pair is averaged away. For the slant it leaves 0.2 in $z$
-# and 0.67 in pixels. For the thickness it leaves 0.46 and 0.48, hardly a difference: on small pictures, bolder is
+# and 0.67 in pixels. For the thickness it leaves 0.43 and 0.48, hardly a difference: on small pictures, bolder is
 # nearly the same as darker, which pixels can add as well. So codes help most where things *move*. And arithmetic is
 # no law: the error stays several times above what the model reaches when it encodes the answer itself. Codes add up
 # only as far as the map from style to code is linear and the same for both classes.

@@ -203,7 +203,7 @@ def rooms_of(hues):  # to learn from; to judge on, and their factors
 # of $z$.
 
 # %% jupyter={"source_hidden": true}
-# Stacked weights: each model's loss is that of a VAE at σ = 0.1, and their sum moves each as its own would
+# Stacked weights: the sum of the losses, of VAEs at σ = 0.1, moves each as its own would
 class SideBySide(nn.Module):
     def __init__(self, models):
         super().__init__()
@@ -339,7 +339,7 @@ def road(model, hues, n=61):  # codes of rooms whose floor alone changes, along 
 
 
 # %% jupyter={"source_hidden": true}
-# The figures: codes of rooms whose floor runs around the circle or along an arc; each point has its floor's color
+# The figures: codes of rooms, floors around the circle or on an arc, in the floor's color
 def once_around():
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -359,7 +359,7 @@ def once_around():
         ax.set_box_aspect((z.max(0).values - z.min(0).values).tolist(), zoom=1.25)
         ax.set_title(title)
     names = {f"{axis}axis": {"title": f"direction {k + 1}", "showticklabels": False} for k, axis in enumerate("xyz")}
-    both.update_scenes(**names, camera_eye={"x": 2.2, "y": 2.2, "z": 1.5}, aspectmode="data")
+    both.update_scenes(**names, camera_eye={"x": 2.8, "y": 2.8, "z": 1.9}, aspectmode="data")
     both.update_layout(showlegend=False, height=420, margin={"l": 0, "r": 0, "t": 40, "b": 0})
     plotting.turn(both, twin)
 
@@ -502,7 +502,7 @@ claim(f"{twin}: 500 pictures in place of 80 leave, of the error", held_out[twin]
       above=0.5, digits=2)
 
 # %% jupyter={"source_hidden": true}
-# The figure: new pictures through the first model's codes and a map, and through each model's own codes
+# The figure: new pictures through the first model's codes and a map, and through own codes
 def picture(model, z):
     x = model.decode(z.to(DEVICE))
     return x if isinstance(x, torch.Tensor) else x.mean

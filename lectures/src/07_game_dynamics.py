@@ -74,7 +74,7 @@ def both_at_once(x, y, lr, steps):
 out = both_at_once(1.0, 0.0, 0.3, 40)
 
 # %% jupyter={"source_hidden": true}
-# The figure: the path in the plane, and f over the steps, one player's loss and minus the other's
+# The figure: the path, and f over the steps, one player's loss and minus the other's
 def walk(states, ax, size=26):
     """States joined by a line, early ones dark, late ones bright."""
     x, y = states.T
@@ -333,7 +333,7 @@ claim("lookahead with 6 steps of 0.3: radius", ahead, near=0.7448, within=1e-4, 
 # corner. Which of the ten will have all eigenvalues inside the circle, and so converge?
 
 # %% jupyter={"source_hidden": true}
-# The figure: sixty steps of each rule from one start, and the eigenvalues of its step in the unit circle
+# The figure: sixty steps of each rule from one start, its eigenvalues in the unit circle
 def ten_rules(h=0.3, steps=60):
     fig, axes = plt.subplots(2, 5, figsize=(15, 7))
     turn = np.linspace(0, 2 * math.pi, 200)
@@ -662,7 +662,7 @@ with torch.no_grad():
 distance = {key: torch.stack([two_sample.energy(*pair) for pair in zip(x, fresh)]).cpu() for key, x in samples.items()}
 
 # %% jupyter={"source_hidden": true}
-# The figure: samples of the middle one of the GANs, for each rule, without and with R1; and all distances
+# The figure: for each rule the middle GAN's samples, without and with R1; all distances
 def four_rules_two_games():
     fig, axes = plt.subplots(2, 5, figsize=(16, 6.6), width_ratios=[1, 1, 1, 1, 1.25])
     for row, gamma in zip(axes, (0, GAMMA)):
@@ -722,8 +722,8 @@ claim("with R1: largest median of the four rules", max(middle[name, GAMMA] for n
 # - Huang, N., et al. (2024). The GAN is dead; long live the GAN! NeurIPS.
 # - Karras, T., et al. (2020). Analyzing and improving the image quality of StyleGAN. CVPR.
 # - Korpelevich, G. (1976). The extragradient method for finding saddle points and other problems. Matecon.
-# - Mescheder, L., Geiger, A., & Nowozin, S. (2018). Which training methods for GANs do actually converge? ICML, eq.
-#   9.
+# - Mescheder, L., Geiger, A., & Nowozin, S. (2018). Which training methods for GANs do actually converge? ICML,
+#   eq. 9.
 # - Mescheder, L., Nowozin, S., & Geiger, A. (2017). The numerics of GANs. NeurIPS.
 # - Mishchenko, K., et al. (2020). Revisiting stochastic extragradient. AISTATS.
 # - Popov, L. (1980). A modification of the Arrow-Hurwicz method for search of saddle points. Mathematical Notes.

@@ -550,7 +550,7 @@ measure("momentum 0.5", momentum=0.5)
 measure("R3GAN, momentum 0.5", loss="relativistic", r1=1.0, r2=1.0, momentum=0.5)
 
 # %% jupyter={"source_hidden": true}
-# The figure: samples of the median GAN for each cure, the modes of all five, and the share near a mode
+# The figure: each cure's median GAN, the modes of all five, and the share near a mode
 def eight_ways():
     _, axes = plt.subplots(2, 4, figsize=(14, 8))
     for ax, (name, (_, samples, modes, near, _)) in zip(axes.flat, learned.items()):
@@ -675,7 +675,7 @@ def landscapes():
             ax.set_box_aspect((1, 1, 0.6), zoom=1.1)
     on = lambda k: [i // 2 == k for i in range(2 * len(lands))]
     steps = [{"method": "restyle", "label": f"{s}", "args": ["visible", on(k)]} for k, s in enumerate(lands)]
-    shown.update_layout(height=520, margin={"l": 0, "r": 0, "t": 10, "b": 40}, showlegend=False, sliders=[{"steps": steps, "currentvalue": {"prefix": "step "}}])
+    shown.update_layout(height=520, margin={"l": 0, "r": 0, "t": 10, "b": 60}, showlegend=False, sliders=[{"steps": steps, "currentvalue": {"prefix": "step "}}])
     shown.update_scenes(xaxis_title="x₁", yaxis_title="x₂", zaxis_title="D", aspectratio={"x": 1, "y": 1, "z": 0.6})
     plotting.turn(shown, twin)
 

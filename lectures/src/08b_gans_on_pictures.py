@@ -103,7 +103,7 @@ untold = learn(lambda: GAN(x.shape[1:], 3, labels=10, critic=Deaf(), **R3), (x, 
 
 
 # %% jupyter={"source_hidden": true}
-# The figure: one z a row, one class a column; the critic that was told, and the one that was not
+# The figure: one z a row, one class a column; the critic was told, and was not
 def boards(rows=5):
     z = torch.randn(rows, 1, 3, device=DEVICE).expand(rows, 10, 3)
     _, axes = plt.subplots(1, 2, figsize=(13, 3.4))

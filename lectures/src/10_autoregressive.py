@@ -398,7 +398,7 @@ reach = {place: causal.sees(pixelcnn.network, (1, 8, 8), place)[0].cpu() for pla
 
 
 # %% jupyter={"source_hidden": true}
-# The figure: where four heads look from two pixels of a digit, and what the PixelCNN's answer there depends on
+# The figure: where four heads look from two pixels, what PixelCNN's answer depends on
 def where_it_looks(example=5):
     _, axes = plt.subplots(2, 5, figsize=(15, 6.6), layout="constrained")
     ink, red = digits["test"][example, 0].cpu().numpy()[..., None], np.array(colors.rgb(colors.MODEL))
@@ -587,8 +587,8 @@ claim("price under the learned chain", price, below=0.7 * uniform_price, digits=
 #   NeurIPS.
 # - Germain, M., et al. (2015). MADE: masked autoencoder for distribution estimation. ICML.
 # - van den Oord, A., et al. (2016a). Pixel recurrent neural networks. ICML.
-# - van den Oord, A., et al. (2016b). Conditional image generation with PixelCNN decoders. NeurIPS, eq. 2 and figure
-#   2.
+# - van den Oord, A., et al. (2016b). Conditional image generation with PixelCNN decoders. NeurIPS, eq. 2
+#   and figure 2.
 # - van den Oord, A., et al. (2017). Neural discrete representation learning. NeurIPS.
 # - Parmar, N., et al. (2018). Image transformer. ICML.
 # - Salimans, T., et al. (2017). PixelCNN++. ICLR, eq. 2.

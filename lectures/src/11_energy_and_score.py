@@ -341,7 +341,7 @@ def learn(kind, options, seed=SEED):
 learned = {name: learn(*way) for name, way in WAYS.items()}
 
 # %% jupyter={"source_hidden": true}
-# Helpers: the density of a learned energy by quadrature, its distance from the truth, and shares of the bumps
+# Helpers: a learned energy's density by quadrature, its KL from the truth, shares of bumps
 true_log_p = bumps.log_prob(points).double()
 bump_of = lambda x: torch.cdist(x.double(), bumps.means.double()).argmin(1)
 
@@ -769,7 +769,7 @@ from_denoising = 0.5 * math.log(2 * math.pi * math.e) - area / 2
 exact_nll = -line.log_prob(xs[:, None])
 
 # %% jupyter={"source_hidden": true}
-# The figure: -log p from denoising over the exact one, and for three x where the nats come from
+# The figure: -log p from denoising and exact, and for three x where the nats come from
 def nats_from_denoising():
     _, axes = plt.subplots(1, 2, figsize=(13, 4))
     axes[0].plot(xs, exact_nll, color=colors.EXACT, lw=7, alpha=0.35)
@@ -827,7 +827,7 @@ claim("−log p from denoising and exact: largest difference", (from_denoising -
 # - Robbins, H. (1956). An empirical Bayes approach to statistics. Berkeley Symposium.
 # - Roberts, G., & Tweedie, R. (1996). Exponential convergence of Langevin distributions and their discrete
 #   approximations. Bernoulli.
-# - Song, Y., & Ermon, S. (2019). Generative modeling by estimating gradients of the data distribution. NeurIPS, alg.
-#   1.
+# - Song, Y., & Ermon, S. (2019). Generative modeling by estimating gradients of the data distribution. NeurIPS,
+#   alg. 1.
 # - Tieleman, T. (2008). Training restricted Boltzmann machines using approximations to the likelihood gradient. ICML.
 # - Vincent, P. (2011). A connection between score matching and denoising autoencoders. Neural Computation.

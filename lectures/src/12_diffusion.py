@@ -202,8 +202,10 @@ claim("standard deviation of all chains", earlier.std(), near=sigma_s, within=0.
 # fixed. With times $0 < t_1 < \dots < t_n = 1$ the ELBO becomes a sum over steps (Sohl-Dickstein et al., 2015; Ho et
 # al., 2020),
 #
-# $$ -\log p(x) \;\le\; \mathrm{KL}\big(q(x_{t_n} \mid x)\,\|\,\mathcal N(0, I)\big) + \sum_{i=2}^{n} \mathbb E_q\, \mathrm{KL}\big(q(x_{t_{i-1}} \mid x_{t_i}, x)\,\big\|\,p(x_{t_{i-1}} \mid x_{t_i})\big)
-# - \mathbb E_q \log p(x \mid x_{t_1}) , $$
+# $$ \begin{aligned}
+# -\log p(x) \;\le\; {} & \mathrm{KL}\big(q(x_{t_n} \mid x)\,\|\,\mathcal N(0, I)\big) - \mathbb E_q \log p(x \mid x_{t_1}) \\
+# & + \sum_{i=2}^{n} \mathbb E_q\, \mathrm{KL}\big(q(x_{t_{i-1}} \mid x_{t_i}, x)\,\big\|\,p(x_{t_{i-1}} \mid x_{t_i})\big) ,
+# \end{aligned} $$
 #
 # and each KL in the sum is the squared error above.
 

@@ -186,7 +186,7 @@ at = torch.linspace(1, 0, 61, device=DEVICE)
 film = list(samplers.ddim(mean_behind, line, z, at))  # on the line, ddim is Euler's method
 
 # %% jupyter={"source_hidden": true}
-# The figure: a conditional path above; below, along three flows, the state and the mean of the data behind it
+# The figure: a conditional path; below it, along three flows, the mean of the data behind
 def films():
     _, ax = plt.subplots(figsize=(13, 5.2))
     shown = range(0, 61, 6)
@@ -364,7 +364,7 @@ again = (1 - 0.5) * landed + 0.5 * starts  # halfway along the lines of the refl
 claim("after reflow lines keep their order: least gap of neighbors halfway", again.diff().min(), above=0, digits=1)
 
 # %% jupyter={"source_hidden": true}
-# The figure: in one dimension, conditional paths, the flow, and the lines of the pairs that it makes
+# The figure: in one dimension, conditional paths, the flow, and the lines of its pairs
 def three_bundles():
     _, axes = plt.subplots(1, 3, figsize=(14, 4.2), sharex=True, sharey=True)
     t = np.linspace(1, 1e-9, 120)

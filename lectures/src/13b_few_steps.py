@@ -307,7 +307,7 @@ with torch.no_grad():
 
 
 # %% jupyter={"source_hidden": true}
-# The figure: one jump from noise to data, exact and by three losses; and how far it is off, for normal noise
+# The figure: one jump from noise to data, exact and by three losses; how far it is off
 share = (-(z**2) / 2).exp() / (-(z**2) / 2).exp().sum()
 away = lambda x: (share * (x - truth).square()).sum().sqrt().item()
 
@@ -348,7 +348,7 @@ claim("target not held fixed: the same distance", away(jumped["target not held f
 # **Predict before you run.** Which of them comes nearest to the data in one step?
 
 # %% jupyter={"source_hidden": true}
-# Three networks that are trained at once, each on its third of the batch: three runs at the price of one
+# Three networks trained at once, each on its third of the batch, at the price of one
 class Three(nn.Module):
     def __init__(self, width=64):
         super().__init__()

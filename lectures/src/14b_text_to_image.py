@@ -130,7 +130,7 @@ claim("attention: difference between the first two", (reader(y)[0] - reader(y)[1
 #
 # ## 14.13 Latent diffusion
 #
-# A room of $32 \times 32$ colored pixels is 3,072 numbers, but rooms vary in few ways. Chapter 02 found these ways:
+# A room of $32 \times 32$ colored pixels is 3,072 numbers, but rooms vary in few ways. Chapter 2 found these ways:
 # principal components. We run the diffusion on *their coefficients*, and turn the result into pixels only at the end.
 # This is **latent diffusion** (Rombach et al., 2022), with the plainest of all autoencoders. It makes the network
 # smaller, and it sets a limit: what the decoder cannot draw, no diffusion will add. The decoder's own error is
@@ -265,7 +265,7 @@ for name, said in asked.items():
     baselines["bag of words"][name] = captions.fits(scenes.read(painted).factors.cpu(), captions.meaning(said))
 
 # %% jupyter={"source_hidden": true}
-# The control: the same linear map, of what was said of each noun in place of how often each word came
+# The control: the same linear map, of what was said of each noun in place of word counts
 def of_nouns(said):
     places = captions.meaning(said).float()
     return torch.cat([(places / places.sum(2, keepdim=True)).flatten(1), torch.ones(len(said), 1)], 1)

@@ -302,8 +302,9 @@ def wishes():
     good, cover = ([table[metric][name].value for name in names] for metric in ("precision", "coverage"))
     hover = [f"{name}<br>{w:.2g} million operations<br>precision {a:.2f}, coverage {b:.2f}"
              for name, w, a, b in zip(names, work, good, cover)]
+    below = ["bottom center" if name in ("energy", "flow map") else "top center" for name in names]
     shown = go.Scatter3d(x=work, y=good, z=cover, text=names, hovertext=hover, hoverinfo="text", mode="markers+text",
-                         marker={"size": 5, "color": colors.MODEL})
+                         textposition=below, marker={"size": 5, "color": colors.MODEL})
     turned = go.Figure(shown).update_layout(height=520, margin={"l": 0, "r": 0, "t": 0, "b": 0})
     axes = {"xaxis": {"type": "log", "title": "million operations"}, "yaxis_title": "precision", "zaxis_title": "coverage"}
     turned.update_scenes(**axes, camera_eye={"x": -1.5, "y": -1.6, "z": 0.7})
