@@ -40,6 +40,13 @@ DIMMED = """() => { const place = document.body.appendChild(document.createEleme
     });
     place.remove();
     return seen; }"""
+SPLIT = """() => { const place = document.body.appendChild(document.createElement("div"));
+    place.innerHTML = `<div class="jp-OutputArea"><div class="jp-OutputArea-output"><pre></pre></div></div>
+      <div class="jp-RenderedMarkdown"><mjx-container display="true"></mjx-container></div>`;
+    const seen = [getComputedStyle(place.querySelector("pre")).wordBreak,
+      getComputedStyle(place.querySelector("mjx-container")).overflowX];
+    place.remove();
+    return seen; }"""
 TURNS = """\
 import matplotlib.pyplot as plt
 import plotly.graph_objects as go
@@ -142,6 +149,8 @@ def test_a_figure_turns_without_a_network_and_folds_stay_folded(opened):
     assert cells.nth(0).locator("img:visible").count() == 0
     words, cell = cells.nth(1).locator(".jp-PlaceholderText"), cells.nth(0).bounding_box()
     assert words.bounding_box()["width"] < cell["width"]  # however long the line by which a folded cell is named
+    assert words.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1")  # and nothing of it is cut off
+    assert tab.evaluate(SPLIT) == ["normal", "auto"]  # words of an output stay whole, a wide formula scrolls alone
     assert tab.evaluate(DIMMED) == ["none", "brightness(0.75)"]  # white paper, by day and in the dark
     hidden = [cells.nth(i).locator(".jp-InputPlaceholder").count() for i in range(3)]
     assert hidden == [0, 1, 1]

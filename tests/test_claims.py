@@ -207,12 +207,21 @@ LINES = "loss 9.9\n✓ gap: 0.123 nats\n✓ tiny: 1.2e-09\n"
 
 
 def test_prose_against_claims():
-    assert claimed(notebook(LINES, "")) == {Decimal(n) for n in ("0.123", "1.2e-09")}
+    assert claimed(notebook(LINES, "").cells) == {Decimal(n) for n in ("0.123", "1.2e-09")}
     assert unclaimed(notebook(LINES, "0.123, 0.1230, $1.2 \\cdot 10^{-9}$, −0.123")) == []
     assert unclaimed(notebook(LINES, "0.124")) == [(1, "0.124", Decimal("0.123"))]
     assert unclaimed(notebook(LINES, "0.12")) == [(1, "0.12", Decimal("0.123"))]  # the prose rounds as the claim does
     assert [n for _, n, _ in unclaimed(notebook(LINES, "9.9"))] == ["9.9"]  # printed, but nothing vouches for it
     assert unclaimed(notebook("", "0.5")) == [(1, "0.5", None)]
+
+
+def test_a_claim_of_a_later_section_vouches_for_nothing():
+    before, after = notebook("", "## 1.1 A\n\nIt is 0.123."), notebook(LINES, "It is 0.123.")
+    both = nbformat.v4.new_notebook(cells=before.cells + after.cells)
+    assert unclaimed(both) == []  # predicted, then printed, within a section
+    after.cells.insert(0, nbformat.v4.new_markdown_cell("This ends one.\n\n## 1.2 B"))
+    both = nbformat.v4.new_notebook(cells=before.cells + after.cells)
+    assert [(index, written) for index, written, _ in unclaimed(both)] == [(1, "0.123")]
 
 
 def test_prose_may_say_what_the_code_sets_a_source_measured_and_where_to_look():

@@ -9,7 +9,7 @@ import tiny_course
 from gdm_core.course import chapters as course
 from gdm_core.course.lint import IGNORED_SHARE, LARGEST, lint
 from gdm_core.course.notebooks import fingerprint, read_source
-from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS
+from gdm_core.course.sitting import CELL, FIGURES, LINES, NAME, WORDS
 
 BODY = """
 # %%
@@ -178,6 +178,16 @@ def test_digits_that_no_replay_compares(good):
     assert time.endswith("try 'Time: 5 minutes to read, 10 more to play.'")  # since an explorer came
 
 
+def test_lists_that_are_meant(good):
+    chapter, nb, code = good
+    text = chapter.source.read_text()
+    listed = "# The gap:\n#\n# 1. is small\n#    (here)\n# 2. is printed\n#\n# And: 0.123 nats, by"
+    chapter.source.write_text(text.replace("# The gap is 0.123 nats: see", listed))
+    nb.cells[4].source = read_source(chapter.source).cells[4].source
+    nb.metadata["gdm"] = {"source": fingerprint(nb)}
+    assert complaints(chapter, nb) == []
+
+
 def test_too_much_for_one_sitting(good):
     chapter, nb, code = good
     code[5].outputs.extend([figure() for _ in range(FIGURES)])
@@ -199,6 +209,17 @@ SOURCES = {
         '# %% jupyter={"source_hidden": true}\nlast',
         "cell 8: needed a comment that names what is folded, got none",
     ),
+    "long-name-of-a-fold": (
+        "# %%\nlast",
+        '# %% jupyter={"source_hidden": true}\n# ' + (NAME - 1) * "x" + "\nlast",
+        "cell 8: needed a fold's name of at most 95 characters, got 96; try fewer words",
+    ),
+    "list-by-accident": (
+        "[a paper](https://example.org).",
+        "[a paper](https://example.org), ICML, eq.\n#   9.",
+        "cell 5: needed a word before '9.', got an item of a list; try to break",
+    ),
+    "first-of-a-list-by-accident": ("see [the", "see algorithm\n# 1. See [the", "needed a word before '1. See"),
     "parameters-untagged": ('# %% tags=["parameters"]', "# %%", 'needed the tag "parameters"'),
     "parameters-second": (
         '# %% tags=["parameters"]',

@@ -197,6 +197,24 @@ def test_figures_of_a_notebook_are_sharp_and_those_of_a_replay_small(monkeypatch
     assert asked == [(("retina",), {}), (("png",), {"dpi": 40})]
 
 
+def test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone(monkeypatch):
+    from IPython import display
+    from matplotlib import pyplot as plt
+    from plotly.subplots import make_subplots
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda data, **options: shown.append(data))
+    said = ["The top of each bound is the next dot", "Short"]
+    plotting.turn(make_subplots(1, 2, subplot_titles=said).update_layout(margin_t=30), plt.subplots()[0])
+    plotting.turn(make_subplots(1, 1, subplot_titles=said[:1]), plt.subplots()[0])
+    both, one = (data["application/vnd.plotly.v1+json"]["layout"] for data in shown)
+    lines = [title["text"].split("<br>") for title in both["annotations"]]
+    assert [" ".join(words) for words in lines] == said and max(len(line) for words in lines for line in words) <= 24
+    size = both["annotations"][0]["font"]["size"]
+    assert both["margin"]["t"] > 1.3 * size * len(lines[0])  # all lines have room above the panels
+    assert one["annotations"][0]["text"] == said[0]
+
+
 def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     import plotly.graph_objects as go
     from IPython import display
@@ -219,5 +237,6 @@ def test_a_figure_that_turns_brings_its_picture_and_is_shown_once(monkeypatch):
     assert not any(axis["showbackground"] for axis in axes)
     ink = np.array([int(layout["font"]["color"][i : i + 2], 16) for i in (1, 3, 5)])
     assert 80 < ink.mean() < 170 and {axis["color"] for axis in axes} == {layout["font"]["color"]}
+    assert {axis["nticks"] for axis in axes} == {5}  # more run into each other
     gone = set(layout["modebar"]["remove"])  # ten buttons cover a title; the way back stays
     assert {"zoom3d", "toImage", "sendChartToCloud"} < gone and not gone & {"resetCameraDefault3d", "resetScale"}

@@ -17,7 +17,7 @@ from gdm_core.course.claims import MARK
 from gdm_core.course.labs import lint as labs
 from gdm_core.course.notebooks import PICTURES, PLOTLY, fingerprint, read_source
 from gdm_core.course.readouts import unclaimed
-from gdm_core.course.sitting import CELL, FIGURES, LINES, WORDS, folded, sitting, visible
+from gdm_core.course.sitting import CELL, FIGURES, LINES, NAME, WORDS, folded, sitting, visible
 from gdm_core.course.symbols import strays
 
 PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
@@ -41,7 +41,7 @@ def lint(chapter: Chapter) -> list[str]:
         nbformat.validate(nb)
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         return [f"needed a notebook, got {type(error).__name__}: {str(error).splitlines()[0]}; {build}"]
-    always = [*_small(path), *_links(nb, path), *_opening(chapter), *strays(nb, chapter)]
+    always = [*_small(path), *_links(nb, path), *_lists(nb), *_opening(chapter), *strays(nb, chapter)]
     if chapter.is_lab:
         return [*always, *labs.complaints(chapter, nb)]
     return [
@@ -81,6 +81,19 @@ def _links(nb: NotebookNode, path: Path) -> Iterator[str]:
             for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", prose):
                 if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists():
                     yield f"cell {number}: needed a link that leads somewhere, got {target}; try the file's name"
+
+
+def _lists(nb: NotebookNode) -> Iterator[str]:
+    """No line of a paragraph begins with a number and a point, which would make it an item of a list."""
+    for number, cell in enumerate(nb.cells, 1):
+        lines = cell.source.splitlines() if cell.cell_type == "markdown" else []
+        for i, line in enumerate(lines):
+            if item := re.match(r"(\s*)(\d+)[.)](\s|$)", line):
+                last = re.compile(rf"{item[1]}{int(item[2]) - 1}[.)]\s")
+                meant = any(map(last.match, lines[:i])) if int(item[2]) > 1 else i == 0 or not lines[i - 1].strip()
+                if not meant:
+                    where = f"cell {number}: needed a word before {line.strip()[:20]!r}"
+                    yield f"{where}, got an item of a list; try to break the line elsewhere"
 
 
 def _opening(chapter: Chapter) -> Iterator[str]:
@@ -206,6 +219,8 @@ def _one_sitting(nb: NotebookNode) -> Iterator[str]:
             )
         if cell.cell_type == "code" and folded(cell) and not cell.source.startswith("# "):
             yield f"cell {number}: needed a comment that names what is folded, got none; try `# The figure: …` above it"
+        if cell.cell_type == "code" and folded(cell) and (long := len(cell.source.partition("\n")[0])) > NAME:
+            yield f"cell {number}: needed a fold's name of at most {NAME} characters, got {long}; try fewer words"
     held = sitting(nb)
     for what, most, got in (
         ("words", WORDS, held.words),

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from decimal import Decimal
 
 from nbformat import NotebookNode
@@ -51,11 +51,11 @@ def measured(prose: str) -> dict[str, Decimal]:
     return found
 
 
-def claimed(nb: NotebookNode) -> set[Decimal]:
-    """All numbers on the lines that claims printed in `nb`, as values without sign."""
+def claimed(cells: Sequence[NotebookNode]) -> set[Decimal]:
+    """All numbers on the lines that claims printed in `cells`, as values without sign."""
     lines = [
         line
-        for cell in nb.cells
+        for cell in cells
         for output in cell.get("outputs", ())
         if output.output_type == "stream" and output.name == "stdout"
         for line in output.text.splitlines()
@@ -71,7 +71,7 @@ def settings(nb: NotebookNode) -> set[Decimal]:
 
 
 def unclaimed(nb: NotebookNode, sections: Set[str] = frozenset()) -> list[tuple[int, str, Decimal | None]]:
-    """What the prose of `nb` says and neither a claim printed nor its code sets.
+    """What the prose of `nb` says and neither a claim printed, by the end of its section, nor its code sets.
 
     A sentence that gives its source, as in (Bishop, 2006), may quote numbers: it has a year.
 
@@ -82,11 +82,14 @@ def unclaimed(nb: NotebookNode, sections: Set[str] = frozenset()) -> list[tuple[
     Returns:
         (index of the cell, the number, the nearest claimed one) each.
     """
-    printed = claimed(nb)
-    known, missing = printed | settings(nb), []
+    heading = re.compile(r"^## ", re.MULTILINE)
+    begins = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "markdown" and heading.search(cell.source)]
+    constants, missing = settings(nb), []
     for index, cell in enumerate(nb.cells):
         if cell.cell_type != "markdown":
             continue
+        printed = claimed(nb.cells[: next((i for i in begins if i > index), None)])
+        known = printed | constants
         said = "\n".join(sentence for sentence in SENTENCE.split(cell.source) if not YEAR.search(sentence))
         for written, value in measured(said).items():
             if value not in known and written not in sections:

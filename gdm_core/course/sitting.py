@@ -14,6 +14,7 @@ from gdm_core.course.claims import MARK
 from gdm_core.course.notebooks import PICTURES
 
 WORDS, LINES, FIGURES, CELL = 2500, 350, 10, 20  # at most; CELL: visible lines of one cell
+NAME = 95  # characters of the line that names what is folded, at most: as many as a narrow JupyterLab shows
 WORDS_A_MINUTE, LINES_A_MINUTE, FIGURES_A_MINUTE, EQUATIONS_A_MINUTE = 150, 12, 1, 1
 MINUTES_OF_PLAY = 10  # an explorer
 NO_WORDS = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", re.DOTALL)

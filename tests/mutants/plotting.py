@@ -27,6 +27,27 @@ MUTANTS = [
         f"{TESTS}::test_a_figure_that_turns_brings_its_picture_and_is_shown_once",
     ),
     Mutant(
+        "titles-run-into-each-other",
+        FILE,
+        '"<br>".join(textwrap.wrap(title.text, 24))',
+        "title.text",
+        f"{TESTS}::test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone",
+    ),
+    Mutant(
+        "no-room-for-a-second-line",
+        FILE,
+        "max(plotly.layout.margin.t or 0, 44)",
+        "plotly.layout.margin.t or 0",
+        f"{TESTS}::test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone",
+    ),
+    Mutant(
+        "a-tick-on-every-number",
+        FILE,
+        ', "nticks": 5',
+        "",
+        f"{TESTS}::test_a_figure_that_turns_brings_its_picture_and_is_shown_once",
+    ),
+    Mutant(
         "guide-without-a-color",
         "gdm_core/colors.py",
         'ACCENT = "#E69F00"',
