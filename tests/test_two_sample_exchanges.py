@@ -57,7 +57,7 @@ def test_p_is_the_share_of_all_exchanges_that_are_as_large():
 
 def test_p_is_never_zero():
     out = two_sample.test(normal(20), normal(20, seed=1, shift=50.0), two_sample.means, permutations=99)
-    assert out.p == 0.01 and out.p_interval()[0] == 0 and 0 < out.p_interval()[1] < 0.05
+    assert out.p == 0.01
 
 
 def test_labelings_are_uniform_and_pair_nobody():

@@ -33,14 +33,6 @@ class Outcome:
     null: Tensor
     p: float
 
-    def p_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Where p would lie with all exchanges in place of B (Clopper & Pearson, 1934)."""
-        from scipy.stats import binomtest  # takes as long to import as torch does, and a test needs none of it
-
-        count, exchanges = round(self.p * (1 + len(self.null))) - 1, len(self.null)
-        low, high = binomtest(count, exchanges).proportion_ci(level, "exact")
-        return float(low), float(high)
-
 
 @torch.no_grad()
 def test(
