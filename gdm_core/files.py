@@ -49,6 +49,11 @@ def stand_in_home() -> Path | None:
     return other
 
 
+def put_first(variable: str, folder: str | os.PathLike) -> None:
+    """Name a folder before those that an environment variable, such as PYTHONPATH, names already."""
+    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
+
+
 def data_home() -> Path:
     """Where data sets live: `$GDM_DATA`, else `~/.cache/gdm/data`."""
     return Path(os.environ.get("GDM_DATA") or "~/.cache/gdm/data").expanduser()

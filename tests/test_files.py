@@ -84,6 +84,14 @@ def test_homes_follow_the_environment(monkeypatch, tmp_path, variable, home):
     assert files.data_home() != files.model_home()
 
 
+@pytest.mark.parametrize("before, after", [(None, []), ("", []), (os.pathsep.join("ab"), ["a", "b"])])
+def test_a_folder_is_put_before_those_that_a_path_names(monkeypatch, before, after):
+    monkeypatch.setenv("GDM_PATH", "to be restored")
+    monkeypatch.setenv("GDM_PATH", before) if before is not None else monkeypatch.delenv("GDM_PATH")
+    files.put_first("GDM_PATH", Path("here"))
+    assert os.environ["GDM_PATH"].split(os.pathsep) == ["here", *after]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needed a home folder as on Linux and macOS")
 def test_a_home_that_cannot_be_written_is_stood_in_for(tmp_path, monkeypatch):
     monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from gdm_core.validate import bad, choice
 
-FOLDERS = ("lectures", "labs")
-
 
 @dataclass(frozen=True)
 class Chapter:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from gdm_core.course import start_fast
-from gdm_core.files import stand_in_home
+from gdm_core.files import put_first, stand_in_home
 from gdm_core.validate import bad, choice
 
 
@@ -35,8 +35,8 @@ def lab(arguments: list[str]) -> int:
         "--ServerApp.kernel_websocket_connection_class=gdm_core.course.nodelay.NoDelayConnection",
         *studio.options(home),
     ]
-    ours = str(Path(__file__).parent / "jupyter")  # no pop-up about news, no question to PyPI about updates
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, os.environ.get("JUPYTER_CONFIG_PATH")]))
+    # No pop-up about news, no question to PyPI about updates.
+    put_first("JUPYTER_CONFIG_PATH", Path(__file__).parent / "jupyter")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in containers, where Jupyter refuses to start otherwise
         options.append("--allow-root")
     return _become([sys.executable, "-m", "jupyterlab", *options, *arguments])
@@ -167,7 +167,7 @@ def mutants(arguments: list[str]) -> int:
     from gdm_core.course import chapters
 
     os.chdir(chapters.root())
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ["tests", os.environ.get("PYTHONPATH")]))
+    put_first("PYTHONPATH", "tests")
     module = "mutants.strangers" if "--strangers" in arguments else "mutants.plant"
     return _become([sys.executable, "-m", module, *arguments])
 

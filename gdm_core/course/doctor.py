@@ -73,7 +73,7 @@ def _packages() -> Iterator[Finding]:
             old.append(f"{need.name} {version} (needed {need.specifier})")
         elif need.name in tested and tested[need.name] != version.split("+")[0]:
             other.append(f"{need.name} {version} (tested {tested[need.name]})")
-    yield Finding(True, ", ".join(f"{name} {_version(name)}" for name in KEY if name not in missing))
+    yield Finding(True, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in KEY if name not in missing))
     if missing:
         yield Finding(False, "not installed: " + ", ".join(missing), "make setup")
     if old:
@@ -166,10 +166,6 @@ def _tested() -> dict[str, str]:
         return {}
     pins = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return {p.name: next(iter(p.specifier)).version for p in pins if p.marker is None or p.marker.evaluate()}
-
-
-def _version(name: str) -> str:
-    return importlib.metadata.version(name)
 
 
 def _size(folder: Path) -> tuple[int, int]:

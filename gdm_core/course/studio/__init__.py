@@ -14,6 +14,7 @@ import webbrowser
 from pathlib import Path
 
 from gdm_core.course.studio import limits
+from gdm_core.files import put_first
 from gdm_core.validate import bad, integer
 
 PORT, TRIES = 8866, 50
@@ -82,7 +83,7 @@ def serve(
     sockets = listening(host, port)
     from gdm_core.course.look import SHARE
 
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")]))
+    put_first("JUPYTER_PATH", SHARE)
     for name, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GDM_QUIET": "1"}.items():
         os.environ.setdefault(name, value)
     from gdm_core.course.studio.server import EVERYWHERE, Studio

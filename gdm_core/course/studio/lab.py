@@ -4,11 +4,11 @@ JupyterLab keeps the kernels of its notebooks for as long as it runs, so nothing
 own kernel when it closes.
 """
 
-import os
 from pathlib import Path
 
 from gdm_core.course.look import SHARE
 from gdm_core.course.studio import pages
+from gdm_core.files import put_first
 
 STYLE = Path(__file__).parents[1] / "jupyter" / "custom"  # loads before JupyterLab, which serves what it finds there
 
@@ -16,7 +16,7 @@ STYLE = Path(__file__).parents[1] / "jupyter" / "custom"  # loads before Jupyter
 def options(home: Path) -> list[str]:
     """What JupyterLab's command line needs for it; writes the notebooks of the pages."""
     pages.write_pages(home)
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")]))
+    put_first("JUPYTER_PATH", SHARE)
     return [
         f"--ServerApp.jpserver_extensions={{'{__name__}': True}}",
         "--LabApp.custom_css=True",
