@@ -152,6 +152,7 @@ def test_a_unet_reads_captions_too():
         (lambda: told().loss(torch.zeros(2, 3), torch.tensor([1, 2])), "captions y"),
         (lambda: told(0.1).loss(torch.zeros(2, 3), torch.tensor([[1], [0]])), "one word or more"),
         (lambda: told().denoise(torch.zeros(1, 3), torch.tensor(0.5)), "captions y"),
+        (lambda: Diffusion(3, words=-1), "integer words"),
         (lambda: Diffusion(3, words=9), "network that reads captions"),
         (lambda: Diffusion(3, words=9, labels=2, network=Repeats()), "no labels"),
         (lambda: Diffusion(3, drop=0.1), "labels to drop"),
