@@ -247,9 +247,8 @@ def test_a_page_has_everything_in_it(chapter, tmp_path):
     assert re.findall(r'<h2 id="([^"]+)"', text) == ["1-1-play", "1-1-play-2", "last"]
     assert 'href="#1-1-play-2"' in text and "default-src 'none'" in text
     assert "<Figure" not in text and "&lt;Figure" not in text
-    assert not re.findall(
-        r"""(?:src|data-src)=["']?(?!data:)[^"' >]+["']""", text
-    )  # links may point out, content may not
+    # Links may point out, content may not.
+    assert not re.findall(r"""(?:src|data-src)=["']?(?!data:)[^"' >]+["']""", text)
     assert not re.findall(r'url\((?!"data:|data:)', text) and "@import" not in text
     with pytest.raises(ValueError, match="needed pictures that lie beside the notebook, got none.png; try"):
         rendered(chapter, cell("md", "![x](none.png)"))
@@ -264,9 +263,8 @@ def test_no_line_starts_with_the_period_behind_a_formula(chapter):
         ("c", ")"),
         ("y", "."),
     ]
-    assert re.search(
-        r"<wbr><span class=.glued.>.*?,</span></span> \(not", text
-    )  # the last piece alone: the rest may break
+    # The last piece alone: the rest may break.
+    assert re.search(r"<wbr><span class=.glued.>.*?,</span></span> \(not", text)
     assert ".glued { white-space: nowrap" in text
 
 

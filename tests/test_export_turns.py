@@ -22,11 +22,11 @@ LAYOUT = {
     "yaxis2": {"anchor": "x2"},
     "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
     "sliders": [{"steps": [{"label": name, "method": "skip"} for name in ("100", "200")]}],
-    "scene": {
+    "scene": {  # no trace in it: no need for WebGL
         "bgcolor": "rgba(0,0,0,0)",
         "xaxis": {"color": "#7d8794", "title": "a long name"},
         "camera": {"eye": {"x": 1, "y": 2, "z": 3}},
-    },  # no trace in it: no need for WebGL
+    },
     "annotations": [
         {"text": name, "x": x, "y": 1.0, "xref": "paper", "yref": "paper", "showarrow": False}
         for name, x in (("left", 0.24), ("right", 0.76))

@@ -146,9 +146,8 @@ def test_little_noise_drowns_nothing_in_single_precision():
     torch.testing.assert_close(ideal.training_set(x, line)(x_t, torch.tensor(1e-3)), x)
     found = ideal.training_set(100 + x, line)(100 + x_t, torch.tensor(0.3))
     truth = ideal.training_set(100 + x.double(), line)(100 + x_t.double(), when(0.3))
-    torch.testing.assert_close(
-        found.double(), truth, rtol=0, atol=2e-3
-    )  # |100|^2 / 0.3^2 would eat six of seven digits
+    # |100|^2 / 0.3^2 would eat six of seven digits
+    torch.testing.assert_close(found.double(), truth, rtol=0, atol=2e-3)
 
 
 def test_each_row_has_its_time_whatever_the_company(monkeypatch):

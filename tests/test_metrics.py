@@ -114,9 +114,8 @@ def test_modes_are_counted_where_a_loop_counts_them():
     assert metrics.modes(y, means, 0.5, least=0.01).covered == 3
     assert metrics.modes(y[:60], means, 0.5).covered == 1
     assert metrics.modes(torch.cat([y, means[2:3]]), means, 0.5).covered == 3  # three: a tenth of 25, and no more
-    assert (
-        metrics.modes(torch.cat([y, y + 100]), means, 0.5, least=0.07).covered == 2
-    )  # a share of all, not of the near
+    far_too = torch.cat([y, y + 100])  # a share of all, not of the near
+    assert metrics.modes(far_too, means, 0.5, least=0.07).covered == 2
     for wrong in (y[:3], y[:, :1], y[0]):
         with pytest.raises(ValueError, match="needed at least 4 samples"):
             metrics.modes(wrong, means, 0.5)

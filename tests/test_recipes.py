@@ -52,9 +52,8 @@ def test_a_recipe_works_as_written(copy, title):
     for line in "".join(blocks(RECIPES[title], "sh")).splitlines():
         done = subprocess.run(line, shell=True, cwd=copy, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}{done.stderr[-2000:]}"
-    assert " passed" in done.stdout, done.stdout[
-        -500:
-    ]  # the last command is pytest, which fails where it finds nothing
+    # The last command is pytest, which fails where it finds nothing.
+    assert " passed" in done.stdout, done.stdout[-500:]
     ruff = subprocess.run(["ruff", "check", "-q", *files], cwd=copy, env=environment, capture_output=True, text=True)
     assert ruff.returncode == 0, ruff.stdout
 

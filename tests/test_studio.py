@@ -231,9 +231,8 @@ def test_a_device_is_checked_before_anything_starts_and_told_to_the_kernels(home
         monkeypatch.setenv("GDM_DEVICE", "nothing yet")
         told = became.pop()
         became.clear()
-    assert told[-1] == "--no-browser" and not any(
-        word.startswith("--device") for word in told
-    )  # JupyterLab has no such option
+    assert told[-1] == "--no-browser"
+    assert not any(word.startswith("--device") for word in told)  # JupyterLab has no such option
 
 
 def test_jupyterlab_is_given_the_extension_and_the_template(home, monkeypatch):

@@ -160,9 +160,8 @@ def _load(name: str, split: str, n: int | None, device, mirrors, stall: float) -
             for path, file in zip(paths, pair)
         ]
     images, labels = (read_idx(_content(path, name, file))[start:stop] for path, file in zip(paths, pair))
-    x = (
-        torch.tensor(images).to(device).float().div_(255).unsqueeze(1)
-    )  # (n, 1, 28, 28); bytes travel faster than floats
+    # (n, 1, 28, 28); bytes travel faster than floats
+    x = torch.tensor(images).to(device).float().div_(255).unsqueeze(1)
     return Dataset(name, x, torch.tensor(labels).to(device).long(), levels=256)
 
 

@@ -184,7 +184,7 @@ def clipped(rule: Rule, most: float) -> Rule:
     return step
 
 
-RULES: dict[str, Callable[[float], Rule]] = {
+RULES: dict[str, Callable[[float], Rule]] = {  # each with the settings that the course shows
     "simultaneous": simultaneous,
     "alternating": alternating,
     "extragradient": extragradient,
@@ -198,7 +198,7 @@ RULES: dict[str, Callable[[float], Rule]] = {
     "Heun": heun,
     "Runge-Kutta": runge_kutta,
     "midpoint": midpoint,
-}  # each with the settings that the course shows
+}
 
 
 def _implicit(game, w: Tensor, rate: Tensor, batch) -> Tensor:

@@ -10,12 +10,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-ITALIC = (
-    (0x1D434, "A", "Z"),
-    (0x1D44E, "a", "z"),
-    (0x1D6E2, "Α", "Ω"),
-    (0x1D6FC, "α", "ω"),
-)  # where a lone letter goes
+# Where a lone letter goes.
+ITALIC = ((0x1D434, "A", "Z"), (0x1D44E, "a", "z"), (0x1D6E2, "Α", "Ω"), (0x1D6FC, "α", "ω"))
 
 
 def face(html: str) -> str:

@@ -34,9 +34,8 @@ from gdm_core.validate import bad
 HERE = Path(__file__).parent
 LIMIT = 12_000_000  # bytes of a page
 HOME = "<!--home-->"  # where the studio puts its link into a page that was exported before
-END = re.compile(
-    r"(<math\b(?:(?!<math\b).)*</math>)(</span>)?([.,;:!?)]+)", re.DOTALL
-)  # of a formula, and what follows
+# The end of a formula, and what follows.
+END = re.compile(r"(<math\b(?:(?!<math\b).)*</math>)(</span>)?([.,;:!?)]+)", re.DOTALL)
 POWER = re.compile(r"[\d.]+e[-−]\d+")  # 1e-07: a line may break at the minus
 CALL = re.compile(r"\bexplorers\.(\w+)\(")
 

@@ -38,7 +38,7 @@ FENCES |= _pairs("""
     lVert ‖ rVert ‖ Vert ‖ uparrow ↑ downarrow ↓
 """)
 OPENING, CLOSING = set("([{⟨⌊⌈"), set(")]}⟩⌋⌉")
-SPACES = {
+SPACES = {  # 1/18 em
     ",": 3,
     "thinspace": 3,
     ":": 4,
@@ -49,7 +49,7 @@ SPACES = {
     "enspace": 9,
     "quad": 18,
     "qquad": 36,
-}  # 1/18 em
+}
 ACCENTS = _pairs("""
     hat ˆ widehat ˆ tilde ˜ widetilde ˜ bar ¯ overline ¯ vec → overrightarrow → dot ˙ ddot ¨ check ˇ breve ˘
 """)

@@ -135,7 +135,7 @@ def floats(path: Path, shapes: str, fits, least: int, most: int, how: str) -> np
 
 
 def share(which: Tensor) -> float:
-    """Of what is true."""
+    """Of `which`, how much is true."""
     return which.double().mean().item()
 
 
