@@ -23,6 +23,7 @@ FALSE = claims("test_false_claims_raise_and_print_nothing")
 READ_OUT = claims("test_prose_against_claims")
 SETTINGS = claims("test_prose_may_say_what_the_code_sets_a_source_measured_and_where_to_look")
 BUILD, LINTS, RUN, COURSES = (f"tests/test_{name}.py::test_" for name in ("build", "lint", "run", "course"))
+DOCTORS = "tests/test_doctor.py::test_it_"
 JUDGEMENT = "tests/test_mutants.py::test_judgement"
 
 MUTANTS = [
@@ -269,11 +270,11 @@ MUTANTS = [
     Mutant("frames-wait", CLI, "nodelay.NoDelayConnection", "nodelay.Connection",
            f"{COURSES}lab_opens_the_start_page"),
     Mutant("missing-package-overlooked", DOCTOR, "missing.append(need.name)", "pass",
-           f"{COURSES}doctor_finds_missing_and_strange_packages"),
+           f"{DOCTORS}finds_missing_and_strange_packages"),
     Mutant("old-package-overlooked", DOCTOR, "if not need.specifier.contains(version, prereleases=True):",
-           "if not version:", f"{COURSES}doctor_finds_missing_and_strange_packages"),
+           "if not version:", f"{DOCTORS}finds_missing_and_strange_packages"),
     Mutant("full-disk-is-fine", DOCTOR, "fine = free >= FREE_GB", "fine = free > 0",
-           f"{COURSES}doctor_speaks_of_disk_browser_chapters_and_card"),
+           f"{DOCTORS}speaks_of_disk_browser_chapters_and_card"),
     # environment.yml
     Mutant("cuda-for-everyone", ENVIRONMENT, "and not CUDA_ONLY.match(pin.name)", "",
            "tests/test_setup.py::test_pins_follow_the_markers"),
