@@ -104,6 +104,8 @@ def _on_any_paper(plotly) -> None:
     buttons = {"bgcolor": none, "color": ink, "remove": BUTTONS}
     plotly.update_layout(paper_bgcolor=none, plot_bgcolor=none, font_color=ink, title_font_size=14, modebar=buttons)
     plotly.update_xaxes(lines).update_yaxes(lines).update_scenes(bgcolor=none, **walls)
+    for slider in plotly.layout.sliders:
+        slider.update(pad={"t": 10, "b": 10})  # or plotly cuts the names of its steps
     titles = [title for title in plotly.layout.annotations if title.yref == "paper"]
     if len(titles) > 1:  # side by side in a cell of JupyterLab, which may be narrow
         for title in titles:

@@ -197,7 +197,7 @@ def test_figures_of_a_notebook_are_sharp_and_those_of_a_replay_small(monkeypatch
     assert asked == [(("retina",), {}), (("png",), {"dpi": 40})]
 
 
-def test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone(monkeypatch):
+def test_what_plotly_writes_fits_a_narrow_cell(monkeypatch):
     from IPython import display
     from matplotlib import pyplot as plt
     from plotly.subplots import make_subplots
@@ -207,7 +207,11 @@ def test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone(monke
     said = ["The top of each bound is the next dot", "Short"]
     plotting.turn(make_subplots(1, 2, subplot_titles=said).update_layout(margin_t=30), plt.subplots()[0])
     plotting.turn(make_subplots(1, 1, subplot_titles=said[:1]), plt.subplots()[0])
-    both, one = (data["application/vnd.plotly.v1+json"]["layout"] for data in shown)
+    steps = {"steps": [{"label": "100", "method": "skip"}]}
+    plotting.turn(make_subplots(1, 1).update_layout(sliders=[steps]), plt.subplots()[0])
+    slid = shown[2]["application/vnd.plotly.v1+json"]["layout"]["sliders"][0]["pad"]
+    assert min(slid["b"], 20 - slid["t"]) >= 10  # moved up by what plotly is too short for the names of the steps
+    both, one = (data["application/vnd.plotly.v1+json"]["layout"] for data in shown[:2])
     lines = [title["text"].split("<br>") for title in both["annotations"]]
     assert [" ".join(words) for words in lines] == said and max(len(line) for words in lines for line in words) <= 24
     size = both["annotations"][0]["font"]["size"]

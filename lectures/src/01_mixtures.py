@@ -448,7 +448,7 @@ def slices_and_surface(paths):
         fig.add_scatter3d(x=road[:, 0].tolist(), y=road[:, 1].tolist(), z=height, mode="lines+markers", row=1, col=2,
             line={"color": colors.DATA, "width": 5}, marker={"size": 4, "color": colors.DATA}, hovertemplate="%{z:.2f} nats")
     fig.update_xaxes(title="first mean").update_yaxes(title="nats per example", range=[-3.6, -1.7])
-    fig.update_scenes(xaxis_title="first mean", yaxis_title="second mean", zaxis_title="nats", zaxis_range=[-6, -1.5],
+    fig.update_scenes(xaxis_title="first mean", yaxis_title="second mean", zaxis_title="", zaxis_range=[-6, -1.5],
                       camera_eye={"x": 1.8, "y": 1.8, "z": 1.1})
     return fig.update_layout(height=460, showlegend=False, margin={"l": 0, "r": 0, "t": 40, "b": 0})
 

@@ -421,7 +421,7 @@ def one_or_two():
     _, ax = plt.subplots(figsize=(9, 4))
     for (name, seen), shade in zip(looks.items(), (colors.MODEL, colors.LATENT)):
         ax.semilogy(foretold[name] ** np.arange(41), color=colors.EXACT, lw=6, alpha=0.35)
-        plotting.curve(range(41), seen, ax, name, color=shade, at=0.85, offset=(0, 12))
+        plotting.curve(range(41), seen, ax, name, color=shade, at=0.7, offset=(0, 16))
     ax.set(xlabel="step", ylabel="mean of |w|²", title="A second batch undoes the cure")
 
 

@@ -675,7 +675,7 @@ def landscapes():
             ax.set_box_aspect((1, 1, 0.6), zoom=1.1)
     on = lambda k: [i // 2 == k for i in range(2 * len(lands))]
     steps = [{"method": "restyle", "label": f"{s}", "args": ["visible", on(k)]} for k, s in enumerate(lands)]
-    shown.update_layout(height=520, margin={"l": 0, "r": 0, "t": 10, "b": 60}, showlegend=False, sliders=[{"steps": steps, "currentvalue": {"prefix": "step "}}])
+    shown.update_layout(height=520, margin={"l": 0, "r": 0, "t": 10, "b": 40}, showlegend=False, sliders=[{"steps": steps, "currentvalue": {"prefix": "step "}}])
     shown.update_scenes(xaxis_title="x₁", yaxis_title="x₂", zaxis_title="D", aspectratio={"x": 1, "y": 1, "z": 0.6})
     plotting.turn(shown, twin)
 

@@ -229,8 +229,8 @@ def folds():
 # %%
 folds()
 steep = lambda along: (1 + along * (1 - torch.tanh(torch.linspace(-3, 3, 601)) ** 2)).min()
-claim("w·u = -2: lowest stretch along w", steep(-2.0), near=-1, within=1e-3, digits=2)
-claim("w·u = -0.9: lowest stretch along w", steep(-0.9), above=0, digits=2)
+claim("w·u = -2, along w: lowest stretch", steep(-2.0), near=-1, within=1e-3, digits=2)
+claim("w·u = -0.9, along w: lowest stretch", steep(-0.9), above=0, digits=2)
 
 # %% [markdown]
 # Along $w$ the layer stretches by $1 + w^\top u\,h'$, and $h' \le 1$ reaches 1. So the layer folds the plane as soon as

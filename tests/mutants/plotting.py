@@ -31,14 +31,21 @@ MUTANTS = [
         FILE,
         '"<br>".join(textwrap.wrap(title.text, 24))',
         "title.text",
-        f"{TESTS}::test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone",
+        f"{TESTS}::test_what_plotly_writes_fits_a_narrow_cell",
     ),
     Mutant(
         "no-room-for-a-second-line",
         FILE,
         "max(plotly.layout.margin.t or 0, 44)",
         "plotly.layout.margin.t or 0",
-        f"{TESTS}::test_titles_side_by_side_fit_a_narrow_cell_and_one_title_is_left_alone",
+        f"{TESTS}::test_what_plotly_writes_fits_a_narrow_cell",
+    ),
+    Mutant(
+        "names-of-steps-cut",
+        FILE,
+        'pad={"t": 10, "b": 10}',
+        'pad={"t": 20, "b": 0}',
+        f"{TESTS}::test_what_plotly_writes_fits_a_narrow_cell",
     ),
     Mutant(
         "a-tick-on-every-number",
