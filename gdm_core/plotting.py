@@ -109,7 +109,7 @@ def _on_any_paper(plotly) -> None:
     titles = [title for title in plotly.layout.annotations if title.yref == "paper"]
     if len(titles) > 1:  # side by side in a cell of JupyterLab, which may be narrow
         for title in titles:
-            title.update(text="<br>".join(textwrap.wrap(title.text, 24)), font_size=13)
+            title.update(text="<br>".join(textwrap.wrap(title.text.replace("<br>", " "), 24)), font_size=13)
         plotly.update_layout(margin_t=max(plotly.layout.margin.t or 0, 44))
 
 

@@ -29,7 +29,14 @@ MUTANTS = [
     Mutant(
         "titles-run-into-each-other",
         FILE,
-        '"<br>".join(textwrap.wrap(title.text, 24))',
+        '"<br>".join(textwrap.wrap(title.text.replace("<br>", " "), 24))',
+        "title.text",
+        f"{TESTS}::test_what_plotly_writes_fits_a_narrow_cell",
+    ),
+    Mutant(
+        "lines-of-titles-broken-again",
+        FILE,
+        'title.text.replace("<br>", " ")',
         "title.text",
         f"{TESTS}::test_what_plotly_writes_fits_a_narrow_cell",
     ),
