@@ -65,6 +65,8 @@ def test_a_classifier_that_guesses_is_refused():
         metrics.learn_features(x, torch.zeros(300, dtype=torch.long))
     with pytest.raises(ValueError, match="at least 20 examples of two classes"):
         metrics.learn_features(x, y[:-1])
+    with pytest.raises(ValueError, match="integer classes >= 2"):
+        metrics.features.Features((6,), 1)
 
 
 def test_features_of_digits_see_the_digit():
@@ -109,6 +111,9 @@ def test_a_band_is_of_pictures_that_are_never_in_both():
     assert found == (pytest.approx(11), pytest.approx(2), pytest.approx(20))
     with pytest.raises(ValueError, match="12 . 9 real examples"):
         metrics.band(metric, real, 12, 9)
+    assert metrics.band(metric, real, 12, 8, repeats=2).mean == pytest.approx(22.5)  # the fewest that have a spread
+    with pytest.raises(ValueError, match="integer repeats >= 2"):
+        metrics.band(metric, real, 12, 8, repeats=1)
 
 
 def test_a_band_holds_new_draws_of_the_same():
