@@ -83,6 +83,18 @@ def test_its_page_without_a_kernel_moves(name, monkeypatch):
     ] in page
 
 
+HANDS = {"drag": "pad", "click": "tiles", "paint": "brush", "play": "timeline"}  # what a caption asks a hand to do
+
+
+@every
+def test_its_words_on_a_page_without_a_kernel_ask_for_nothing_that_stands_still_there(name):
+    stage = stage_of(name)
+    moving = [*stage.sampled, *(stage.decoder.inputs if stage.decoder else [])]
+    kinds = {stage.controls[control].kind for control in moving}
+    asked = {kind for verb, kind in HANDS.items() if re.search(rf"\b{verb}\b", stage.exported, re.I)}
+    assert asked <= kinds, (stage.exported, moving)
+
+
 @every
 def test_its_seed_is_in_its_code_and_a_bad_one_is_refused(name):
     function = EXPLORERS[name].function

@@ -106,6 +106,8 @@ def pixels(seed: int = 0, device: str = "auto") -> Stage:
         title=headers.title(__doc__),
         caption="Click a pixel: what does it see? Then fill in the digit in fewer turns: what does that cost? "
         "Learned: both models. Exact: their nats.",
+        exported="Fill in the digit in fewer turns, and in another order: what does that cost? "
+        "Learned: both models. Exact: their nats.",
         source=f"from gdm_core import explorers\n\nexplorers.pixels(seed={seed})",
         sampled={"order": len(ORDERS), "steps": 3},
         name="pixels",

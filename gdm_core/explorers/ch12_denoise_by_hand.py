@@ -35,6 +35,10 @@ SIDE, PICTURES, STEPS = 8, 1000, 600  # of a digit; known to all; of training
 LEVELS, STEP = np.linspace(0.04, 0.96, 24), 0.1  # of the chart; in t, of the next step
 OWN = "its own"
 NAMES = {"network": "model", "D": "exact", "patches": "exact", "digit": "data", "score": "model", "next": "model"}
+KNOWN = (
+    "Learned: the network. Exact: D and patches, the best denoisers that know only the training pictures of the "
+    "class told."
+)
 HEAD, PULL = 2, 3.0  # pixels above a picture for its name; the strongest color of the score
 
 
@@ -107,8 +111,8 @@ def denoise_by_hand(seed: int = 0, device: str = "auto") -> Stage:
             Button("new noise"),
         ],
         title=headers.title(__doc__),
-        caption="Raise t, and paint on the noisy digit: which answer stays nearest? Learned: the network. "
-        "Exact: D and patches, the best denoisers that know only the training pictures of the class told.",
+        caption=f"Raise t, and paint on the noisy digit: which answer stays nearest? {KNOWN}",
+        exported=f"Raise t, then change the digit: which answer stays nearest? {KNOWN}",
         source=f"from gdm_core import explorers\n\nexplorers.denoise_by_hand(seed={seed})",
         sampled={"t": 13, "digit": 5},
         name="denoise_by_hand",

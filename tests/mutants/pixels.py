@@ -65,4 +65,12 @@ MUTANTS = [
         "total[min(turn - 1, len(bill))]",
         "the_dot_is_on_the_line_at_its_turn",
     ),
+    Mutant(
+        "exported-page-asks-for-a-click",
+        _PIXELS,
+        'exported="Fill in the digit',
+        'exported="Click a pixel. Fill in the digit',
+        "tests/test_explorers_contract.py::"
+        "test_its_words_on_a_page_without_a_kernel_ask_for_nothing_that_stands_still_there[pixels]",
+    ),
 ]
