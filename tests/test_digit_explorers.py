@@ -103,6 +103,7 @@ def test_who_sees_the_whole_picture_copies_one_and_this_is_framed_said_and_color
     assert np.ptp(shades, (1, 2)).max() == 0
     bars, line = view(frame, "distances")["marks"]
     assert bars["xy"][:, 1].max() < 0.01 and np.allclose(line["xy"][:, 1], 1 / 3)
+    assert "line, 1/3: copies" in view(frame, "distances")["label"]  # no axis says where it lies
 
 
 def test_few_pixels_make_new_digits_out_of_many(stage):

@@ -174,6 +174,7 @@ def test_the_trail_of_a_walker_ends_where_it_stands(explorer):
     trails = np.stack([mark["xy"] for mark in seen if mark["mark"] == "lines"])
     for place, step in ((-1, 40), (-2, 39), (0, 28)):
         assert np.allclose(trails[:, place], walkers(step)[:12], atol=1e-4)
+    assert [mark["label"] for mark in seen if mark["label"]] == ["last 12 steps of 12 walkers", "300 walkers"]
 
 
 def test_each_move_has_a_toss_of_its_own(explorer):

@@ -307,3 +307,11 @@ def test_a_press_draws_other_points_and_time_keeps_them(explorer):
     dots = lambda **state: panels(stage.frame(state).encode())["GAN"][2]
     first, later, other = dots(work=30), dots(work=40), dots(work=30, **{"new noise": 1})
     assert np.array_equal(first, later) and not np.array_equal(first[:9], other[:9])
+
+
+def test_names_and_scores_lie_inside_their_panels_on_a_phone(explorer):
+    """Whole letters: a text of so many screen pixels, and a panel of 78 of them."""
+    marks = view(explorer("family_race").frame().encode(), "race")["marks"]
+    for text in (m for m in marks if m["mark"] == "text"):
+        y = np.abs(text["xy"][:, 1]) / race.LIMIT  # panels of two rows reach from 0 to 2
+        assert (np.minimum(y, 2 - y) * 78 / 2 >= 0.5 * text["size"]).all()

@@ -98,7 +98,8 @@ def energy_landscape(seed: int = 0, device: str = "auto") -> Stage:
         trails = states[max(step - 12, 0) : step + 1, :12].cpu().numpy()
         field = fields[name]
         low = field.min().item()
-        marks = [Lines(trails[:, k], "accent", width=1.2, alpha=0.6) for k in range(12)]
+        told = ["last 12 steps of 12 walkers"] + 11 * [""]
+        marks = [Lines(trails[:, k], "accent", width=1.2, alpha=0.6, label=told[k]) for k in range(12)]
         marks.append(Points(states[step][~out].cpu(), "model", size=5, label=f"{WALKERS} walkers"))
         views = {
             "landscape": View(

@@ -122,5 +122,5 @@ def _distances(share: np.ndarray) -> View:
     """Distance from the nearest training picture as a share of that from the next, below each digit."""
     line = Lines([[0, RATIO], [DRAWN, RATIO]], "accent", width=3, dash=True)
     bars = Bars(np.arange(DRAWN) + SIDE / (SIDE + 1) / 2, share, color="exact")
-    label = "distance from the nearest / from the next; below the line: copies"
+    label = "distance from the nearest / from the next; below the line, 1/3: copies"
     return View(None, [bars, line], (0, DRAWN, 0, 1.05), label, aspect=12.0, size=4.0)

@@ -162,8 +162,8 @@ def _panel(center: np.ndarray, x: np.ndarray, truth: Mixture, color: str, done: 
     return [
         Lines(curves, "exact", width=7, alpha=0.25),
         Points(x[inside] + center, color if done else "noise", size=3, alpha=0.7),
-        Text([center + [0, LIMIT - 0.5]], words[:1], color, size=12 if len(words[0]) < 12 else 10.5),  # on a phone
-        Text([center - [0, LIMIT - 0.5]], words[1:], color, size=12),
+        Text([center + [0, LIMIT - 0.7]], words[:1], color, size=12 if len(words[0]) < 12 else 10.5),  # on a phone
+        Text([center - [0, LIMIT - 0.7]], words[1:], color, size=12),
     ]
 
 

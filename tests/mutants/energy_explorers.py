@@ -152,6 +152,13 @@ MUTANTS = [
     ),
     _explorer(
         "energy_landscape",
+        "trails-in-no-legend",
+        '["last 12 steps of 12 walkers"] + 11 * [""]',
+        '12 * [""]',
+        "the_trail_of_a_walker_ends_where_it_stands",
+    ),
+    _explorer(
+        "energy_landscape",
         "trail-of-the-end",
         "states[max(step - 12, 0) : step + 1, :12]",
         "states[-12:, :12]",
@@ -177,5 +184,12 @@ MUTANTS = [
         "Points([[pairs, 0.0]]",
         "Points([[-pairs, 0.0]]",
         "the_line_is_exact_and_the_dot_this_board",
+    ),
+    Mutant(
+        "energy-words-that-no-still-has",
+        "gdm_core/explorers/ch11_ising_board.py",
+        'f"mean energy / J of the samples',
+        'f"energy / J of the samples',
+        "tests/test_explorers_contract.py::test_its_still_in_a_lecture_says_what_it_says_now[ising_board]",
     ),
 ]

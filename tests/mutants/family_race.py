@@ -24,6 +24,8 @@ _READ, _NATS = "the_read_out_names_the_nearest_with_its_error", "nats_lost_are_t
 _MODES = "the_read_out_of_the_commas"
 
 MUTANTS = [
+    _page("names-over-the-edge", "LIMIT - 0.7]], words[:1]", "LIMIT - 0.5]], words[:1]",
+          "names_and_scores_lie_inside_their_panels_on_a_phone"),
     _plant("mixture-of-one", "component(model.weights, uniform[:, 0])", "0 * component(model.weights, uniform[:, 0])",
            f"{_HAND}[mixture]"),
     _plant("mixture-squared-spread", "(model.scale_tril[k] @", "(model.covariances[k] @", f"{_HAND}[mixture]"),
