@@ -71,6 +71,22 @@ def test_in_a_cell_of_a_notebook_what_one_drags_and_what_it_moves_share_a_screen
     assert page.evaluate("[...document.querySelectorAll('.held .box')].every((e) => e.clientWidth > 180)")
 
 
+def test_on_a_low_screen_train_comes_before_what_does_not_fit(shown):
+    def order(sliders):
+        trainer = w.Trainer(lambda: iter(range(9)))
+        controls = [w.Slider(f"s{i}", 0, 1) for i in range(sliders)]
+        stage = w.Stage(lambda c: np.zeros((8, 8), np.uint8), controls, title="T", trainer=trainer)
+        page = shown(stage, 1200, 800, STUDIO, whole=True)
+        tops = page.evaluate("""["[data-control='train start']", "input[type=range]"].map((part) =>
+            document.querySelector(part).getBoundingClientRect().top)""")
+        return tops, page.evaluate(LOWEST, "[data-control='train start']")
+
+    (train, slider), lowest = order(12)
+    assert train < slider and lowest < 800
+    (train, slider), lowest = order(3)
+    assert slider < train and lowest < 800
+
+
 @pytest.mark.parametrize("width", [700, 900, 1100, 1300])
 def test_results_of_one_kind_have_one_size(shown, explorer, width):
     page = shown(explorer("arithmetic"), width, 800)

@@ -112,8 +112,8 @@ MUTANTS = [
     Mutant(
         "read-out-below-the-fold",
         PLACING,
-        "const hidden = () => width > NARROW && bottom() > innerHeight - above;",
-        "const hidden = () => false;",
+        "const hidden = (part) => width > NARROW && bottom(part) > innerHeight - above;",
+        "const hidden = (part) => false;",
         js("looks::pictures_controls_and_read_out_share_the_first_screen"),
     ),
     Mutant(

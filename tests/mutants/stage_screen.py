@@ -18,6 +18,7 @@ REST = here("the_rest_of_a_read_out_is_asked_for_by_key_and_stays")
 SHORT = here("a_short_read_out_has_nothing_to_unfold_and_still_and_export_split_it_too")
 GLARE = here("white_paper_does_not_glare_in_the_dark")
 FOLDED = "tests/test_view.py::test_a_read_out_is_folded_where_a_fourth_number_begins"
+LOW = here("on_a_low_screen_train_comes_before_what_does_not_fit")
 LIGHTER = here("a_dark_color_of_a_mark_is_lighter_on_a_dark_ground_alone")
 
 WAITS = "tests/test_stage_hands.py::test_what_waits_for_a_choice_is_there_while_it_is_made"
@@ -55,6 +56,8 @@ MUTANTS = [
     Mutant("unfolded-unheard", STAGE, "[said, rest].filter((part) =>", "[said].filter((part) =>", REST),
     Mutant("nothing-to-unfold", STAGE, "more.hidden = !rest.textContent;", "more.hidden = false;", SHORT),
     Mutant("exported-without-its-rest", "gdm_core/widgets/js/frames.js", 'more: header.more ?? ""', 'more: ""', SHORT),
+    Mutant("train-below-the-window", PLACING, "hidden(strip));", "false);", LOW),
+    Mutant("train-always-first", PLACING, "hidden(strip));", "true);", LOW),
     Mutant(
         "white-between-rooms",
         "gdm_core/explorers/ch05_traversal.py",

@@ -56,21 +56,24 @@ function placing({ root, row, reading, tools, views, whole, growing, held }) {
     views.forEach(({ figure }) => (figure.style.maxWidth = ""));
     width = root.clientWidth;
     const last = whole ? tools : reading;
-    const bottom = () => last.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
+    const bottom = (part) => part.getBoundingClientRect().bottom - root.getBoundingClientRect().top;
     const above = whole ? root.getBoundingClientRect().top + scrollY + 8 : 0.1 * innerHeight;
     let tall = TALLEST * innerHeight;
     const put = () => row.style.setProperty("--tall", `${Math.round(tall)}px`);
     put();
-    const hidden = () => width > NARROW && bottom() > innerHeight - above;
-    while (hidden() && tall > SMALLEST * innerHeight) {
+    const hidden = (part) => width > NARROW && bottom(part) > innerHeight - above;
+    while (hidden(last) && tall > SMALLEST * innerHeight) {
       tall *= 0.96;
       put();
     }
-    if (hidden()) {
+    if (hidden(last)) {
       tall = LONG * innerHeight;
       put();
     }
     alike();
+    const strip = root.querySelector(".training");
+    strip?.classList.remove("ahead");
+    strip?.classList.toggle("ahead", hidden(strip)); // nobody would find what the caption asks to press
     measured = measure();
   };
 
