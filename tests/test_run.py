@@ -188,7 +188,7 @@ def test_what_needs_float64_passes_mps_by(monkeypatch):
     "arguments, said",
     [
         (["9"], "chapter to be one of '01'"),
-        (["01_b"], "chapter to be one of '01', got '01_b'; try '01_a'"),
+        (["01_b"], "chapter to be one of '01_a', got '01_b'; try '01_a'"),
         (["--profile", "slow"], "PROFILE"),
         (["--set", "COLOR=red"], "got 'COLOR'"),
         (["--set", "COLOR"], "--set NAME=VALUE"),
