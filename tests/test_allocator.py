@@ -35,6 +35,7 @@ def everywhere() -> list[int]:
         return [pages(), pool.submit(pages).result()]
 
 
+@pytest.mark.slow
 @glibc
 def test_a_step_takes_the_memory_of_the_last_one():
     mallopt = ctypes.CDLL(None).mallopt
@@ -46,6 +47,7 @@ def test_a_step_takes_the_memory_of_the_last_one():
     assert max(everywhere()) < 1000 * OFTEN
 
 
+@pytest.mark.slow
 @glibc
 def test_who_imports_the_course_has_it():
     code = "import gdm_core, test_allocator as t; assert max(t.everywhere()) < 1000 * t.OFTEN"

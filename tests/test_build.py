@@ -69,6 +69,7 @@ def test_outputs(chapter):
     assert third[0].data == {"text/plain": "{'answer': 42}"} and third[0].execution_count == 4
 
 
+@pytest.mark.slow
 def test_picture_is_whole_and_names_no_version(chapter):
     raw = base64.b64decode(outputs(chapter)[1][1].data["image/png"])
     assert Image.open(io.BytesIO(raw)).convert("L").getextrema() == (0, 255)

@@ -169,6 +169,7 @@ def test_curve_writes_its_name_at_the_end(ax):
     assert ax.texts[1].xy == (0, 5.0)
 
 
+@pytest.mark.slow
 def test_importing_changes_no_global_setting():
     import subprocess
     import sys

@@ -114,6 +114,7 @@ def test_the_split_stays_whatever_own_q_is_and_is_of_searches(guessing):
         assert numbers(plain.text, "amortization")[0] > 0  # any search from the encoder's answer gets further
 
 
+@pytest.mark.slow
 def test_the_split_is_that_of_the_encoders_family(searching, inferred, grid):
     """The encoder's covariance is diagonal: what only a full one could express is lost by the family."""
     model, x = inferred

@@ -321,6 +321,7 @@ def test_a_page_comes_with_its_picture_and_its_kernel_answers_and_ends(server):
     until(lambda: not set(mine) & set(server.kernels()), 30, "the kernel to end")
 
 
+@pytest.mark.slow
 def test_what_the_studio_does_not_show(server):
     visitor = Visitor(server.url)
     visitor.get()

@@ -241,6 +241,7 @@ def test_pictures_follow_seed_and_sentence():
     assert not torch.equal(red, draw(BLUE_FLOOR)) and not torch.equal(red, draw(RED_FLOOR, 1))
 
 
+@pytest.mark.slow
 def test_the_recipe_learns():
     """A few steps: the loss falls below that of a network that answers 0, whose loss is 2 a latent."""
     torch.manual_seed(0)
