@@ -100,7 +100,7 @@ def test_its_words_on_a_page_without_a_kernel_ask_for_nothing_that_stands_still_
 def test_its_still_in_a_lecture_says_what_it_says_now(name):
     """But for numbers, which another processor may round otherwise."""
     plain = lambda words: re.sub(r"[\d.,]+", "#", words)
-    call = re.compile(rf"^explorers\.{name}\((seed=SEED)?(, )?(device=DEVICE)?\)$", re.M)
+    call = re.compile(rf"^explorers\.{name}\((DATASET, )?(seed=SEED)?(, )?(device=DEVICE)?\)$", re.M)
     for chapter in chapters():
         cells = json.loads(chapter.notebook.read_text("utf-8"))["cells"] if chapter.notebook.exists() else []
         for cell in (c for c in cells if c["cell_type"] == "code" and call.search("".join(c["source"]))):
