@@ -1,6 +1,7 @@
 """What holds for every explorer, also for one that is written tomorrow: all that the folder holds are walked."""
 
 import contextlib
+import functools
 import inspect
 import json
 import pickle
@@ -96,16 +97,26 @@ def test_its_words_on_a_page_without_a_kernel_ask_for_nothing_that_stands_still_
     assert asked <= kinds, (stage.exported, moving)
 
 
+@functools.cache
+def stills() -> list[tuple[str, str, str]]:
+    """Chapter, code and words of each still in the lectures, which are large to read."""
+    found = []
+    for chapter in chapters():
+        cells = json.loads(chapter.notebook.read_text("utf-8"))["cells"] if chapter.notebook.exists() else []
+        for cell in (c for c in cells if c["cell_type"] == "code" and "explorers." in "".join(c["source"])):
+            words = [o["data"]["text/plain"] for o in cell["outputs"] if "image/png" in o.get("data", {})]
+            found += [(chapter.name, "".join(cell["source"]), "".join(still)) for still in words]
+    return found
+
+
 @every
 def test_its_still_in_a_lecture_says_what_it_says_now(name):
     """But for numbers, which another processor may round otherwise."""
     plain = lambda words: re.sub(r"[\d.,]+", "#", words)
     call = re.compile(rf"^explorers\.{name}\((DATASET, )?(seed=SEED)?(, )?(device=DEVICE)?\)$", re.M)
-    for chapter in chapters():
-        cells = json.loads(chapter.notebook.read_text("utf-8"))["cells"] if chapter.notebook.exists() else []
-        for cell in (c for c in cells if c["cell_type"] == "code" and call.search("".join(c["source"]))):
-            (still,) = (o["data"]["text/plain"] for o in cell["outputs"] if "image/png" in o.get("data", {}))
-            assert plain("".join(still)) == plain(stage_of(name).words()), chapter.name
+    for chapter, source, still in stills():
+        if call.search(source):
+            assert plain(still) == plain(stage_of(name).words()), chapter
 
 
 @every

@@ -1,6 +1,7 @@
 """Numbers in prose, looked up in the claims that the run printed and in the settings that it ran with."""
 
 import ast
+import functools
 import re
 from collections.abc import Sequence, Set
 from decimal import Decimal
@@ -84,11 +85,12 @@ def unclaimed(nb: NotebookNode, sections: Set[str] = frozenset()) -> list[tuple[
     """
     heading = re.compile(r"^## ", re.MULTILINE)
     begins = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "markdown" and heading.search(cell.source)]
+    printed_before = functools.cache(lambda end: claimed(nb.cells[:end]))  # looked up once a section
     constants, missing = settings(nb), []
     for index, cell in enumerate(nb.cells):
         if cell.cell_type != "markdown":
             continue
-        printed = claimed(nb.cells[: next((i for i in begins if i > index), None)])
+        printed = printed_before(next((i for i in begins if i > index), None))
         known = printed | constants
         said = "\n".join(sentence for sentence in SENTENCE.split(cell.source) if not YEAR.search(sentence))
         for written, value in measured(said).items():

@@ -78,7 +78,7 @@ MUTANTS = [
     Mutant("sources-vouch-for-the-paragraph", READOUTS, "SENTENCE.split(cell.source)", "[cell.source]", SETTINGS),
     Mutant("sources-may-not-be-quoted", READOUTS, "if not YEAR.search(sentence)", "", SETTINGS),
     Mutant("any-section-there", READOUTS, "and written not in sections", "and (not sections)", SETTINGS),
-    Mutant("later-sections-vouch", READOUTS, "[: next((i for i in begins if i > index), None)]", "",
+    Mutant("later-sections-vouch", READOUTS, "claimed(nb.cells[:end])", "claimed(nb.cells)",
            claims("test_a_claim_of_a_later_section_vouches_for_nothing")),
     Mutant(
         "prose-may-round-again", READOUTS, "if value not in known and",
